@@ -1,0 +1,119 @@
+"""The stack: NVIDIA's LLS installation guide, from step 2 to step 4.3, in the order that the graph dictates."""
+
+import pulumi
+
+from lls import (
+    NodePortIngress,
+    NodePortIngressArgs,
+    StreamingNlb,
+    StreamingNlbArgs,
+    StreamingProxyRelease,
+    StreamingProxyReleaseArgs,
+    TargetRegistration,
+    TargetRegistrationArgs,
+)
+from lls.cluster import kubernetes_provider
+from lls.config import load
+from lls.lookups import look_up
+
+config = load()
+found = look_up(config)
+
+# Step 2: the load balancer.
+nlb = StreamingNlb(
+    "streaming",
+    StreamingNlbArgs(
+        cluster_name=config.cluster_name,
+        vpc_id=found.vpc_id,
+        subnet_id=found.subnet_id,
+        udp_port=config.udp_port,
+        allowed_cidrs=config.allowed_cidrs,
+        static_ip=config.static_ip,
+        elastic_ip=found.elastic_ip,
+        target_type=config.target_type,
+        streaming_node_port=config.streaming_node_port,
+        health_node_port=config.health_node_port,
+        health_path=config.health_path,
+        deletion_protection=config.deletion_protection,
+        tags=config.tags,
+    ),
+)
+
+# Step 4.3 and the security group table: what the nodes let in.
+ingress = NodePortIngress(
+    "node-ports",
+    NodePortIngressArgs(
+        cluster_name=config.cluster_name,
+        node_security_group_id=found.node_security_group_id,
+        nlb_security_group_id=nlb.security_group.id,
+        streaming_node_port=config.streaming_node_port,
+        health_node_port=config.health_node_port,
+        internal_rules=config.node_internal_rules,
+        tags=config.tags,
+    ),
+)
+
+# Steps 3 and 4.1: the streaming proxy.
+proxy = StreamingProxyRelease(
+    "proxy",
+    StreamingProxyReleaseArgs(
+        nlb_dns_name=nlb.load_balancer.dns_name,
+        udp_port=config.udp_port,
+        availability_zone=config.availability_zone,
+        node_selector=config.node_selector,
+        chart=found.chart,
+        chart_version=config.chart_version,
+        image_repository=found.image_repository,
+        image_tag=config.image_tag,
+        namespace=config.namespace,
+        release_name=config.release_name,
+        replicas=config.replicas,
+        cpu=config.cpu,
+        memory=config.memory,
+        timeout=config.helm_timeout,
+        helm_values=config.helm_values,
+    ),
+    opts=pulumi.ResourceOptions(
+        providers=[
+            kubernetes_provider(
+                "cluster",
+                found.cluster,
+                kubeconfig=pulumi.Output.secret(found.kubeconfig) if config.kubeconfig else found.kubeconfig,
+                context=config.kube_context,
+                registry_config=found.registry_config,
+            )
+        ]
+    ),
+)
+
+# Step 4.2: the targets, once the proxy answers and the path to it is open.
+TargetRegistration(
+    "targets",
+    TargetRegistrationArgs(
+        target_group_arn=nlb.target_group.arn,
+        targets=found.targets,
+        streaming_node_port=config.streaming_node_port,
+        after=[proxy, nlb.listener, ingress],
+    ),
+)
+
+# Step 2.9: what other stacks consume (lls.outputs reads it).
+pulumi.export("clusterName", config.cluster_name)
+pulumi.export("region", config.region)
+pulumi.export("availabilityZone", config.availability_zone)
+pulumi.export("vpcId", found.vpc_id)
+pulumi.export("nlbName", nlb.load_balancer.name)
+pulumi.export("nlbArn", nlb.load_balancer.arn)
+pulumi.export("nlbDnsName", nlb.load_balancer.dns_name)
+pulumi.export("nlbZoneId", nlb.load_balancer.zone_id)
+pulumi.export("staticIp", nlb.static_ip)
+pulumi.export("udpPort", config.udp_port)
+pulumi.export("streamingEndpoint", pulumi.Output.format("{0}:{1}", nlb.load_balancer.dns_name, config.udp_port))
+pulumi.export("securityGroupId", nlb.security_group.id)
+pulumi.export("nodeSecurityGroupId", found.node_security_group_id)
+pulumi.export("targetGroupArn", nlb.target_group.arn)
+pulumi.export("targetType", config.target_type)
+pulumi.export("targets", list(found.targets))
+pulumi.export("namespace", config.namespace)
+pulumi.export("releaseName", config.release_name)
+pulumi.export("chartVersion", config.chart_version)

@@ -1,0 +1,225 @@
+"""What the stack finds rather than makes: plain values, looked up in one place before anything is created."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TypeVar
+
+import pulumi
+import pulumi_aws as aws
+
+from lls import guide
+from lls.cluster import EksCluster, Targets, choose_targets, eks_kubeconfig, list_nodes
+from lls.config import Config
+from lls.registry import OCI_SCHEME, ecr_registry, is_oci, write_auth_file
+from lls.streaming_nlb import ElasticIp
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Surroundings:
+    """Everything that exists already and that the stack builds on.
+
+    `elastic_ip` is the one that the config names, if any; `registry_config` the auth file for the chart's
+    registry, None where Helm's own settings hold; `kubeconfig` may contain a secret.
+    """
+
+    cluster: EksCluster
+    vpc_id: str
+    subnet_id: str
+    node_security_group_id: str
+    elastic_ip: ElasticIp | None
+    targets: tuple[str, ...]
+    kubeconfig: str
+    chart: str
+    image_repository: str
+    registry_config: str | None
+
+
+def look_up(config: Config) -> Surroundings:
+    """Find everything that the config leaves open, and log in to the chart's registry.
+
+    Raises pulumi.RunError that names the key to set where something is missing or ambiguous.
+    """
+    cluster = _cluster(config)
+    vpc_id = config.vpc_id or cluster.vpc_id
+    kubeconfig = config.kubeconfig.get_secret_value() or eks_kubeconfig(cluster, config.profile)
+    chart, image_repository = _artifacts(config)
+    return Surroundings(
+        cluster=cluster,
+        vpc_id=vpc_id,
+        subnet_id=_public_subnet(config, vpc_id),
+        node_security_group_id=_node_security_group(config, vpc_id, cluster),
+        elastic_ip=_elastic_ip(config),
+        targets=_targets(config, kubeconfig),
+        kubeconfig=kubeconfig,
+        chart=chart,
+        image_repository=image_repository,
+        registry_config=config.registry_config or _ecr_login(chart),
+    )
+
+
+def _cluster(config: Config) -> EksCluster:
+    found = _ask(
+        f"EKS cluster {config.cluster_name} in {config.region}",
+        lambda: aws.eks.get_cluster(name=config.cluster_name),
+        "Check lls:clusterName, aws:region and the AWS credentials.",
+    )
+    network = found.vpc_config
+    return EksCluster(
+        name=config.cluster_name,
+        arn=found.arn,
+        region=config.region,
+        endpoint=found.endpoint,
+        certificate_authority=found.certificate_authorities[0].data,
+        vpc_id=network.vpc_id,
+        security_group_id=network.cluster_security_group_id,
+    )
+
+
+def _public_subnet(config: Config, vpc_id: str) -> str:
+    """2.2: the one public subnet of the zone, or the given one if it lies there."""
+    here = {"vpc-id": vpc_id, "availability-zone": config.availability_zone}
+    if config.public_subnet_id:
+        if not _subnets(here | {"subnet-id": config.public_subnet_id}):
+            raise pulumi.RunError(
+                f"lls:publicSubnetId = {config.public_subnet_id}: no subnet of {vpc_id} in {config.availability_zone}. "
+                "Set it to a public subnet there; the NLB must share the zone of its targets."
+            )
+        return config.public_subnet_id
+    public = _subnets(here | {"map-public-ip-on-launch": "true"})
+    if len(public) == 1:
+        return public[0]
+    found = f"several public subnets ({', '.join(public)})" if public else "no public subnet"
+    others = "" if public else f" Its subnets without public addresses: {', '.join(_subnets(here)) or 'none'}."
+    raise pulumi.RunError(
+        f"{config.availability_zone} of {vpc_id} has {found}.{others} "
+        "Set the one for the NLB: pulumi config set lls:publicSubnetId SUBNET"
+    )
+
+
+def _subnets(filters: dict[str, str]) -> list[str]:
+    found = _ask(
+        "subnets of the VPC",
+        lambda: aws.ec2.get_subnets(
+            filters=[aws.ec2.GetSubnetsFilterArgs(name=name, values=[value]) for name, value in filters.items()]
+        ),
+        "Check lls:vpcId and lls:availabilityZone, or set lls:publicSubnetId.",
+    )
+    return sorted(found.ids)
+
+
+def _node_security_group(config: Config, vpc_id: str, cluster: EksCluster) -> str:
+    """4.3: the one group called CLUSTER-node-*, else the cluster security group."""
+    given = config.node_security_group_id
+    if given:
+        if not _security_groups({"vpc-id": vpc_id, "group-id": given}):
+            raise pulumi.RunError(
+                f"lls:nodeSecurityGroupId = {given}: no security group of {vpc_id}. Set it to one that the nodes carry."
+            )
+        return given
+    name = f"{config.cluster_name}-node-*"
+    groups = _security_groups(
+        {"vpc-id": vpc_id, "group-name": name, "tag-key": f"kubernetes.io/cluster/{config.cluster_name}"}
+    )
+    if len(groups) > 1:
+        raise pulumi.RunError(
+            f"{vpc_id} has several security groups called {name}: {', '.join(groups)}. "
+            "Set the one that the nodes carry: pulumi config set lls:nodeSecurityGroupId GROUP"
+        )
+    if not groups and not cluster.security_group_id:
+        raise pulumi.RunError(
+            f"{vpc_id} has no security group called {name}, and the cluster has none of its own. "
+            "Set the one that the nodes carry: pulumi config set lls:nodeSecurityGroupId GROUP"
+        )
+    return groups[0] if groups else cluster.security_group_id
+
+
+def _security_groups(filters: dict[str, str]) -> list[str]:
+    found = _ask(
+        "security groups of the nodes",
+        lambda: aws.ec2.get_security_groups(
+            filters=[aws.ec2.GetSecurityGroupsFilterArgs(name=name, values=[value]) for name, value in filters.items()]
+        ),
+        "Check lls:vpcId, or set lls:nodeSecurityGroupId.",
+    )
+    return sorted(found.ids)
+
+
+def _elastic_ip(config: Config) -> ElasticIp | None:
+    if not config.eip_allocation_id:
+        return None
+    found = _ask(
+        f"Elastic IP {config.eip_allocation_id}",
+        lambda: aws.ec2.get_elastic_ip(id=config.eip_allocation_id),
+        "Set lls:eipAllocationId to an allocation of this account and region, or use lls:staticIp.",
+    )
+    return ElasticIp(config.eip_allocation_id, found.public_ip)
+
+
+def _targets(config: Config, kubeconfig: str) -> tuple[str, ...]:
+    """4.2: the given targets, or the labelled nodes of the NLB's zone."""
+    if config.registration == "static":
+        return tuple(sorted(config.targets))
+    nodes = _ask(
+        "nodes in the Kubernetes API",
+        lambda: list_nodes(kubeconfig, config.kube_context, config.node_selector),
+        "Check that `aws eks get-token` works here and may list nodes, set lls:kubeconfig and lls:kubeContext, "
+        "or list the targets with lls:registration static.",
+    )
+    chosen = choose_targets(nodes, zone=config.availability_zone, target_type=config.target_type)
+    if not chosen.ids:
+        raise pulumi.RunError(_no_targets(config, chosen))
+    if chosen.skipped:
+        pulumi.log.warn(f"Nodes that will not be targets: {_reasons(chosen)}")
+    return chosen.ids
+
+
+def _no_targets(config: Config, chosen: Targets) -> str:
+    labels = ", ".join(f"{key}={value}" for key, value in config.node_selector.items())
+    return (
+        f"No node with {labels or 'any label'} can be a target in {config.availability_zone}"
+        + (f": {_reasons(chosen)}. " if chosen.skipped else ": no node has these labels. ")
+        + "Set lls:nodeSelector or lls:availabilityZone, or list the targets with lls:registration static."
+    )
+
+
+def _reasons(chosen: Targets) -> str:
+    return "; ".join(f"{node}: {reason}" for node, reason in chosen.skipped.items())
+
+
+def _artifacts(config: Config) -> tuple[str, str]:
+    """Chart and image repository, in the account's ECR where the config leaves them open."""
+    if config.chart and config.image_repository:
+        return config.chart, config.image_repository
+    remedy = "Set lls:chart and lls:imageRepository, or check the AWS credentials."
+    account = _ask("AWS account", aws.get_caller_identity, remedy).account_id
+    suffix = _ask("AWS partition", aws.get_partition, remedy).dns_suffix
+    ecr = f"{account}.dkr.ecr.{config.region}.{suffix}/{config.prefix}"
+    return (
+        config.chart or f"{OCI_SCHEME}{ecr}/{guide.RELEASE_NAME}",
+        config.image_repository or f"{ecr}/{guide.IMAGE_NAME}",
+    )
+
+
+def _ecr_login(chart: str) -> str | None:
+    """4.1: log in to the chart's ECR registry, whichever account and region it is in; None for any other."""
+    registry = ecr_registry(chart) if is_oci(chart) else None
+    if registry is None:
+        return None
+    token = _ask(
+        f"ECR login to {registry.host}",
+        lambda: aws.ecr.get_authorization_token(registry_id=registry.account, region=registry.region),
+        "Allow ecr:GetAuthorizationToken, or set lls:registryConfig to an auth file of your own.",
+    )
+    return write_auth_file(pulumi.get_stack(), registry.host, token.authorization_token)
+
+
+def _ask(what: str, call: Callable[[], T], remedy: str) -> T:
+    """The answer of a look-up, or one sentence with what was asked, the cause and the remedy."""
+    pulumi.log.info(f"Looking up {what}", ephemeral=True)
+    try:
+        return call()
+    except Exception as error:
+        cause = " ".join((str(error) or repr(error)).split()).rstrip(".")
+        raise pulumi.RunError(f"Looking up {what} failed: {cause}. {remedy}") from error

@@ -1,0 +1,177 @@
+"""Step 2 of the guide: the public Network Load Balancer with its security group, target group and listener."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+import pulumi
+import pulumi_aws as aws
+
+from lls import guide, naming
+from lls.tags import guide_tags
+
+
+class ElasticIp(NamedTuple):
+    """An existing Elastic IP: its allocation id and its address."""
+
+    allocation_id: str
+    address: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class StreamingNlbArgs:
+    """What a StreamingNlb needs. Ports are numbers, CIDRs may be IPv4 and IPv6.
+
+    `elastic_ip` is an existing address to use; without one, `static_ip` allocates an address.
+    """
+
+    cluster_name: str
+    vpc_id: pulumi.Input[str]
+    subnet_id: pulumi.Input[str]
+    udp_port: int = guide.UDP_PORT
+    allowed_cidrs: Sequence[str] = ("0.0.0.0/0",)
+    static_ip: bool = False
+    elastic_ip: ElasticIp | None = None
+    target_type: guide.TargetType = guide.TARGET_TYPE
+    streaming_node_port: int = guide.STREAMING_NODE_PORT
+    health_node_port: int = guide.HEALTH_NODE_PORT
+    health_path: str = guide.HEALTH_PATH
+    deletion_protection: bool = False
+    tags: Mapping[str, str] = field(default_factory=dict[str, str])
+
+
+class StreamingNlb(pulumi.ComponentResource):
+    """`lls:index:StreamingNlb`, step 2 of the guide.
+
+    Creates a security group with one ingress rule per CIDR and one egress rule, an Elastic IP if asked
+    for, a target group, the NLB and its UDP listener. Destroyed in the guide's order: listener, NLB,
+    then target group, security group and Elastic IP.
+    """
+
+    security_group: aws.ec2.SecurityGroup
+    target_group: aws.lb.TargetGroup
+    load_balancer: aws.lb.LoadBalancer
+    listener: aws.lb.Listener
+    static_ip: pulumi.Output[str] | None
+    """The static address; None without one."""
+
+    def __init__(self, name: str, args: StreamingNlbArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        """Create the component; `name` prefixes the logical names of its children."""
+        super().__init__("lls:index:StreamingNlb", name, None, opts)
+        child = pulumi.ResourceOptions(parent=self)
+        cluster = args.cluster_name
+        nlb_name = naming.nlb_name(cluster)
+
+        group_name = naming.security_group_name(cluster)
+        self.security_group = aws.ec2.SecurityGroup(
+            f"{name}-sg",
+            name=group_name,
+            description=f"Security group for LLS streaming NLB (UDP {args.udp_port})",
+            vpc_id=args.vpc_id,
+            tags=guide_tags(cluster, group_name, args.tags, purpose="streaming-nlb"),
+            # AWS never changes a description, and the guide puts the port in it: a new port must not
+            # replace the group of a serving NLB.
+            opts=pulumi.ResourceOptions(parent=self, ignore_changes=["description"]),
+        )
+        for cidr in args.allowed_cidrs:
+            aws.vpc.SecurityGroupIngressRule(
+                f"{name}-ingress-{cidr}",
+                security_group_id=self.security_group.id,
+                description="LLS streaming traffic",
+                ip_protocol="udp",
+                from_port=args.udp_port,
+                to_port=args.udp_port,
+                **_source(cidr),
+                tags=guide_tags(cluster, f"{group_name}-ingress", args.tags),
+                opts=child,
+            )
+        aws.vpc.SecurityGroupEgressRule(
+            f"{name}-egress",
+            security_group_id=self.security_group.id,
+            ip_protocol="-1",
+            cidr_ipv4="0.0.0.0/0",
+            tags=guide_tags(cluster, f"{group_name}-egress", args.tags),
+            opts=child,
+        )
+
+        allocation_id: pulumi.Input[str] | None = None
+        self.static_ip = None
+        if args.elastic_ip:
+            allocation_id = args.elastic_ip.allocation_id
+            self.static_ip = pulumi.Output.from_input(args.elastic_ip.address)
+        elif args.static_ip:
+            elastic_ip = aws.ec2.Eip(
+                f"{name}-eip",
+                domain="vpc",
+                tags=guide_tags(cluster, naming.elastic_ip_name(cluster), args.tags),
+                opts=child,
+            )
+            allocation_id, self.static_ip = elastic_ip.id, elastic_ip.public_ip
+
+        target_group_name = naming.target_group_name(
+            cluster, port=args.streaming_node_port, target_type=args.target_type
+        )
+        self.target_group = aws.lb.TargetGroup(
+            f"{name}-tg",
+            name=target_group_name,
+            protocol="UDP",
+            port=args.streaming_node_port,
+            vpc_id=args.vpc_id,
+            target_type=args.target_type,
+            health_check=aws.lb.TargetGroupHealthCheckArgs(
+                enabled=True,
+                protocol="HTTP",
+                port=str(args.health_node_port),
+                path=args.health_path,
+                interval=guide.HEALTH_INTERVAL,
+                timeout=guide.HEALTH_TIMEOUT,
+                healthy_threshold=guide.HEALTHY_THRESHOLD,
+                unhealthy_threshold=guide.UNHEALTHY_THRESHOLD,
+                matcher=guide.HEALTH_MATCHER,
+            ),
+            tags=guide_tags(cluster, target_group_name, args.tags, purpose="streaming-targets"),
+            opts=child,
+        )
+        self.load_balancer = aws.lb.LoadBalancer(
+            f"{name}-nlb",
+            name=nlb_name,
+            load_balancer_type="network",
+            internal=False,
+            security_groups=[self.security_group.id],
+            # A mapping even without an address: with `subnets` the provider sees no difference when a
+            # static address is switched off, and the NLB would keep it.
+            subnet_mappings=[
+                aws.lb.LoadBalancerSubnetMappingArgs(subnet_id=args.subnet_id, allocation_id=allocation_id)
+            ],
+            enable_deletion_protection=args.deletion_protection,
+            tags=guide_tags(cluster, nlb_name, args.tags, purpose="streaming-traffic"),
+            opts=pulumi.ResourceOptions(
+                parent=self,
+                # The guide: a target group must be deleted after the NLB.
+                depends_on=[self.target_group],
+                # A successor needs the name, the Elastic IP and the target group for itself.
+                delete_before_replace=True,
+            ),
+        )
+        self.listener = aws.lb.Listener(
+            f"{name}-listener",
+            load_balancer_arn=self.load_balancer.arn,
+            protocol="UDP",
+            port=args.udp_port,
+            default_actions=[aws.lb.ListenerDefaultActionArgs(type="forward", target_group_arn=self.target_group.arn)],
+            tags=guide_tags(cluster, nlb_name, args.tags),
+            opts=child,
+        )
+        self.register_outputs(
+            {
+                "nlbArn": self.load_balancer.arn,
+                "nlbDnsName": self.load_balancer.dns_name,
+                "securityGroupId": self.security_group.id,
+                "targetGroupArn": self.target_group.arn,
+                "staticIp": self.static_ip,
+            }
+        )
+
+
+def _source(cidr: str) -> dict[str, str]:
+    return {"cidr_ipv6" if ":" in cidr else "cidr_ipv4": cidr}

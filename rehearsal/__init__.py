@@ -1,0 +1,1 @@
+"""A rehearsal of the stack that needs no account: the real program against an emulated AWS and Kubernetes."""

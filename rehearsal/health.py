@@ -1,0 +1,139 @@
+"""What AWS computes: whether health checks and media get from a load balancer to its targets."""
+
+import ipaddress
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Literal
+
+from moto.ec2.models import EC2Backend
+from moto.ec2.models.instances import Instance
+from moto.ec2.models.security_groups import SecurityGroup, SecurityGroupRule
+from moto.elbv2.models import ELBv2Backend, FakeListener, FakeLoadBalancer, FakeTargetGroup
+
+Answers = Callable[[str, int, str], bool]
+"""Whether a node of that address answers on a port and, for health checks, a path."""
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """State of a target in AWS's words; `reason` is empty for a healthy one."""
+
+    state: Literal["healthy", "unhealthy", "unused", "initial", "draining"]
+    reason: str = ""
+    description: str = ""
+
+
+@dataclass(frozen=True)
+class Route:
+    """A target group with the load balancer and the listener that forward to it."""
+
+    group: FakeTargetGroup
+    balancer: FakeLoadBalancer
+    listener: FakeListener
+
+
+class Network:
+    """The paths of one VPC, as its security groups allow them."""
+
+    def __init__(self, ec2: EC2Backend, elbv2: ELBv2Backend, answers: Answers) -> None:
+        """Judge by those backends; `answers` tells what runs on the nodes."""
+        self._ec2 = ec2
+        self._elbv2 = elbv2
+        self._answers = answers
+
+    def route(self, group: FakeTargetGroup) -> Route | None:
+        """How traffic comes to a target group; None where no listener forwards to it."""
+        for balancer in self._elbv2.load_balancers.values():
+            for listener in balancer.listeners.values():
+                if any(action.data.get("TargetGroupArn") == group.arn for action in listener.default_actions):
+                    return Route(group, balancer, listener)
+        return None
+
+    def instance(self, target: str) -> Instance | None:
+        """The instance with that id or private address."""
+        return next((each for each in self._ec2.all_instances() if target in (each.id, each.private_ip)), None)
+
+    def health(self, group: FakeTargetGroup, target: str) -> Verdict:
+        """The state of a registered target once AWS has checked it often enough."""
+        route = self.route(group)
+        if route is None:
+            return Verdict("unused", "Target.NotInUse", "Target group is not configured to receive traffic from the LB")
+        instance = self.instance(target)
+        if instance and self._zone(instance) not in self._zones(route.balancer):
+            description = "Target is in an Availability Zone that is not enabled for the load balancer"
+            return Verdict("unused", "Target.NotInUse", description)
+        configured = group.health_check_port
+        port = int(group.port) if configured in (None, "traffic-port") else int(configured)
+        if not instance or self.obstacle(route, instance, "tcp", port):
+            return Verdict("unhealthy", "Target.Timeout", "Request timed out")
+        if not self._answers(instance.private_ip or "", port, group.health_check_path or "/"):
+            return Verdict("unhealthy", "Target.FailedHealthChecks", "Health checks failed")
+        return Verdict("healthy")
+
+    def media_obstacle(self, group: FakeTargetGroup, target: str, client: str) -> str | None:
+        """What first stops a client's UDP packet on its way to a target; None where nothing does."""
+        route = self.route(group)
+        if route is None:
+            return "no listener forwards to the target group"
+        port = int(route.listener.port)
+        if not _allows(self._entering(route.balancer), "udp", port, address=client):
+            return f"the load balancer's groups do not let in UDP {port} from {client}"
+        instance = self.instance(target)
+        if instance is None:
+            return f"no instance has {target}"
+        if self._zone(instance) not in self._zones(route.balancer):
+            return f"{target} is in {self._zone(instance)}, which is not the load balancer's zone"
+        if stopped := self.obstacle(route, instance, "udp", int(group.port)):
+            return stopped
+        if not self._answers(instance.private_ip or "", int(group.port), ""):
+            return f"nothing answers on UDP {group.port} of {target}"
+        return None
+
+    def obstacle(self, route: Route, instance: Instance, protocol: str, port: int) -> str | None:
+        """Which security group stops the load balancer's traffic to a node; None where none does."""
+        node_groups: list[SecurityGroup] = instance.security_groups
+        leaving = [rule for each in self._groups(route.balancer) for rule in each.egress_rules]
+        ids = {each.id for each in node_groups}
+        if not _allows(leaving, protocol, port, groups=ids, address=instance.private_ip or ""):
+            return f"the load balancer's groups do not let out {protocol.upper()} {port}"
+        entering = [rule for each in node_groups for rule in each.ingress_rules]
+        senders = set(route.balancer.security_groups)
+        subnet = route.balancer.subnets[0].cidr_block
+        if not _allows(entering, protocol, port, groups=senders, address=subnet):
+            return f"the node's groups do not let in {protocol.upper()} {port} from the load balancer"
+        return None
+
+    def _groups(self, balancer: FakeLoadBalancer) -> list[SecurityGroup]:
+        found = (self._ec2.get_security_group_from_id(each) for each in balancer.security_groups)
+        return [each for each in found if each]
+
+    def _entering(self, balancer: FakeLoadBalancer) -> list[SecurityGroupRule]:
+        return [rule for each in self._groups(balancer) for rule in each.ingress_rules]
+
+    def _zone(self, instance: Instance) -> str:
+        return self._ec2.get_subnet(instance.subnet_id or "").availability_zone
+
+    def _zones(self, balancer: FakeLoadBalancer) -> set[str]:
+        return {subnet.availability_zone for subnet in balancer.subnets}
+
+
+def _allows(
+    rules: Iterable[SecurityGroupRule],
+    protocol: str,
+    port: int,
+    *,
+    groups: Iterable[str] = (),
+    address: str,
+) -> bool:
+    """Whether a rule covers protocol and port for one of the groups, or for the whole address or CIDR."""
+    wanted = ipaddress.IPv4Network(address)
+    for rule in rules:
+        if rule.ip_protocol not in ("-1", protocol):
+            continue
+        if rule.ip_protocol != "-1" and not int(rule.from_port or 0) <= port <= int(rule.to_port or 0):
+            continue
+        if rule.source_group.get("GroupId") in set(groups):
+            return True
+        if rule.cidr_ipv4 and wanted.subnet_of(ipaddress.IPv4Network(rule.cidr_ipv4)):
+            return True
+    return False

@@ -1,0 +1,466 @@
+"""Makes Pulumi resources real in the emulated world, by the calls and waits of the real providers."""
+
+import base64
+import json
+import math
+import stat
+import threading
+import uuid
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import yaml
+
+from rehearsal.aws import Aws
+from rehearsal.cluster import Cluster
+from rehearsal.engine import Properties
+from rehearsal.world import Clock, World
+
+POLL: Final = 5.0
+"""Seconds of the emulated world between two looks at something that AWS is still doing."""
+
+TOKEN_LIFE: Final = 12 * 3600
+"""Seconds that an ECR token is good for."""
+
+REPLACED_BY: Final[Mapping[str, Collection[str]]] = {
+    "aws:ec2/securityGroup:SecurityGroup": ("name", "description", "vpcId"),
+    "aws:vpc/securityGroupIngressRule:SecurityGroupIngressRule": ("securityGroupId",),
+    "aws:vpc/securityGroupEgressRule:SecurityGroupEgressRule": ("securityGroupId",),
+    "aws:ec2/eip:Eip": ("domain",),
+    "aws:lb/targetGroup:TargetGroup": ("name", "port", "protocol", "targetType", "vpcId"),
+    "aws:lb/loadBalancer:LoadBalancer": ("name", "internal", "loadBalancerType", "subnetMappings"),
+    "aws:lb/listener:Listener": ("loadBalancerArn",),
+    "aws:lb/targetGroupAttachment:TargetGroupAttachment": ("targetGroupArn", "targetId", "port"),
+    "kubernetes:core/v1:Namespace": ("metadata",),
+    "kubernetes:helm.sh/v3:Release": ("name", "namespace"),
+    "pulumi:providers:kubernetes": ("clusterIdentifier",),
+}
+"""Inputs whose change replaces a resource, from the schemas of pulumi-aws 7 and pulumi-kubernetes 4."""
+
+
+@dataclass(frozen=True)
+class Kind:
+    """How one type of resource is created, updated and deleted."""
+
+    create: Callable[[Properties], tuple[str, Properties]]
+    update: Callable[[str, Properties, Properties], Properties]
+    delete: Callable[[str, Properties], None]
+
+
+class EmulatedProvider:
+    """The AWS and Kubernetes providers of a world."""
+
+    def __init__(self, world: World, clock: Clock, aws: Aws, cluster: Cluster) -> None:
+        """Serve the resources of that world."""
+        self._world = world
+        self._clock = clock
+        self._cluster = cluster
+        self._ec2 = aws.client("ec2")
+        self._elbv2 = aws.client("elbv2")
+        self._eks = aws.client("eks")
+        self._ecr = aws.client("ecr")
+        self._sts = aws.client("sts")
+        self._lock = threading.Lock()
+        self._tokens: dict[str, float] = {}
+        self._registry_config: str | None = None
+        self._kinds: Mapping[str, Kind] = {
+            "aws:ec2/securityGroup:SecurityGroup": Kind(
+                self._create_security_group, self._retag_ec2, self._delete_security_group
+            ),
+            "aws:vpc/securityGroupIngressRule:SecurityGroupIngressRule": Kind(
+                self._create_ingress, self._update_rule, self._delete_ingress
+            ),
+            "aws:vpc/securityGroupEgressRule:SecurityGroupEgressRule": Kind(
+                self._create_egress, self._update_rule, self._delete_egress
+            ),
+            "aws:ec2/eip:Eip": Kind(self._create_address, self._retag_ec2, self._delete_address),
+            "aws:lb/targetGroup:TargetGroup": Kind(
+                self._create_target_group, self._update_target_group, self._delete_target_group
+            ),
+            "aws:lb/loadBalancer:LoadBalancer": Kind(self._create_nlb, self._update_nlb, self._delete_nlb),
+            "aws:lb/listener:Listener": Kind(self._create_listener, self._update_listener, self._delete_listener),
+            "aws:lb/targetGroupAttachment:TargetGroupAttachment": Kind(self._register, self._keep, self._deregister),
+            "kubernetes:core/v1:Namespace": Kind(self._create_namespace, self._keep, self._delete_namespace),
+            "kubernetes:helm.sh/v3:Release": Kind(self._install, self._upgrade, self._uninstall),
+            "pulumi:providers:kubernetes": Kind(self._connect, self._reconnect, self._forget),
+        }
+        self._functions: Mapping[str, Callable[[Properties], Properties]] = {
+            "aws:index/getCallerIdentity:getCallerIdentity": self._caller_identity,
+            "aws:index/getPartition:getPartition": self._partition,
+            "aws:eks/getCluster:getCluster": self._eks_cluster,
+            "aws:ec2/getSubnets:getSubnets": self._subnets,
+            "aws:ec2/getSecurityGroups:getSecurityGroups": self._security_groups,
+            "aws:ec2/getElasticIp:getElasticIp": self._elastic_ip,
+            "aws:ecr/getAuthorizationToken:getAuthorizationToken": self._authorization_token,
+        }
+
+    def now(self) -> float:
+        """Seconds in the emulated world."""
+        return self._clock.now()
+
+    def replaces(self, type_: str) -> Collection[str]:
+        """Inputs of that type whose change replaces the resource."""
+        return REPLACED_BY[type_]
+
+    def check(self, type_: str, inputs: Properties) -> None:
+        """As the Helm provider does, pull the chart on every run: its registry login must be good."""
+        if type_ == "pulumi:providers:kubernetes":
+            settings = json.loads(inputs.get("helmReleaseSettings", "{}"))
+            self._registry_config = settings.get("registryConfigPath")
+            self._check_kubeconfig(inputs)
+        elif type_ == "kubernetes:helm.sh/v3:Release":
+            self._check_registry(inputs["chart"])
+
+    def create(self, type_: str, inputs: Properties) -> tuple[str, Properties]:
+        """Make the resource; its id and outputs."""
+        return self._kinds[type_].create(inputs)
+
+    def update(self, type_: str, id_: str, old: Properties, new: Properties) -> Properties:
+        """Change the resource in place; its outputs."""
+        return self._kinds[type_].update(id_, old, new)
+
+    def delete(self, type_: str, id_: str, inputs: Properties) -> None:
+        """Delete the resource."""
+        self._kinds[type_].delete(id_, inputs)
+
+    def invoke(self, token: str, arguments: Properties) -> Properties:
+        """Answer a look-up."""
+        return self._functions[token](arguments)
+
+    # --- Look-ups
+
+    def _caller_identity(self, _: Properties) -> Properties:
+        identity = self._sts.get_caller_identity()
+        return {"accountId": identity["Account"], "arn": identity["Arn"], "id": identity["Account"]}
+
+    def _partition(self, _: Properties) -> Properties:
+        return {"partition": self._world.partition, "dnsSuffix": self._world.dns_suffix, "id": self._world.partition}
+
+    def _eks_cluster(self, arguments: Properties) -> Properties:
+        cluster: Any = self._eks.describe_cluster(name=arguments["name"])["cluster"]
+        network = cluster["resourcesVpcConfig"]
+        return {
+            "arn": cluster["arn"],
+            "name": cluster["name"],
+            "endpoint": cluster["endpoint"],
+            "certificateAuthorities": [{"data": cluster["certificateAuthority"]["data"]}],
+            "vpcConfig": {
+                "vpcId": network["vpcId"],
+                "subnetIds": network["subnetIds"],
+                "clusterSecurityGroupId": network["clusterSecurityGroupId"],
+                "securityGroupIds": network["securityGroupIds"],
+            },
+        }
+
+    def _subnets(self, arguments: Properties) -> Properties:
+        found = self._ec2.describe_subnets(Filters=_filters(arguments))["Subnets"]
+        return {"ids": [subnet.get("SubnetId", "") for subnet in found]}
+
+    def _security_groups(self, arguments: Properties) -> Properties:
+        found = self._ec2.describe_security_groups(Filters=_filters(arguments))["SecurityGroups"]
+        return {"ids": [group.get("GroupId", "") for group in found]}
+
+    def _elastic_ip(self, arguments: Properties) -> Properties:
+        address = self._ec2.describe_addresses(AllocationIds=[arguments["id"]])["Addresses"][0]
+        return {"id": arguments["id"], "publicIp": address.get("PublicIp")}
+
+    def _authorization_token(self, arguments: Properties) -> Properties:
+        found: Any = self._ecr.get_authorization_token(registryIds=[arguments["registryId"]])["authorizationData"][0]
+        token: str = found["authorizationToken"]
+        self._tokens[token] = self._clock.now() + TOKEN_LIFE
+        user, _, password = base64.b64decode(token).decode().partition(":")
+        return {
+            "authorizationToken": token,
+            "userName": user,
+            "password": password,
+            "proxyEndpoint": found["proxyEndpoint"],
+            "expiresAt": str(found["expiresAt"]),
+        }
+
+    # --- Security groups and addresses
+
+    def _create_security_group(self, inputs: Properties) -> tuple[str, Properties]:
+        group_id = self._ec2.create_security_group(
+            GroupName=inputs["name"],
+            Description=inputs["description"],
+            VpcId=inputs["vpcId"],
+            TagSpecifications=[{"ResourceType": "security-group", "Tags": _tag_list(inputs)}],
+        )["GroupId"]
+        self._ec2.revoke_security_group_egress(
+            GroupId=group_id, IpPermissions=[{"IpProtocol": "-1", "IpRanges": [{"CidrIp": "0.0.0.0/0"}]}]
+        )
+        return group_id, {"id": group_id}
+
+    def _delete_security_group(self, group_id: str, _: Properties) -> None:
+        self._ec2.delete_security_group(GroupId=group_id)
+
+    def _create_ingress(self, inputs: Properties) -> tuple[str, Properties]:
+        made = self._ec2.authorize_security_group_ingress(**_new_rule(inputs))
+        return _rule_id(made["SecurityGroupRules"])
+
+    def _create_egress(self, inputs: Properties) -> tuple[str, Properties]:
+        made = self._ec2.authorize_security_group_egress(**_new_rule(inputs))
+        return _rule_id(made["SecurityGroupRules"])
+
+    def _update_rule(self, rule_id: str, old: Properties, new: Properties) -> Properties:
+        changed = {key for key in new if new[key] != old.get(key)} - {"tags"}
+        if changed:
+            self._ec2.modify_security_group_rules(
+                GroupId=new["securityGroupId"],
+                SecurityGroupRules=[{"SecurityGroupRuleId": rule_id, "SecurityGroupRule": _rule_request(new)}],
+            )
+        return self._retag_ec2(rule_id, old, new)
+
+    def _delete_ingress(self, rule_id: str, inputs: Properties) -> None:
+        self._ec2.revoke_security_group_ingress(GroupId=inputs["securityGroupId"], SecurityGroupRuleIds=[rule_id])
+
+    def _delete_egress(self, rule_id: str, inputs: Properties) -> None:
+        self._ec2.revoke_security_group_egress(GroupId=inputs["securityGroupId"], SecurityGroupRuleIds=[rule_id])
+
+    def _create_address(self, inputs: Properties) -> tuple[str, Properties]:
+        made = self._ec2.allocate_address(
+            Domain="vpc", TagSpecifications=[{"ResourceType": "elastic-ip", "Tags": _tag_list(inputs)}]
+        )
+        return made["AllocationId"], {"allocationId": made["AllocationId"], "publicIp": made["PublicIp"]}
+
+    def _delete_address(self, allocation_id: str, _: Properties) -> None:
+        self._ec2.release_address(AllocationId=allocation_id)
+
+    def _retag_ec2(self, id_: str, old: Properties, new: Properties) -> Properties:
+        gone = old["tags"].keys() - new["tags"].keys()
+        if gone:
+            self._ec2.delete_tags(Resources=[id_], Tags=[{"Key": key} for key in gone])
+        self._ec2.create_tags(Resources=[id_], Tags=_tag_list(new))
+        return {"id": id_}
+
+    # --- Load balancer
+
+    def _create_target_group(self, inputs: Properties) -> tuple[str, Properties]:
+        check = inputs["healthCheck"]
+        made = self._elbv2.create_target_group(
+            Name=inputs["name"],
+            Protocol=inputs["protocol"],
+            Port=inputs["port"],
+            VpcId=inputs["vpcId"],
+            TargetType=inputs["targetType"],
+            HealthCheckEnabled=check["enabled"],
+            **_health_check(check),
+            Tags=_tag_list(inputs),
+        )["TargetGroups"][0]
+        arn = made.get("TargetGroupArn", "")
+        return arn, {"arn": arn}
+
+    def _update_target_group(self, arn: str, old: Properties, new: Properties) -> Properties:
+        self._elbv2.modify_target_group(TargetGroupArn=arn, **_health_check(new["healthCheck"]))
+        return self._retag_elbv2(arn, old, new)
+
+    def _delete_target_group(self, arn: str, _: Properties) -> None:
+        self._elbv2.delete_target_group(TargetGroupArn=arn)
+
+    def _create_nlb(self, inputs: Properties) -> tuple[str, Properties]:
+        arn = self._elbv2.create_load_balancer(
+            Name=inputs["name"],
+            Type=inputs["loadBalancerType"],
+            Scheme="internal" if inputs["internal"] else "internet-facing",
+            SubnetMappings=[
+                {"SubnetId": each["subnetId"]}
+                | ({"AllocationId": each["allocationId"]} if each.get("allocationId") else {})
+                for each in inputs["subnetMappings"]
+            ],
+            SecurityGroups=inputs["securityGroups"],
+            Tags=_tag_list(inputs),
+        )["LoadBalancers"][0].get("LoadBalancerArn", "")
+        self._set_protection(arn, inputs)
+        while True:
+            found: Any = self._elbv2.describe_load_balancers(LoadBalancerArns=[arn])["LoadBalancers"][0]
+            if found["State"]["Code"] == "active":
+                break
+            self._clock.sleep(POLL)
+        return arn, {
+            "arn": arn,
+            "dnsName": found["DNSName"],
+            "zoneId": found["CanonicalHostedZoneId"],
+            "vpcId": found["VpcId"],
+        }
+
+    def _update_nlb(self, arn: str, old: Properties, new: Properties) -> Properties:
+        if new["securityGroups"] != old["securityGroups"]:
+            self._elbv2.set_security_groups(LoadBalancerArn=arn, SecurityGroups=new["securityGroups"])
+        self._set_protection(arn, new)
+        self._retag_elbv2(arn, old, new)
+        found: Any = self._elbv2.describe_load_balancers(LoadBalancerArns=[arn])["LoadBalancers"][0]
+        return {"arn": arn, "dnsName": found["DNSName"], "zoneId": found["CanonicalHostedZoneId"]}
+
+    def _set_protection(self, arn: str, inputs: Properties) -> None:
+        enabled = "true" if inputs.get("enableDeletionProtection") else "false"
+        self._elbv2.modify_load_balancer_attributes(
+            LoadBalancerArn=arn, Attributes=[{"Key": "deletion_protection.enabled", "Value": enabled}]
+        )
+
+    def _delete_nlb(self, arn: str, _: Properties) -> None:
+        self._elbv2.delete_load_balancer(LoadBalancerArn=arn)
+        interfaces = f"ELB {arn.partition(':loadbalancer/')[2]}"
+        while self._ec2.describe_network_interfaces(Filters=[{"Name": "description", "Values": [interfaces]}])[
+            "NetworkInterfaces"
+        ]:
+            self._clock.sleep(POLL)
+
+    def _create_listener(self, inputs: Properties) -> tuple[str, Properties]:
+        made = self._elbv2.create_listener(
+            LoadBalancerArn=inputs["loadBalancerArn"],
+            Protocol=inputs["protocol"],
+            Port=inputs["port"],
+            DefaultActions=[_forward(inputs)],
+            Tags=_tag_list(inputs),
+        )["Listeners"][0]
+        arn = made.get("ListenerArn", "")
+        return arn, {"arn": arn}
+
+    def _update_listener(self, arn: str, old: Properties, new: Properties) -> Properties:
+        self._elbv2.modify_listener(
+            ListenerArn=arn, Protocol=new["protocol"], Port=new["port"], DefaultActions=[_forward(new)]
+        )
+        return self._retag_elbv2(arn, old, new)
+
+    def _delete_listener(self, arn: str, _: Properties) -> None:
+        self._elbv2.delete_listener(ListenerArn=arn)
+
+    def _retag_elbv2(self, arn: str, old: Properties, new: Properties) -> Properties:
+        gone = old["tags"].keys() - new["tags"].keys()
+        if gone:
+            self._elbv2.remove_tags(ResourceArns=[arn], TagKeys=list(gone))
+        self._elbv2.add_tags(ResourceArns=[arn], Tags=_tag_list(new))
+        return {"arn": arn}
+
+    def _register(self, inputs: Properties) -> tuple[str, Properties]:
+        target: Any = {"Id": inputs["targetId"], "Port": inputs["port"]}
+        self._elbv2.register_targets(TargetGroupArn=inputs["targetGroupArn"], Targets=[target])
+        return f"{inputs['targetGroupArn']}-{uuid.uuid4()}", {}
+
+    def _deregister(self, _: str, inputs: Properties) -> None:
+        target: Any = {"Id": inputs["targetId"], "Port": inputs["port"]}
+        self._elbv2.deregister_targets(TargetGroupArn=inputs["targetGroupArn"], Targets=[target])
+
+    # --- Kubernetes
+
+    def _check_kubeconfig(self, inputs: Properties) -> None:
+        servers = [each["cluster"]["server"] for each in yaml.safe_load(inputs["kubeconfig"])["clusters"]]
+        if servers != [self._cluster.endpoint]:
+            raise ConnectionError(f"unable to connect to the Kubernetes API at {', '.join(servers)}")
+
+    def _check_registry(self, chart: str) -> None:
+        host = chart.removeprefix("oci://").partition("/")[0]
+        if not chart.startswith("oci://") or ".dkr.ecr." not in host:
+            return
+        path = Path(self._registry_config or "no registry config")
+        if not path.is_file():
+            raise PermissionError(f"failed to pull {chart}: basic credential not found")
+        token = json.loads(path.read_text()).get("auths", {}).get(host, {}).get("auth")
+        if token is None:
+            raise PermissionError(f"failed to pull {chart}: basic credential not found")
+        if self._tokens.get(token, math.inf) < self._clock.now():
+            raise PermissionError(f"failed to pull {chart}: 403 Your authorization token has expired")
+        if token in self._tokens and stat.S_IMODE(path.stat().st_mode) != 0o600:
+            raise PermissionError(f"{path} is readable by others")
+
+    def _connect(self, _: Properties) -> tuple[str, Properties]:
+        return str(uuid.uuid4()), {}
+
+    def _reconnect(self, *_: object) -> Properties:
+        return {}
+
+    def _forget(self, *_: object) -> None:
+        pass
+
+    def _keep(self, *_: object) -> Properties:
+        return {}
+
+    def _create_namespace(self, inputs: Properties) -> tuple[str, Properties]:
+        name = inputs["metadata"]["name"]
+        self._cluster.create_namespace(name)
+        return name, {}
+
+    def _delete_namespace(self, name: str, _: Properties) -> None:
+        self._cluster.delete_namespace(name)
+
+    def _install(self, inputs: Properties) -> tuple[str, Properties]:
+        release = self._cluster.install(
+            inputs["name"],
+            inputs["namespace"],
+            chart=inputs["chart"],
+            version=inputs.get("version"),
+            values=inputs["values"],
+            timeout=inputs["timeout"],
+        )
+        status = {"name": release.name, "namespace": release.namespace, "status": "deployed"}
+        return f"{release.namespace}/{release.name}", {"status": status}
+
+    def _upgrade(self, _: str, __: Properties, new: Properties) -> Properties:
+        return self._install(new)[1]
+
+    def _uninstall(self, _: str, inputs: Properties) -> None:
+        self._cluster.uninstall(inputs["name"], inputs["namespace"])
+
+
+def _filters(arguments: Properties) -> list[Any]:
+    return [{"Name": each["name"], "Values": each["values"]} for each in arguments.get("filters", [])]
+
+
+def _tag_list(inputs: Properties) -> list[Any]:
+    return [{"Key": key, "Value": value} for key, value in sorted(inputs.get("tags", {}).items())]
+
+
+def _new_rule(inputs: Properties) -> Properties:
+    permission: Properties = {"IpProtocol": inputs["ipProtocol"]}
+    if "fromPort" in inputs:
+        permission |= {"FromPort": inputs["fromPort"], "ToPort": inputs["toPort"]}
+    about = {"Description": inputs["description"]} if "description" in inputs else {}
+    if "cidrIpv4" in inputs:
+        permission["IpRanges"] = [{"CidrIp": inputs["cidrIpv4"], **about}]
+    elif "cidrIpv6" in inputs:
+        permission["Ipv6Ranges"] = [{"CidrIpv6": inputs["cidrIpv6"], **about}]
+    else:
+        permission["UserIdGroupPairs"] = [{"GroupId": inputs["referencedSecurityGroupId"], **about}]
+    return {
+        "GroupId": inputs["securityGroupId"],
+        "IpPermissions": [permission],
+        "TagSpecifications": [{"ResourceType": "security-group-rule", "Tags": _tag_list(inputs)}],
+    }
+
+
+def _rule_request(inputs: Properties) -> Any:
+    names = {
+        "ipProtocol": "IpProtocol",
+        "fromPort": "FromPort",
+        "toPort": "ToPort",
+        "cidrIpv4": "CidrIpv4",
+        "cidrIpv6": "CidrIpv6",
+        "referencedSecurityGroupId": "ReferencedGroupId",
+        "description": "Description",
+    }
+    return {names[key]: value for key, value in inputs.items() if key in names}
+
+
+def _rule_id(rules: list[Any]) -> tuple[str, Properties]:
+    rule_id = rules[0]["SecurityGroupRuleId"]
+    return rule_id, {"securityGroupRuleId": rule_id}
+
+
+def _health_check(check: Properties) -> Any:
+    return {
+        "HealthCheckProtocol": check["protocol"],
+        "HealthCheckPort": check["port"],
+        "HealthCheckPath": check["path"],
+        "HealthCheckIntervalSeconds": check["interval"],
+        "HealthCheckTimeoutSeconds": check["timeout"],
+        "HealthyThresholdCount": check["healthyThreshold"],
+        "UnhealthyThresholdCount": check["unhealthyThreshold"],
+        "Matcher": {"HttpCode": check["matcher"]},
+    }
+
+
+def _forward(inputs: Properties) -> Any:
+    action = inputs["defaultActions"][0]
+    return {"Type": action["type"], "TargetGroupArn": action["targetGroupArn"]}

@@ -1,0 +1,240 @@
+"""The rehearsal itself: up, health, a second up, destroy, and what is left."""
+
+import asyncio
+import contextvars
+import os
+import runpy
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, Final, Protocol, Self
+
+from pulumi.runtime import set_all_config
+
+from lls.config import load
+from rehearsal.aws import Aws
+from rehearsal.cluster import Cluster
+from rehearsal.engine import Engine, Listener, Properties, Step
+from rehearsal.provider import TOKEN_LIFE, EmulatedProvider
+from rehearsal.stack import PROJECT, Stack
+from rehearsal.world import Clock, World
+
+FACTOR: Final = 100.0
+"""How much faster than AWS a rehearsal runs."""
+
+HEALTH_PATIENCE: Final = 300.0
+"""Seconds of AWS that a target may take to become healthy: twice five checks of 30 s."""
+
+
+@dataclass(frozen=True)
+class Check:
+    """One thing that had to hold, and what was seen."""
+
+    name: str
+    held: bool
+    seen: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class TargetHealth:
+    """A registered target: its health as AWS tells it, and the first obstacle on the way of media to it."""
+
+    id: str
+    state: str
+    reason: str
+    obstacle: str | None
+
+
+@dataclass(kw_only=True)
+class Report:
+    """What a rehearsal showed."""
+
+    stack: str
+    factor: float
+    up: list[Step] = field(default_factory=list[Step])
+    outputs: Properties = field(default_factory=dict[str, Any])
+    targets: list[TargetHealth] = field(default_factory=list[TargetHealth])
+    again: list[Step] = field(default_factory=list[Step])
+    destroy: list[Step] = field(default_factory=list[Step])
+    checks: list[Check] = field(default_factory=list[Check])
+
+    @property
+    def held(self) -> bool:
+        """Whether everything that had to hold did."""
+        return bool(self.checks) and all(check.held for check in self.checks)
+
+
+class Audience(Protocol):
+    """Who watches a rehearsal."""
+
+    def phase(self, title: str) -> Listener:
+        """A phase begins; the answer hears of its steps."""
+        ...
+
+    def show(self, report: Report) -> None:
+        """A phase ended."""
+        ...
+
+
+class Rehearsal:
+    """One stack in one emulated world. A context manager: inside it the world exists."""
+
+    def __init__(
+        self,
+        stack: Stack,
+        world: World,
+        *,
+        factor: float = FACTOR,
+        program: Callable[[], None] | None = None,
+    ) -> None:
+        """Prepare; `program` is the project's own `__main__.py` unless another is given."""
+        self.world = world
+        self.clock = Clock(factor)
+        self.cluster = Cluster(world, self.clock, stack.node_selector)
+        self._stack = stack
+        self._program = program or run_project
+        self._exit = ExitStack()
+
+    def __enter__(self) -> Self:
+        """Begin the world."""
+        self._exit.enter_context(workspace())
+        self._exit.enter_context(self.cluster)
+        self.aws = self._exit.enter_context(
+            Aws(self.world, self.clock, cluster_endpoint=self.cluster.endpoint, answers=self.cluster.answers)
+        )
+        for node in self.world.nodes:
+            instance_id, address = self.aws.nodes[node.name]
+            self.cluster.nodes[node.name] = node.model_copy(update={"instance_id": instance_id, "ip": address})
+        self.provider = EmulatedProvider(self.world, self.clock, self.aws, self.cluster)
+        self.engine = self._engine(self._stack)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """End the world."""
+        self._exit.close()
+
+    def reconfigure(self, changes: Mapping[str, str]) -> None:
+        """Change keys of the stack's config for the next run."""
+        changed = Stack(self._stack.name, {**self.engine.config, **changes}, self._stack.secret_keys)
+        state, outputs = self.engine.state, self.engine.outputs
+        self.engine = self._engine(changed)
+        self.engine.state, self.engine.outputs = state, outputs
+
+    def perform(self, audience: Audience) -> Report:
+        """The whole rehearsal.
+
+        Raises what the program raises on its first run; later failures are checks that did not hold.
+        """
+        report = Report(stack=self._stack.name, factor=self.clock.factor)
+
+        self.engine.listener = audience.phase("up")
+        report.up = self.engine.up()
+        report.outputs = self.engine.outputs
+        audience.show(report)
+
+        audience.phase("targets")
+        report.targets = self.await_health()
+        unfit = [target for target in report.targets if target.state != "healthy" or target.obstacle]
+        seen = "; ".join(f"{each.id} {each.state} {each.reason} {each.obstacle or ''}".strip() for each in unfit)
+        report.checks.append(
+            Check(
+                "every target is healthy and reached by media",
+                bool(report.targets) and not unfit,
+                seen or f"{len(report.targets)} targets",
+            )
+        )
+
+        self.engine.listener = audience.phase("up again, after the registry login has expired")
+        self.clock.skip(TOKEN_LIFE + 1)
+        report.again = self.engine.up()
+        changed = [f"{step.operation} {step.resource.name}" for step in report.again if step.operation != "same"]
+        report.checks.append(
+            Check("a second up changes nothing", not changed, ", ".join(changed) or f"{len(report.again)} unchanged")
+        )
+        audience.show(report)
+
+        self.engine.listener = audience.phase("destroy")
+        try:
+            report.destroy = self.engine.destroy()
+            failure = None
+        except Exception as error:
+            failure = str(error)
+        report.checks.append(
+            Check("destroy succeeds without a retry", failure is None, failure or f"{len(report.destroy)} deleted")
+        )
+        left = self.leftovers()
+        report.checks.append(Check("nothing is left", not left, ", ".join(left) or "as before"))
+        audience.show(report)
+        return report
+
+    def await_health(self) -> list[TargetHealth]:
+        """Health of each target of the stack, once AWS has made up its mind."""
+        arn = self.engine.outputs["targetGroupArn"]
+        deadline = self.clock.now() + HEALTH_PATIENCE
+        while True:
+            targets = self._health(arn)
+            if self.clock.now() > deadline or all(target.state != "initial" for target in targets):
+                return targets
+            self.clock.sleep(10)
+
+    def leftovers(self) -> list[str]:
+        """What exists and did not before the first up."""
+        return [*self.aws.leftovers(), *self.cluster.leftovers(), *self.engine.state]
+
+    def _health(self, arn: str) -> list[TargetHealth]:
+        described: Any = self.aws.client("elbv2").describe_target_health(TargetGroupArn=arn)
+        return [
+            TargetHealth(
+                id=each["Target"]["Id"],
+                state=each["TargetHealth"]["State"],
+                reason=each["TargetHealth"].get("Reason", ""),
+                obstacle=self.aws.media_obstacle(arn, each["Target"]["Id"]),
+            )
+            for each in described["TargetHealthDescriptions"]
+        ]
+
+    def _engine(self, stack: Stack) -> Engine:
+        stack = stack.in_cluster(self.cluster)
+        return Engine(
+            program=self._program,
+            project="lls",
+            stack=stack.name,
+            config=stack.config,
+            secret_keys=stack.secret_keys,
+            provider=self.provider,
+        )
+
+
+def run_project() -> None:
+    """Run the project's own `__main__.py`."""
+    runpy.run_path(str(PROJECT / "__main__.py"), run_name="__main__")
+
+
+def check_config(stack: Stack) -> None:
+    """Refuse a stack whose config the program refuses, before a world is built from it.
+
+    Raises pulumi.RunError that lists every problem.
+    """
+
+    async def check() -> None:
+        set_all_config(dict(stack.config), list(stack.secret_keys))
+        load()
+
+    contextvars.Context().run(asyncio.run, check())
+
+
+@contextmanager
+def workspace() -> Iterator[Path]:
+    """A folder that looks like the project's, so that a rehearsal's auth file never replaces a real one."""
+    before = Path.cwd()
+    with TemporaryDirectory() as folder:
+        for entry in PROJECT.iterdir():
+            if entry.name != ".lls":
+                (Path(folder) / entry.name).symlink_to(entry)
+        os.chdir(folder)
+        try:
+            yield Path(folder)
+        finally:
+            os.chdir(before)

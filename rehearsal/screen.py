@@ -1,0 +1,167 @@
+"""What a rehearsal shows: live in a terminal, plain when piped, or as JSON."""
+
+import json
+from collections.abc import Iterable, Sequence
+from typing import Any, Final, Literal
+
+from rich.console import Console
+from rich.live import Live
+from rich.markup import escape
+
+from rehearsal.engine import Listener, Operation, Resource, Step
+from rehearsal.rehearse import Report
+
+BAR: Final = 36
+"""Width of a timeline's bars, in characters."""
+
+COLOURS: Final = {"create": "green", "update": "yellow", "replace": "magenta", "delete": "red", "same": "dim"}
+DOING: Final = {
+    "create": "creating",
+    "update": "updating",
+    "replace": "replacing",
+    "delete": "deleting",
+    "same": "comparing",
+}
+
+
+class Silence:
+    """Shows nothing while the rehearsal runs, for JSON."""
+
+    def phase(self, title: str) -> Listener:
+        """A phase begins."""
+        return Listener()
+
+    def show(self, report: Report) -> None:
+        """A phase ended."""
+
+
+class Screen(Listener):
+    """Shows a rehearsal on a console: what runs now where it is a terminal, each step as it ends, timelines."""
+
+    def __init__(self, console: Console) -> None:
+        """Write to that console."""
+        self._console = console
+        self._running: dict[str, str] = {}
+        self._live = Live(console=console, transient=True, get_renderable=self._status, refresh_per_second=8)
+        self._shown = 0
+
+    def __enter__(self) -> "Screen":
+        """Begin the live display."""
+        if self._console.is_terminal:
+            self._live.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """End the live display."""
+        self._live.stop()
+
+    def phase(self, title: str) -> Listener:
+        """A phase begins."""
+        self._running.clear()
+        self._console.rule(f"[bold]{title}", align="left", style="dim")
+        if title == "targets":
+            self._running[title] = "waiting for five health checks of 30 s"
+        return self
+
+    def started(self, operation: Operation, resource: Resource) -> None:
+        """An operation began."""
+        if resource.custom:
+            self._running[resource.urn] = f"{DOING[operation]} {resource.name}"
+
+    def finished(self, step: Step) -> None:
+        """An operation ended."""
+        self._running.pop(step.resource.urn, None)
+        if step.error:
+            self._console.print(f"  [red]failed[/] {step.operation} {escape(step.resource.name)}: {escape(step.error)}")
+        elif step.resource.custom and step.operation != "same":
+            self._console.print(
+                f"  {step.finished:7.1f} s  [{COLOURS[step.operation]}]{step.operation:7}[/] "
+                f"{escape(step.resource.name)}  [dim]{step.resource.type.rpartition(':')[2]}[/]",
+                highlight=False,
+            )
+
+    def logged(self, severity: Literal["info", "warning", "error"], message: str) -> None:
+        """The program said something."""
+        if severity != "info":
+            self._console.print(f"  [yellow]{severity}[/]: {escape(message)}", highlight=False)
+
+    def show(self, report: Report) -> None:
+        """A phase ended: its timeline, and what it added to the report."""
+        steps = (report.up, report.again, report.destroy)[self._shown]
+        self._shown += 1
+        self._print(_timeline(steps, report.factor))
+        if steps is report.up:
+            self._print("[bold]outputs[/]")
+            self._print(_listing(report.outputs.items()))
+        if steps is report.again:
+            self._print(_listing((each.id, f"{each.state} {each.reason}") for each in report.targets))
+        if steps is report.destroy:
+            for check in report.checks:
+                mark = "[green]held[/]  " if check.held else "[red]broken[/]"
+                self._print(f"  {mark} {check.name}: {escape(check.seen)}")
+
+    def _print(self, text: str) -> None:
+        self._console.print(text, highlight=False, soft_wrap=True)
+
+    def _status(self) -> str:
+        return "  " + ", ".join(list(self._running.values())[:4]) if self._running else ""
+
+
+def _timeline(steps: Sequence[Step], factor: float) -> str:
+    """Each step as a bar from its start to its end, in the order of their starts."""
+    done = [step for step in steps if step.resource.custom and step.operation != "same"]
+    if not done:
+        return f"  no changes, {sum(step.resource.custom for step in steps)} resources as they were"
+    first, last = min(step.started for step in done), max(step.finished for step in done)
+    scale = BAR / max(last - first, 1e-9)
+    total = sum(step.finished - step.started for step in done)
+    width = max(len(step.resource.name) for step in done)
+    lines = [f"  {last - first:.0f} s of AWS (here {factor:g} times faster); one after another {total:.0f} s"]
+    for step in sorted(done, key=lambda step: (step.started, step.finished)):
+        start, end = int((step.started - first) * scale), int((step.finished - first) * scale)
+        bar = (" " * start + "━" * max(end - start, 1)).ljust(BAR)
+        times = f"{step.started - first:3.0f} - {step.finished - first:.0f} s"
+        lines.append(f"  {escape(step.resource.name.ljust(width))}  [{COLOURS[step.operation]}]{bar}[/] {times}")
+    return "\n".join(lines)
+
+
+def _listing(rows: Iterable[tuple[str, Any]]) -> str:
+    shown = sorted((key, ", ".join(value) if isinstance(value, list) else str(value)) for key, value in rows)
+    width = max((len(key) for key, _ in shown), default=0)
+    return "\n".join(f"  {key.ljust(width)}  {escape(value)}" for key, value in shown)
+
+
+def as_json(report: Report) -> str:
+    """The report for scripts: times are seconds of AWS since each phase began."""
+
+    def steps(phase: Sequence[Step]) -> list[dict[str, Any]]:
+        begin = min((step.started for step in phase), default=0.0)
+        return [
+            {
+                "operation": step.operation,
+                "name": step.resource.name,
+                "type": step.resource.type,
+                "start": round(step.started - begin, 1),
+                "end": round(step.finished - begin, 1),
+            }
+            for step in phase
+            if step.resource.custom
+        ]
+
+    return json.dumps(
+        {
+            "stack": report.stack,
+            "held": report.held,
+            "factor": report.factor,
+            "checks": [{"name": each.name, "held": each.held, "seen": each.seen} for each in report.checks],
+            "outputs": report.outputs,
+            "targets": [
+                {"id": each.id, "state": each.state, "reason": each.reason, "obstacle": each.obstacle}
+                for each in report.targets
+            ],
+            "up": steps(report.up),
+            "again": steps(report.again),
+            "destroy": steps(report.destroy),
+        },
+        indent=2,
+    )

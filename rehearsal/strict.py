@@ -1,0 +1,471 @@
+"""What AWS refuses and moto lets pass: a thin layer of patches on moto's EC2 and ELBv2."""
+
+import ipaddress
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any, Final
+from unittest.mock import patch
+
+from moto.ec2.exceptions import DependencyViolationError, EC2ClientError
+from moto.ec2.models import EC2Backend, ec2_backends
+from moto.ec2.models.security_groups import SecurityGroupRule
+from moto.elbv2 import models as elbv2_models
+from moto.elbv2.exceptions import ELBClientError
+from moto.elbv2.models import ELBv2Backend, FakeHealthStatus, FakeListener, FakeLoadBalancer, FakeTargetGroup
+
+from rehearsal.health import Answers, Network, Verdict
+from rehearsal.world import Clock, World
+
+Proceed = Callable[..., Any]
+"""The rest of a call, as moto does it."""
+
+NAME: Final = re.compile(r"(?!internal-)(?!-)[A-Za-z0-9-]{1,32}(?<!-)")
+SECURITY_GROUP_NAME: Final = re.compile(r"(?!sg-)[A-Za-z0-9 ._:/()#,@\[\]+=&;{}!$*-]{1,255}")
+TARGETS_PER_ZONE: Final = 500
+RANGES: Final[Mapping[str, tuple[str, int, int]]] = {
+    "healthy_threshold_count": ("Health check healthy threshold count", 2, 10),
+    "unhealthy_threshold_count": ("Health check unhealthy threshold count", 2, 10),
+    "healthcheck_interval_seconds": ("Health check interval", 5, 300),
+    "healthcheck_timeout_seconds": ("Health check timeout", 2, 120),
+}
+
+
+@dataclass
+class Interface:
+    """A network interface of an NLB. It outlives its NLB until `gone_at`."""
+
+    id: str
+    balancer: str
+    groups: Sequence[str]
+    allocation_id: str | None
+    gone_at: float | None = None
+
+
+@dataclass
+class Strictness:
+    """AWS's refusals in one world, and the times at which AWS is done."""
+
+    world: World
+    clock: Clock
+    answers: Answers
+    interfaces: dict[str, Interface] = field(default_factory=dict[str, Interface])
+    active_at: dict[str, float] = field(default_factory=dict[str, float])
+    registered_at: dict[tuple[str, str], float] = field(default_factory=dict[tuple[str, str], float])
+    serving_since: dict[str, float] = field(default_factory=dict[str, float])
+    draining_until: dict[tuple[str, str], float] = field(default_factory=dict[tuple[str, str], float])
+
+    def enforce(self, until: ExitStack) -> None:
+        """Patch moto until that stack is closed."""
+        rules: Sequence[tuple[type, str, Callable[..., Any]]] = (
+            (EC2Backend, "create_security_group", self._create_security_group),
+            (EC2Backend, "delete_security_group", self._delete_security_group),
+            (EC2Backend, "release_address", self._release_address),
+            (EC2Backend, "create_tags", self._create_tags),
+            (EC2Backend, "get_all_network_interfaces", self._network_interfaces),
+            (EC2Backend, "modify_security_group_rules", self._modify_rules),
+            (ELBv2Backend, "create_load_balancer", self._create_load_balancer),
+            (ELBv2Backend, "delete_load_balancer", self._delete_load_balancer),
+            (ELBv2Backend, "set_security_groups", self._set_security_groups),
+            (ELBv2Backend, "create_target_group", self._create_target_group),
+            (ELBv2Backend, "modify_target_group", self._modify_target_group),
+            (ELBv2Backend, "create_listener", self._create_listener),
+            (ELBv2Backend, "modify_listener", self._modify_listener),
+            (ELBv2Backend, "delete_listener", self._delete_listener),
+            (ELBv2Backend, "register_targets", self._register_targets),
+            (ELBv2Backend, "deregister_targets", self._deregister_targets),
+            (ELBv2Backend, "describe_target_health", self._describe_target_health),
+            (ELBv2Backend, "add_tags", self._add_tags),
+            (FakeLoadBalancer, "activate", self._activate),
+            (SecurityGroupRule, "__eq__", _same_rule),
+        )
+        for owner, name, rule in rules:
+            until.enter_context(patch.object(owner, name, _around(getattr(owner, name), rule)))
+        make_arn = elbv2_models.make_arn_for_load_balancer
+        until.enter_context(
+            patch.object(
+                elbv2_models,
+                "make_arn_for_load_balancer",
+                lambda *args, **kwargs: make_arn(*args, **kwargs).replace("/app/", "/net/"),
+            )
+        )
+
+    # --- EC2
+
+    def _create_security_group(self, proceed: Proceed, ec2: EC2Backend, name: str, *args: Any, **kwargs: Any) -> Any:
+        if kwargs.get("is_default") is None and not SECURITY_GROUP_NAME.fullmatch(name):
+            raise EC2ClientError("InvalidParameterValue", f"Value ({name}) for parameter GroupName is invalid.")
+        _check_tags(kwargs.get("tags") or {}, EC2ClientError)
+        return proceed(name, *args, **kwargs)
+
+    def _delete_security_group(
+        self, proceed: Proceed, ec2: EC2Backend, name: str | None = None, group_id: str | None = None
+    ) -> Any:
+        group = ec2.get_security_group_by_name_or_id(group_id or name or "")
+        if group:
+            self._expire(ec2)
+            holders = [each.balancer for each in self.interfaces.values() if group.id in each.groups]
+            holders += [
+                other.id
+                for groups in ec2.groups.values()
+                for other in groups.values()
+                for rule in other.ingress_rules + other.egress_rules
+                if other.id != group.id and rule.source_group.get("GroupId") == group.id
+            ]
+            holders += [each.id for each in ec2.all_instances() if group in each.security_groups]
+            if holders:
+                raise DependencyViolationError(f"resource {group.id} has a dependent object ({', '.join(holders)})")
+        return proceed(name, group_id)
+
+    def _release_address(
+        self, proceed: Proceed, ec2: EC2Backend, address: str | None = None, allocation_id: str | None = None
+    ) -> Any:
+        self._expire(ec2)
+        if allocation_id and any(each.allocation_id == allocation_id for each in self.interfaces.values()):
+            raise EC2ClientError("InvalidIPAddress.InUse", f"Address with allocation id {allocation_id} is in use.")
+        return proceed(address, allocation_id)
+
+    def _create_tags(self, proceed: Proceed, _: EC2Backend, resource_ids: list[str], tags: dict[str, str]) -> Any:
+        _check_tags(tags, EC2ClientError)
+        return proceed(resource_ids, tags)
+
+    def _network_interfaces(self, proceed: Proceed, ec2: EC2Backend, *args: Any, **kwargs: Any) -> Any:
+        self._expire(ec2)
+        return proceed(*args, **kwargs)
+
+    def _modify_rules(
+        self, proceed: Proceed, ec2: EC2Backend, group_id: str, rules: Mapping[str, dict[str, Any]]
+    ) -> Any:
+        """Moto keeps what is not a CIDR; AWS changes it too."""
+        result = proceed(group_id, rules)
+        group = ec2.get_security_group_from_id(group_id)
+        for rule_id, wanted in rules.items():
+            rule = group.get_rule(rule_id) if group else None
+            if rule and (cidr := wanted.get("CidrIpv6")):
+                rule.ip_range["CidrIpv6"] = cidr
+            if rule and rule.from_port is not None:
+                rule.from_port, rule.to_port = int(wanted["FromPort"]), int(wanted["ToPort"])
+            if rule and (source := wanted.get("ReferencedGroupId")):
+                rule.source_group["GroupId"] = source
+                rule.ip_range.pop("Description", None)
+                rule.source_group["Description"] = wanted.get("Description", "")
+        return result
+
+    def _expire(self, ec2: EC2Backend) -> None:
+        """Forget the interfaces whose time has come."""
+        for interface in list(self.interfaces.values()):
+            if interface.gone_at is not None and interface.gone_at <= self.clock.now():
+                del self.interfaces[interface.id]
+                ec2.enis.pop(interface.id, None)
+                for address in ec2.addresses:
+                    if address.allocation_id == interface.allocation_id:
+                        address.eni, address.association_id = None, None
+
+    # --- Load balancers
+
+    def _create_load_balancer(self, proceed: Proceed, elbv2: ELBv2Backend, **kwargs: Any) -> Any:
+        name: str = kwargs["name"]
+        if not NAME.fullmatch(name):
+            raise ELBClientError("ValidationError", f"The load balancer name '{name}' is not valid")
+        if any(each.name == name for each in elbv2.load_balancers.values()):
+            raise ELBClientError("DuplicateLoadBalancerName", f"A load balancer with the name '{name}' exists")
+        _check_tags(_pairs(kwargs.get("tags")), ELBClientError)
+        mappings: list[dict[str, str]] = kwargs.get("subnet_mappings") or []
+        ec2 = elbv2.ec2_backend
+        self._expire(ec2)
+        for mapping in mappings:
+            self._check_allocation(ec2, mapping.get("AllocationId"))
+        subnets = [*(kwargs.get("subnet_ids") or []), *(each["SubnetId"] for each in mappings)]
+        zones = [ec2.get_subnet(each).availability_zone for each in subnets]
+        if len(set(zones)) != len(zones):
+            raise ELBClientError(
+                "InvalidConfigurationRequest", "A load balancer cannot be attached to multiple subnets in the same AZ"
+            )
+        for group_id in kwargs.get("security_groups") or []:
+            group = ec2.get_security_group_from_id(group_id)
+            if group is None or group.vpc_id != ec2.get_subnet(subnets[0]).vpc_id:
+                raise ELBClientError("InvalidSecurityGroup", f"Security group '{group_id}' does not exist in the VPC")
+        balancer: FakeLoadBalancer = proceed(**kwargs)
+        lb_id = balancer.arn.rpartition("/")[2]
+        balancer.dns_name = f"{name}-{lb_id}.elb.{self.world.region}.{self.world.dns_suffix}"
+        self.active_at[balancer.arn] = self.clock.now() + self.world.latencies.nlb_provisioning
+        allocations = {each["SubnetId"]: each.get("AllocationId") for each in mappings}
+        for subnet in balancer.subnets:
+            self._attach(ec2, balancer, subnet.id, allocations.get(subnet.id))
+        return balancer
+
+    def _check_allocation(self, ec2: EC2Backend, allocation_id: str | None) -> None:
+        if allocation_id is None:
+            return
+        if allocation_id not in [address.allocation_id for address in ec2.addresses]:
+            raise ELBClientError("AllocationIdNotFound", f"The allocation IDs '{allocation_id}' do not exist")
+        if any(each.allocation_id == allocation_id for each in self.interfaces.values()):
+            raise ELBClientError("ResourceInUse", f"The allocation IDs '{allocation_id}' are already in use")
+
+    def _attach(self, ec2: EC2Backend, balancer: FakeLoadBalancer, subnet: str, allocation_id: str | None) -> None:
+        description = f"ELB {balancer.arn.partition(':loadbalancer/')[2]}"
+        eni = ec2.create_network_interface(subnet, "", group_ids=balancer.security_groups, description=description)
+        eni.requester_managed = True
+        self.interfaces[eni.id] = Interface(eni.id, balancer.arn, balancer.security_groups, allocation_id)
+        for address in ec2.addresses:
+            if allocation_id and address.allocation_id == allocation_id:
+                address.eni, address.association_id = eni, f"eipassoc-{eni.id.removeprefix('eni-')}"
+
+    def _activate(self, _: Proceed, balancer: FakeLoadBalancer) -> None:
+        if self.clock.now() >= self.active_at.get(balancer.arn, 0.0):
+            balancer.state = "active"
+
+    def _delete_load_balancer(self, proceed: Proceed, elbv2: ELBv2Backend, arn: str) -> Any:
+        balancer = elbv2.load_balancers.get(arn)
+        if balancer and balancer.attrs.get("deletion_protection.enabled") == "true":
+            raise ELBClientError(
+                "OperationNotPermitted", f"Load balancer '{arn}' cannot be deleted: deletion protection is enabled"
+            )
+        for interface in self.interfaces.values():
+            if interface.balancer == arn:
+                interface.gone_at = self.clock.now() + self.world.latencies.nlb_interfaces_linger
+        return proceed(arn)
+
+    def _set_security_groups(self, proceed: Proceed, elbv2: ELBv2Backend, arn: str, groups: list[str]) -> Any:
+        balancer = elbv2.load_balancers.get(arn)
+        if balancer and not balancer.security_groups:
+            raise ELBClientError(
+                "InvalidConfigurationRequest", "You cannot add security groups to a load balancer created without them"
+            )
+        for interface in self.interfaces.values():
+            if interface.balancer == arn:
+                interface.groups = groups
+        return proceed(arn, groups)
+
+    # --- Target groups and listeners
+
+    def _create_target_group(self, proceed: Proceed, _: ELBv2Backend, name: str, **kwargs: Any) -> Any:
+        if name.startswith("internal-"):
+            raise ELBClientError("ValidationError", f"Target group name '{name}' cannot start with 'internal-'")
+        _check_tags(_pairs(kwargs.get("tags")), ELBClientError)
+        self._check_health(kwargs.get("protocol"), kwargs)
+        return proceed(name, **kwargs)
+
+    def _modify_target_group(self, proceed: Proceed, elbv2: ELBv2Backend, arn: str, *args: Any, **kwargs: Any) -> Any:
+        names = (
+            "healthcheck_protocol",
+            "healthcheck_port",
+            "healthcheck_path",
+            "healthcheck_interval_seconds",
+            "healthcheck_timeout_seconds",
+            "healthy_threshold_count",
+            "unhealthy_threshold_count",
+            "matcher",
+        )
+        group = elbv2.target_groups.get(arn)
+        changed = dict(zip(names, args, strict=False))
+        self._check_health(group.protocol if group else None, changed)
+        result = proceed(arn, *args, **kwargs)
+        if group and changed.get("matcher"):
+            group.matcher["HttpCode"] = changed["matcher"]
+        return result
+
+    def _check_health(self, protocol: str | None, settings: Mapping[str, Any]) -> None:
+        check = settings.get("healthcheck_protocol")
+        if protocol == "UDP" and check not in (None, "TCP", "HTTP", "HTTPS"):
+            raise ELBClientError("ValidationError", f"Health check protocol '{check}' is not supported for UDP")
+        for key, (title, low, high) in RANGES.items():
+            value = settings.get(key)
+            if value is not None and not low <= int(value) <= high:
+                raise ELBClientError("ValidationError", f"{title} '{value}' must be between {low} and {high} inclusive")
+        port = settings.get("healthcheck_port")
+        if port not in (None, "traffic-port") and not (str(port).isdecimal() and 1 <= int(port) <= 65535):
+            raise ELBClientError("ValidationError", f"Health check port '{port}' must be 'traffic-port' or 1 to 65535")
+
+    def _create_listener(self, proceed: Proceed, elbv2: ELBv2Backend, **kwargs: Any) -> Any:
+        arn: str = kwargs["load_balancer_arn"]
+        balancer = elbv2.load_balancers.get(arn)
+        if balancer:
+            if any(str(each.port) == str(kwargs["port"]) for each in balancer.listeners.values()):
+                raise ELBClientError("DuplicateListener", f"A listener already exists on this port for '{arn}'")
+            self._check_forward(elbv2, balancer, kwargs["protocol"], kwargs["actions"])
+        _check_tags(_pairs(kwargs.get("tags")), ELBClientError)
+        listener: FakeListener = proceed(**kwargs)
+        self._note_associations(elbv2)
+        return listener
+
+    def _modify_listener(
+        self,
+        proceed: Proceed,
+        elbv2: ELBv2Backend,
+        arn: str,
+        port: str | None = None,
+        protocol: str | None = None,
+        ssl_policy: str | None = None,
+        certificates: Any = None,
+        actions: list[dict[str, Any]] | None = None,
+    ) -> Any:
+        [listener] = elbv2.describe_listeners(load_balancer_arn=None, listener_arns=[arn])
+        balancer = elbv2.load_balancers[listener.load_balancer_arn]
+        self._check_forward(elbv2, balancer, protocol or listener.protocol, actions or [])
+        if protocol:
+            listener.protocol = protocol
+        result = proceed(arn, port, None, ssl_policy, certificates, actions)
+        self._note_associations(elbv2)
+        return result
+
+    def _delete_listener(self, proceed: Proceed, elbv2: ELBv2Backend, arn: str) -> Any:
+        result = proceed(arn)
+        self._note_associations(elbv2)
+        return result
+
+    def _check_forward(
+        self, elbv2: ELBv2Backend, balancer: FakeLoadBalancer, protocol: str, actions: Iterable[Mapping[str, Any]]
+    ) -> None:
+        for group in (elbv2.target_groups.get(action.get("TargetGroupArn", "")) for action in actions):
+            if group is None:
+                raise ELBClientError("TargetGroupNotFound", "One or more target groups not found")
+            route = self.network(elbv2).route(group)
+            if route and route.balancer.arn != balancer.arn:
+                raise ELBClientError(
+                    "TargetGroupAssociationLimit",
+                    f"The following target groups cannot be associated with more than one load balancer: {group.arn}",
+                )
+            if group.vpc_id != balancer.vpc_id:
+                raise ELBClientError(
+                    "InvalidConfigurationRequest", f"Target group '{group.arn}' is not in the load balancer's VPC"
+                )
+            if protocol == "UDP" and group.protocol not in ("UDP", "TCP_UDP"):
+                raise ELBClientError(
+                    "IncompatibleProtocols",
+                    f"Listener protocol '{protocol}' is incompatible with target group protocol '{group.protocol}'",
+                )
+
+    def _note_associations(self, elbv2: ELBv2Backend) -> None:
+        """Keep which load balancer each target group belongs to, and since when it gets traffic."""
+        for group in elbv2.target_groups.values():
+            route = self.network(elbv2).route(group)
+            group.load_balancer_arns = [route.balancer.arn] if route else []
+            if route:
+                self.serving_since.setdefault(group.arn, self.clock.now())
+            else:
+                self.serving_since.pop(group.arn, None)
+
+    # --- Targets
+
+    def _register_targets(self, proceed: Proceed, elbv2: ELBv2Backend, arn: str, targets: list[dict[str, Any]]) -> Any:
+        group = elbv2.target_groups.get(arn)
+        if group:
+            network = self.network(elbv2)
+            for target in targets:
+                self._check_target(elbv2.ec2_backend, network, group, target["Id"])
+            zones = [self._zone(network, each) for each in {*group.targets, *(target["Id"] for target in targets)}]
+            if any(zones.count(zone) > TARGETS_PER_ZONE for zone in set(zones)):
+                raise ELBClientError("TooManyTargets", f"You have reached the maximum number of targets for '{arn}'")
+            for target in targets:
+                self.registered_at.setdefault((arn, target["Id"]), self.clock.now())
+                self.draining_until.pop((arn, target["Id"]), None)
+        return proceed(arn, targets)
+
+    def _check_target(self, ec2: EC2Backend, network: Network, group: FakeTargetGroup, target: str) -> None:
+        if group.target_type == "ip":
+            blocks = [each["cidr_block"] for each in ec2.get_vpc(group.vpc_id).get_cidr_block_association_set()]
+            try:
+                inside = any(ipaddress.ip_address(target) in ipaddress.ip_network(str(each)) for each in blocks)
+            except ValueError:
+                raise ELBClientError("ValidationError", f"'{target}' is not a valid IPv4 address") from None
+            if not inside:
+                raise ELBClientError(
+                    "ValidationError", f"The IP address '{target}' must be an IPv4 address from one of the VPC's CIDRs"
+                )
+        else:
+            instance = network.instance(target)
+            if instance is None or instance.id != target or instance.vpc_id != group.vpc_id:
+                raise ELBClientError("InvalidTarget", f"Targets not in the target group's VPC: '{target}'")
+
+    def _zone(self, network: Network, target: str) -> str:
+        instance = network.instance(target)
+        return instance.subnet_id or "" if instance else ""
+
+    def _deregister_targets(
+        self, proceed: Proceed, elbv2: ELBv2Backend, arn: str, targets: list[dict[str, Any]]
+    ) -> Any:
+        group = elbv2.target_groups.get(arn)
+        delay = float(group.attributes["deregistration_delay.timeout_seconds"]) if group else 0.0
+        result = proceed(arn, targets)
+        for target in targets:
+            self.registered_at.pop((arn, target["Id"]), None)
+            if arn in self.serving_since:
+                self.draining_until[arn, target["Id"]] = self.clock.now() + delay
+        return result
+
+    def _describe_target_health(
+        self, proceed: Proceed, elbv2: ELBv2Backend, arn: str, targets: list[dict[str, Any]]
+    ) -> list[FakeHealthStatus]:
+        group = elbv2.target_groups.get(arn)
+        if group is None:
+            return proceed(arn, targets)
+        now = self.clock.now()
+        draining = [id_ for (each, id_), until in self.draining_until.items() if each == arn and until > now]
+        asked = [target["Id"] for target in targets] or [*group.targets, *draining]
+        unknown = [id_ for id_ in asked if id_ not in group.targets and id_ not in draining]
+        return [
+            *(self._status(elbv2, group, id_) for id_ in asked if id_ not in unknown),
+            *(proceed(arn, [{"Id": id_} for id_ in unknown]) if unknown else []),
+        ]
+
+    def _status(self, elbv2: ELBv2Backend, group: FakeTargetGroup, target: str) -> FakeHealthStatus:
+        if target in group.targets:
+            verdict = self._settled(group, target, self.network(elbv2).health(group, target))
+            port = group.targets[target]["Port"]
+        else:
+            verdict = Verdict("draining", "Target.DeregistrationInProgress", "Target deregistration is in progress")
+            port = group.port
+        reason, description = verdict.reason or None, verdict.description or None
+        return FakeHealthStatus(target, port, group.health_check_port, verdict.state, reason, description)
+
+    def _settled(self, group: FakeTargetGroup, target: str, verdict: Verdict) -> Verdict:
+        """A target is healthy only after as many checks as the group asks for."""
+        since = max(self.registered_at[group.arn, target], self.serving_since.get(group.arn, 0.0))
+        patience = int(group.healthy_threshold_count) * int(group.health_check_interval_seconds)
+        if verdict.state == "healthy" and self.clock.now() < since + patience:
+            return Verdict("initial", "Elb.InitialHealthChecking", "Initial health checks in progress")
+        return verdict
+
+    def _add_tags(self, proceed: Proceed, _: ELBv2Backend, resource_arns: list[str], tags: list[dict[str, str]]) -> Any:
+        _check_tags(_pairs(tags), ELBClientError)
+        return proceed(resource_arns, tags)
+
+    def network(self, elbv2: ELBv2Backend) -> Network:
+        """The paths as they are now."""
+        return Network(ec2_backends[elbv2.account_id][elbv2.region_name], elbv2, self.answers)
+
+
+def _around(original: Callable[..., Any], rule: Callable[..., Any]) -> Callable[..., Any]:
+    """A method that hands the original, bound to its object, to a rule."""
+
+    def method(self: Any, *args: Any, **kwargs: Any) -> Any:
+        return rule(partial(original, self), self, *args, **kwargs)
+
+    return method
+
+
+def _same_rule(proceed: Proceed, rule: SecurityGroupRule, other: SecurityGroupRule) -> bool:
+    """For AWS a rule with another description is still the same rule."""
+    if rule.source_group.get("GroupId") != other.source_group.get("GroupId"):
+        return False
+    here, there = rule.source_group, other.source_group
+    rule.source_group = other.source_group = {}
+    try:
+        return proceed(other)
+    finally:
+        rule.source_group, other.source_group = here, there
+
+
+def _pairs(tags: Iterable[Mapping[str, str]] | None) -> dict[str, str]:
+    return {tag["Key"]: tag["Value"] for tag in tags or ()}
+
+
+def _check_tags(tags: Mapping[str, str], refuse: Callable[[str, str], Exception]) -> None:
+    if len(tags) > 50:
+        raise refuse("TooManyTags", "The quota for the number of tags has been reached")
+    for key, value in tags.items():
+        if key.startswith("aws:") or not 1 <= len(key) <= 128 or len(value) > 256:
+            raise refuse("InvalidParameterValue", f"The tag '{key}' is not valid")

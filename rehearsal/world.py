@@ -1,0 +1,135 @@
+"""The world that a stack is rehearsed in: zones, subnets, nodes, latencies and quirks."""
+
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field
+from pydantic.alias_generators import to_camel
+
+DEFAULT_WORLD = Path(__file__).with_name("world.yaml")
+
+
+class Model(BaseModel):
+    """A frozen part of the world file; keys are camelCase and unknown ones are refused."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", alias_generator=to_camel, populate_by_name=True)
+
+
+class Subnet(Model):
+    """A subnet of the cluster's VPC. `zone` is what follows the region's name, such as the letter a."""
+
+    zone: str
+    public: bool
+    id: str | None = None
+
+
+class Node(Model):
+    """A node of the cluster and the EC2 instance behind it.
+
+    Without `labels` it carries the stack's `nodeSelector`; without `ip` or `instance_id` it gets one.
+    """
+
+    name: str
+    zone: str
+    labels: Mapping[str, str] | None = None
+    taints: tuple[str, ...] = ()
+    ip: str | None = None
+    instance_id: str | None = None
+    deleting: bool = False
+
+
+class Latencies(Model):
+    """How long AWS and the cluster take, in their own seconds (figures: see world.yaml)."""
+
+    api_call: float
+    nlb_provisioning: float
+    nlb_interfaces_linger: float
+    helm_install: float
+    helm_uninstall: float
+    namespace_delete: float
+
+
+class Quirks(Model):
+    """Ways in which a world differs from the plain one.
+
+    `node_groups` counts the security groups called CLUSTER-node-*; with none, nodes carry the cluster
+    security group. `taken_node_ports` are NodePorts held by another service. The chart opens
+    `chart_streaming_node_port` and `chart_health_node_port`.
+    """
+
+    node_groups: Annotated[int, Field(ge=0)] = 1
+    taken_node_ports: tuple[int, ...] = ()
+    chart_streaming_node_port: int = 30504
+    chart_health_node_port: int = 30800
+
+
+class World(Model):
+    """What exists before `up`: an account, a region, a VPC and an EKS cluster with nodes.
+
+    What the file leaves open (`region`, `cluster`, `vpc_id`) is taken from the stack's config.
+    """
+
+    account: str
+    region: str
+    cluster: str
+    vpc_id: str | None = None
+    node_security_group_id: str | None = None
+    eip_allocation_id: str | None = None
+    subnets: tuple[Subnet, ...]
+    nodes: tuple[Node, ...]
+    latencies: Latencies
+    quirks: Quirks = Quirks()
+
+    @property
+    def partition(self) -> Literal["aws", "aws-cn", "aws-us-gov"]:
+        """The AWS partition of the region."""
+        if self.region.startswith("cn-"):
+            return "aws-cn"
+        return "aws-us-gov" if self.region.startswith("us-gov-") else "aws"
+
+    @property
+    def dns_suffix(self) -> str:
+        """The domain of the partition's service endpoints."""
+        return "amazonaws.com.cn" if self.partition == "aws-cn" else "amazonaws.com"
+
+    def zone(self, letter: str) -> str:
+        """The full name of a zone, such as us-west-2a."""
+        return f"{self.region}{letter}"
+
+    @classmethod
+    def parse(cls, text: str, *, zone: str = "a", **from_stack: object) -> Self:
+        """Read a world from YAML text; `from_stack` fills what the text leaves open.
+
+        In the text the zone `stack` means `zone`, and `other` a different one.
+        Raises pydantic.ValidationError or yaml.YAMLError for a file that is not a world.
+        """
+        zones = {"stack": zone, "other": "a" if zone == "b" else "b"}
+        given: dict[str, Any] = yaml.safe_load(text)
+        for each in (*given.get("subnets", ()), *given.get("nodes", ())):
+            each["zone"] = zones.get(each["zone"], each["zone"])
+        filled = {key: value for key, value in from_stack.items() if value}
+        return cls.model_validate(filled | given)
+
+
+class Clock:
+    """Time in the emulated world: `factor` of its seconds pass in one real second."""
+
+    def __init__(self, factor: float) -> None:
+        self.factor = factor
+        self._start = time.monotonic()
+        self._skipped = 0.0
+
+    def now(self) -> float:
+        """Seconds of the emulated world since its beginning."""
+        return self._skipped + (time.monotonic() - self._start) * self.factor
+
+    def skip(self, seconds: float) -> None:
+        """Let that many seconds of the emulated world pass at once."""
+        self._skipped += seconds
+
+    def sleep(self, seconds: float) -> None:
+        """Let that many seconds of the emulated world pass."""
+        time.sleep(seconds / self.factor)

@@ -1,0 +1,111 @@
+import json
+from typing import Any
+
+import pytest
+from kubernetes.client import V1Node
+from urllib3.exceptions import HTTPError
+
+from lls import cluster
+from lls.cluster import REMOVAL_TAINTS, Targets, choose_targets, eks_kubeconfig, list_nodes
+from lls.guide import TargetType
+from tests.conftest import CLUSTER
+
+
+def node(name: str, ip: str | None = "10.0.0.1", **parts: Any) -> V1Node:
+    labels = {"topology.kubernetes.io/zone": parts.pop("zone", "us-west-2a")} | parts.pop("labels", {})
+    body: dict[str, Any] = {
+        "metadata": {"name": name, "labels": labels, "deletionTimestamp": parts.pop("deleted", None)},
+        "spec": {
+            "providerID": parts.pop("provider_id", f"aws:///us-west-2a/i-{ord(name[-1]):017x}"),
+            "unschedulable": parts.pop("cordoned", None),
+            "taints": [{"key": key, "effect": "NoSchedule"} for key in parts.pop("taints", ())] or None,
+        },
+        "status": {"addresses": [{"type": "InternalIP", "address": ip}] if ip else []},
+    }
+    assert not parts
+    made = V1Node.from_dict(body)
+    assert made
+    return made
+
+
+def chosen(*nodes: V1Node, target_type: TargetType = "ip") -> Targets:
+    return choose_targets(nodes, zone="us-west-2a", target_type=target_type)
+
+
+def test_targets_are_sorted_and_do_not_depend_on_the_apis_order() -> None:
+    nodes = [node("a", "10.0.0.9"), node("b", "10.0.0.10"), node("c", "10.0.0.2")]
+    assert chosen(*nodes) == chosen(*reversed(nodes))
+    assert chosen(*nodes).ids == ("10.0.0.10", "10.0.0.2", "10.0.0.9")
+
+
+def test_instance_targets_are_the_ids_of_the_nodes_instances() -> None:
+    found = chosen(node("a", provider_id="aws:///us-west-2a/i-0a1b2c3d4e5f60718"), target_type="instance")
+    assert found.ids == ("i-0a1b2c3d4e5f60718",)
+
+
+def test_nodes_of_other_zones_are_skipped_and_named() -> None:
+    assert chosen(node("a", zone="us-west-2b")).skipped == {"a": "it is in zone us-west-2b"}
+
+
+@pytest.mark.parametrize("taint", sorted(REMOVAL_TAINTS))
+def test_nodes_that_are_being_removed_are_skipped(taint: str) -> None:
+    assert chosen(node("a", taints=[taint])).skipped == {"a": f"it is being removed (taint {taint})"}
+
+
+def test_nodes_that_are_being_deleted_are_skipped() -> None:
+    assert chosen(node("a", deleted="2026-01-01T00:00:00Z")).skipped == {"a": "it is being deleted"}
+
+
+def test_nodes_excluded_from_load_balancers_are_skipped_whatever_the_labels_value() -> None:
+    label = "node.kubernetes.io/exclude-from-external-load-balancers"
+    assert chosen(node("a", labels={label: ""})).skipped == {"a": f"it carries the label {label}"}
+
+
+def test_cordoned_nodes_stay_because_their_proxy_still_serves() -> None:
+    assert chosen(node("a", cordoned=True, taints=["node.kubernetes.io/unschedulable"])).ids == ("10.0.0.1",)
+
+
+@pytest.mark.parametrize("ip", [None, "fd00::1"])
+def test_nodes_without_an_ipv4_address_are_skipped_as_ip_targets(ip: str | None) -> None:
+    assert chosen(node("a", ip)).skipped == {"a": "it has no IPv4 InternalIP"}
+
+
+def test_nodes_without_an_instance_are_skipped_as_instance_targets() -> None:
+    fargate = node("a", provider_id="aws:///us-west-2a/0123/fargate-ip-10-0-0-1")
+    assert chosen(fargate, target_type="instance").skipped == {"a": "it has no EC2 instance"}
+
+
+def test_the_kubeconfig_gets_its_token_from_the_aws_cli_and_holds_no_secret() -> None:
+    kubeconfig = json.loads(eks_kubeconfig(CLUSTER, "prod"))
+    command = kubeconfig["users"][0]["user"]["exec"]
+    assert command["command"] == "aws"
+    assert command["args"][:6] == ["--region", "us-west-2", "eks", "get-token", "--cluster-name", "demo"]
+    assert command["env"] == [{"name": "AWS_PROFILE", "value": "prod"}]
+    assert kubeconfig["clusters"][0]["cluster"]["server"] == CLUSTER.endpoint
+
+
+def test_the_kubeconfig_is_the_same_on_every_run() -> None:
+    assert eks_kubeconfig(CLUSTER) == eks_kubeconfig(CLUSTER)
+
+
+def kubeconfig_with(user: dict[str, Any]) -> str:
+    return json.dumps(
+        {
+            "clusters": [{"name": "x", "cluster": {"server": "http://127.0.0.1:1"}}],
+            "users": [{"name": "x", "user": user}],
+            "contexts": [{"name": "x", "context": {"cluster": "x", "user": "x"}}],
+            "current-context": "x",
+        }
+    )
+
+
+def test_listing_nodes_of_a_cluster_that_does_not_listen_fails() -> None:
+    with pytest.raises(HTTPError, match="refused"):
+        list_nodes(kubeconfig_with({}), "", {})
+
+
+def test_a_token_command_that_never_ends_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cluster, "TIMEOUT", 0.1)
+    hanging = {"apiVersion": "client.authentication.k8s.io/v1beta1", "command": "sleep", "args": ["3"]}
+    with pytest.raises(TimeoutError, match="no answer within 0.1 seconds"):
+        list_nodes(kubeconfig_with({"exec": hanging}), "", {})

@@ -1,0 +1,252 @@
+import json
+import stat
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pulumi
+import pytest
+from kubernetes.client import V1Node
+
+from lls import lookups
+from tests.conftest import ANSWERS, Stack, as_config, stack, up
+from tests.test_cluster import node
+
+SUBNETS = "aws:ec2/getSubnets:getSubnets"
+GROUPS = "aws:ec2/getSecurityGroups:getSecurityGroups"
+CLUSTER = "aws:eks/getCluster:getCluster"
+TOKEN = "aws:ecr/getAuthorizationToken:getAuthorizationToken"  # noqa: S105
+
+
+def refused(changes: Mapping[str, str] | None = None, **answers: Any) -> tuple[str, Stack]:
+    """The error of a first up, and the stack that it left."""
+    made = stack(changes, answers={CLUSTER if key == "cluster" else key: value for key, value in answers.items()})
+    with pytest.raises(pulumi.RunError) as caught:
+        made.engine.up()
+    assert not made.resources, "nothing may be created"
+    return str(caught.value), made
+
+
+def filters(arguments: Mapping[str, Any]) -> dict[str, str]:
+    return {each["name"]: each["values"][0] for each in arguments["filters"]}
+
+
+def helm_settings(made: Stack) -> dict[str, str]:
+    return json.loads(made.named("cluster").inputs["helmReleaseSettings"])
+
+
+def with_nodes(monkeypatch: pytest.MonkeyPatch, *nodes: V1Node) -> list[tuple[str, str, Mapping[str, str]]]:
+    """Let the API have these nodes; the answer fills with what it is asked."""
+    asked: list[tuple[str, str, Mapping[str, str]]] = []
+
+    def list_nodes(kubeconfig: str, context: str, selector: Mapping[str, str]) -> list[V1Node]:
+        asked.append((kubeconfig, context, selector))
+        return list(nodes)
+
+    monkeypatch.setattr(lookups, "list_nodes", list_nodes)
+    return asked
+
+
+def test_the_one_public_subnet_of_the_zone_and_vpc_is_found() -> None:
+    made = up()
+    [asked] = made.recorder.asked("getSubnets")
+    assert filters(asked) == {
+        "vpc-id": "vpc-1",
+        "availability-zone": "us-west-2a",
+        "map-public-ip-on-launch": "true",
+    }
+    assert made.of("LoadBalancer")[0].inputs["subnetMappings"] == [{"subnetId": "subnet-1"}]
+
+
+def test_no_public_subnet_is_an_error_that_lists_the_others() -> None:
+    def answer(arguments: Mapping[str, Any]) -> dict[str, Any]:
+        return {"ids": [] if "map-public-ip-on-launch" in filters(arguments) else ["subnet-9", "subnet-8"]}
+
+    error, _ = refused(**{SUBNETS: answer})
+    assert "no public subnet" in error
+    assert "subnet-8, subnet-9" in error
+    assert "pulumi config set lls:publicSubnetId" in error
+
+
+@pytest.mark.parametrize("ids", [["subnet-2", "subnet-1"], ["subnet-1", "subnet-2"]])
+def test_several_public_subnets_are_an_error_that_lists_them_in_order(ids: list[str]) -> None:
+    error, _ = refused(**{SUBNETS: {"ids": ids}})
+    assert "several public subnets (subnet-1, subnet-2)" in error
+
+
+def test_a_given_subnet_is_used_once_it_is_seen_to_lie_in_the_zone() -> None:
+    made = up({"lls:publicSubnetId": "subnet-7"}, answers={SUBNETS: {"ids": ["subnet-7"]}})
+    assert filters(made.recorder.asked("getSubnets")[0])["subnet-id"] == "subnet-7"
+    assert made.of("LoadBalancer")[0].inputs["subnetMappings"] == [{"subnetId": "subnet-7"}]
+
+
+def test_a_given_subnet_of_another_zone_is_refused() -> None:
+    error, _ = refused({"lls:publicSubnetId": "subnet-7"}, **{SUBNETS: {"ids": []}})
+    assert "lls:publicSubnetId = subnet-7: no subnet of vpc-1 in us-west-2a" in error
+
+
+def test_the_node_group_is_found_by_name_vpc_and_cluster_tag() -> None:
+    made = up()
+    [asked] = made.recorder.asked("getSecurityGroups")
+    assert filters(asked) == {
+        "vpc-id": "vpc-1",
+        "group-name": "demo-node-*",
+        "tag-key": "kubernetes.io/cluster/demo",
+    }
+    assert made.engine.outputs["nodeSecurityGroupId"] == "sg-a1"
+
+
+def test_several_node_groups_are_an_error_that_lists_them() -> None:
+    error, _ = refused(**{GROUPS: {"ids": ["sg-b", "sg-a"]}})
+    assert "sg-a, sg-b" in error
+    assert "pulumi config set lls:nodeSecurityGroupId" in error
+
+
+def test_without_a_node_group_the_nodes_carry_the_cluster_security_group() -> None:
+    assert up(answers={GROUPS: {"ids": []}}).engine.outputs["nodeSecurityGroupId"] == "sg-c1"
+
+
+def test_without_any_group_the_error_names_the_key() -> None:
+    bare = dict(ANSWERS[CLUSTER]) | {"vpcConfig": {"vpcId": "vpc-1", "clusterSecurityGroupId": ""}}
+    error, _ = refused(cluster=bare, **{GROUPS: {"ids": []}})
+    assert "pulumi config set lls:nodeSecurityGroupId" in error
+
+
+def test_a_given_node_group_must_exist_in_the_vpc() -> None:
+    assert up({"lls:nodeSecurityGroupId": "sg-7"}).engine.outputs["nodeSecurityGroupId"] == "sg-7"
+    error, _ = refused({"lls:nodeSecurityGroupId": "sg-7"}, **{GROUPS: {"ids": []}})
+    assert "lls:nodeSecurityGroupId = sg-7: no security group of vpc-1" in error
+
+
+def test_a_given_vpc_is_where_everything_is_looked_up() -> None:
+    made = up({"lls:vpcId": "vpc-7"})
+    assert filters(made.recorder.asked("getSubnets")[0])["vpc-id"] == "vpc-7"
+    assert made.of("SecurityGroup")[0].inputs["vpcId"] == "vpc-7"
+
+
+def test_a_missing_cluster_is_one_sentence_with_the_keys_to_check() -> None:
+    def gone(_: object) -> dict[str, Any]:
+        raise LookupError("couldn't find resource")
+
+    error, _ = refused(cluster=gone)
+    assert "EKS cluster demo in us-west-2" in error
+    assert "couldn't find resource" in error
+    assert "lls:clusterName" in error
+    assert "\n" not in error
+
+
+def test_the_labelled_nodes_of_the_zone_become_targets(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = with_nodes(monkeypatch, node("b", "10.0.0.2"), node("a", "10.0.0.1"), node("c", zone="us-west-2b"))
+    made = up({"lls:registration": "nodes"})
+    assert made.engine.outputs["targets"] == ["10.0.0.1", "10.0.0.2"]
+    assert any("c: it is in zone us-west-2b" in message for message in made.log.messages)
+    [(kubeconfig, context, selector)] = asked
+    assert "get-token" in kubeconfig
+    assert (context, selector) == ("", {"node-type": "compute"})
+
+
+def test_nodes_are_asked_for_with_the_given_kubeconfig_and_context(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = with_nodes(monkeypatch, node("a"))
+    kubeconfig = json.dumps({"contexts": [{"name": "one"}]})
+    up({"lls:registration": "nodes", "lls:kubeconfig": kubeconfig, "lls:kubeContext": "one"})
+    assert asked[0][:2] == (kubeconfig, "one")
+
+
+def test_no_eligible_node_is_an_error_that_says_why(monkeypatch: pytest.MonkeyPatch) -> None:
+    with_nodes(monkeypatch, node("c", zone="us-west-2b"))
+    error, _ = refused({"lls:registration": "nodes"})
+    assert "No node with node-type=compute can be a target in us-west-2a" in error
+    assert "c: it is in zone us-west-2b" in error
+    assert "lls:nodeSelector" in error
+
+
+def test_no_labelled_node_is_an_error_that_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    with_nodes(monkeypatch)
+    error, _ = refused({"lls:registration": "nodes"})
+    assert "no node has these labels" in error
+
+
+def test_an_unreachable_api_is_an_error_with_the_ways_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    def list_nodes(*_: object) -> list[V1Node]:
+        raise ConnectionError("the API answered 401 Unauthorized")
+
+    monkeypatch.setattr(lookups, "list_nodes", list_nodes)
+    error, _ = refused({"lls:registration": "nodes"})
+    assert "the API answered 401 Unauthorized" in error
+    assert "lls:kubeconfig" in error
+    assert "lls:registration static" in error
+
+
+def test_static_targets_are_not_looked_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = with_nodes(monkeypatch)
+    assert up().engine.outputs["targets"] == ["10.0.0.1", "10.0.0.2"]
+    assert not asked
+
+
+@pytest.mark.parametrize(
+    ("region", "suffix"),
+    [("us-west-2", "amazonaws.com"), ("cn-north-1", "amazonaws.com.cn"), ("us-gov-west-1", "amazonaws.com")],
+)
+def test_chart_and_image_are_in_the_accounts_ecr_in_every_partition(region: str, suffix: str) -> None:
+    made = up(
+        {"aws:region": region, "lls:availabilityZone": f"{region}a"},
+        answers={"aws:index/getPartition:getPartition": {"dnsSuffix": suffix}},
+    )
+    release = made.of("Release")[0].inputs
+    host = f"123456789012.dkr.ecr.{region}.{suffix}"
+    assert release["chart"] == f"oci://{host}/demo/gdn-streaming"
+    assert release["values"]["image"]["repository"] == f"{host}/demo/streaming-proxy"
+    assert json.loads(Path(".lls/test/registry.json").read_text())["auths"].keys() == {host}
+
+
+def test_the_repository_prefix_replaces_the_clusters_name() -> None:
+    assert (
+        up({"lls:repositoryPrefix": "team/nvcf"}).of("Release")[0].inputs["chart"].endswith("/team/nvcf/gdn-streaming")
+    )
+
+
+def test_the_login_is_for_the_account_and_region_of_the_charts_registry() -> None:
+    made = up({"lls:chart": "oci://999999999999.dkr.ecr.eu-west-1.amazonaws.com/x/gdn-streaming"})
+    assert made.recorder.asked("getAuthorizationToken") == [{"registryId": "999999999999", "region": "eu-west-1"}]
+
+
+def test_the_login_is_a_file_for_the_owner_alone_that_only_the_provider_is_told_of() -> None:
+    made = up()
+    path = helm_settings(made)["registryConfigPath"]
+    assert path == ".lls/test/registry.json"
+    assert stat.S_IMODE(Path(path).stat().st_mode) == 0o600
+
+
+def test_preview_logs_in_too_because_helm_pulls_the_chart_then() -> None:
+    stack().engine.preview()
+    assert Path(".lls/test/registry.json").exists()
+
+
+@pytest.mark.parametrize("chart", ["oci://127.0.0.1:5000/gdn-streaming", "chart"])
+def test_other_registries_and_local_charts_need_no_login(chart: str) -> None:
+    Path("chart").mkdir()
+    made = up({"lls:chart": chart})
+    assert not made.recorder.asked("getAuthorizationToken")
+    assert "registryConfigPath" not in helm_settings(made)
+
+
+def test_a_given_auth_file_is_used_instead_of_a_login() -> None:
+    Path("auth.json").write_text("{}")
+    made = up({"lls:registryConfig": "auth.json"})
+    assert not made.recorder.asked("getAuthorizationToken")
+    assert helm_settings(made) == {"registryConfigPath": "auth.json"}
+
+
+def test_account_and_partition_are_only_asked_for_where_ecr_is_used() -> None:
+    made = up(as_config(chart="oci://registry.example/x", imageRepository="registry.example/y"))
+    assert not made.recorder.asked("getCallerIdentity")
+    assert not made.recorder.asked("getPartition")
+
+
+def test_a_denied_login_names_the_permission_and_the_key() -> None:
+    def denied(_: object) -> dict[str, Any]:
+        raise PermissionError("AccessDeniedException: not authorized to perform ecr:GetAuthorizationToken")
+
+    error, _ = refused(**{TOKEN: denied})
+    assert "AccessDeniedException" in error
+    assert "lls:registryConfig" in error

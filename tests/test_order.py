@@ -1,0 +1,116 @@
+from collections.abc import Mapping
+
+import pytest
+
+from rehearsal.engine import Resource
+from tests.conftest import Stack, up
+
+SECURITY_GROUP, NLB, TARGET_GROUP = {"streaming-sg"}, {"streaming-nlb"}, {"streaming-tg"}
+LISTENER, RELEASE, NAMESPACE, ADDRESS = (
+    {"streaming-listener"},
+    {"proxy-release"},
+    {"proxy-namespace"},
+    {"streaming-eip"},
+)
+GROUP_RULES = {"streaming-ingress-0.0.0.0/0", "streaming-egress"}
+NLB_NODE_RULES = {"node-ports-media", "node-ports-health"}
+INTERNAL_RULES = {"node-ports-internal-udp-6004", "node-ports-internal-udp-3478", "node-ports-internal-tcp-8000"}
+TARGETS = {"targets-10.0.0.1", "targets-10.0.0.2"}
+
+# The contract's partial order, each line of it; the provider of the cluster stands outside.
+CONTRACT: Mapping[str, tuple[set[str], set[str]]] = {
+    "security group before its rules": (SECURITY_GROUP, GROUP_RULES),
+    "security group before NLB": (SECURITY_GROUP, NLB),
+    "security group before node rules": (SECURITY_GROUP, NLB_NODE_RULES),
+    "Elastic IP before NLB": (ADDRESS, NLB),
+    "target group before NLB": (TARGET_GROUP, NLB),
+    "NLB before listener": (NLB, LISTENER),
+    "target group before listener": (TARGET_GROUP, LISTENER),
+    "NLB before release": (NLB, RELEASE),
+    "namespace before release": (NAMESPACE, RELEASE),
+    "release before registration": (RELEASE, TARGETS),
+    "listener before registration": (LISTENER, TARGETS),
+    "node rules before registration": (NLB_NODE_RULES | INTERNAL_RULES, TARGETS),
+}
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Stack:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(tmp_path_factory.mktemp("order"))
+        return up({"lls:staticIp": "true"})
+
+
+def closure(edges: Mapping[str, set[str]]) -> dict[str, set[str]]:
+    """Everything that each name needs, directly or not."""
+    reached: dict[str, set[str]] = {}
+
+    def needs(name: str) -> set[str]:
+        if name not in reached:
+            reached[name] = set[str]().union(edges.get(name, set()), *(needs(each) for each in edges.get(name, ())))
+        return reached[name]
+
+    for name in edges:
+        needs(name)
+    return reached
+
+
+def recorded(made: Stack) -> dict[str, set[str]]:
+    """Logical name to the names that it depends on, among real resources."""
+    names = {resource.urn: resource.name for resource in made.resources}
+    return {each.name: {names[urn] for urn in each.dependencies if urn in names} for each in made.resources}
+
+
+def test_the_graph_is_the_contracts_partial_order_and_nothing_more(made: Stack) -> None:
+    wanted: dict[str, set[str]] = {}
+    for before, after in CONTRACT.values():
+        for name in after:
+            wanted.setdefault(name, set()).update(before)
+    actual = {name: needs for name, needs in closure(recorded(made)).items() if needs}
+    assert actual == {name: needs for name, needs in closure(wanted).items() if needs}
+
+
+@pytest.mark.parametrize("pair", CONTRACT.values(), ids=CONTRACT.keys())
+def test_creation_follows_the_order(made: Stack, pair: tuple[set[str], set[str]]) -> None:
+    steps = {step.resource.name: step for step in fresh(made).engine.up()}
+    first, then = pair
+    assert max(steps[name].finished for name in first) < min(steps[name].started for name in then)
+
+
+@pytest.mark.parametrize("pair", CONTRACT.values(), ids=CONTRACT.keys())
+def test_destruction_follows_the_order_backwards(made: Stack, pair: tuple[set[str], set[str]]) -> None:
+    again = fresh(made)
+    again.engine.up()
+    steps = {step.resource.name: step for step in again.engine.destroy()}
+    first, then = pair
+    assert max(steps[name].finished for name in then) < min(steps[name].started for name in first)
+
+
+def test_what_the_order_leaves_independent_has_no_edge_in_either_direction(made: Stack) -> None:
+    needs = closure(recorded(made))
+    for one, other in [
+        ("proxy-namespace", "streaming-nlb"),
+        ("node-ports-media", "streaming-nlb"),
+        ("streaming-listener", "proxy-release"),
+        ("streaming-ingress-0.0.0.0/0", "streaming-nlb"),
+        ("streaming-sg", "streaming-tg"),
+        ("targets-10.0.0.1", "targets-10.0.0.2"),
+    ]:
+        assert one not in needs.get(other, set())
+        assert other not in needs.get(one, set())
+
+
+def test_no_explicit_edge_repeats_data_flow_except_where_the_contract_asks(made: Stack) -> None:
+    def explicit(resource: Resource) -> set[str]:
+        by_property = frozenset[str]().union(*resource.property_dependencies.values())
+        return {urn.rpartition("::")[2] for urn in resource.dependencies - by_property}
+
+    with_edges = {each.name: explicit(each) for each in made.resources if explicit(each)}
+    assert with_edges.keys() == {"streaming-nlb"} | TARGETS
+    assert with_edges["streaming-nlb"] == TARGET_GROUP
+
+
+def fresh(made: Stack) -> Stack:
+    result = up(made.engine.config)
+    result.engine.destroy()
+    return result

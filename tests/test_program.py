@@ -1,0 +1,304 @@
+import json
+import re
+from collections.abc import Iterator, Mapping
+
+import pytest
+
+from lls.outputs import LlsOutputs
+from tests.conftest import Stack, as_config, stack, up
+
+SHAPES: Mapping[str, Mapping[str, str]] = {
+    "plain": {},
+    "static address": {"lls:staticIp": "true"},
+    "given address": {"lls:eipAllocationId": "eipalloc-7"},
+    "instance targets": as_config(targetType="instance", targets=["i-0a1b2c3d"]),
+    "other port": as_config(udpPort=6000, streamingNodePort=30600, healthNodePort=30900),
+    "some clients": as_config(allowedCidrs=["10.0.0.0/8", "2001:db8::/32"]),
+    "no internal rules": {"lls:nodeInternalRules": "false"},
+    "long name": {"lls:clusterName": "nvcf-streaming-production-west"},
+    "tagged": as_config(tags={"team": "streaming", "Project": "mine"}),
+}
+
+CONTRACT_OUTPUTS = {
+    "clusterName",
+    "region",
+    "availabilityZone",
+    "vpcId",
+    "nlbName",
+    "nlbArn",
+    "nlbDnsName",
+    "nlbZoneId",
+    "staticIp",
+    "udpPort",
+    "streamingEndpoint",
+    "securityGroupId",
+    "nodeSecurityGroupId",
+    "targetGroupArn",
+    "targetType",
+    "targets",
+    "namespace",
+    "releaseName",
+    "chartVersion",
+}
+
+TAGGABLE = re.compile(r"^aws:(?!lb/targetGroupAttachment)")
+
+
+@pytest.fixture(params=SHAPES.values(), ids=SHAPES.keys(), scope="module")
+def shape(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(tmp_path_factory.mktemp("shape"))
+        yield up(request.param)
+
+
+def test_every_taggable_resource_carries_the_guides_tags(shape: Stack) -> None:
+    cluster = shape.engine.config["lls:clusterName"]
+    tagged = [resource for resource in shape.resources if TAGGABLE.match(resource.type)]
+    assert len(tagged) >= 8
+    for resource in tagged:
+        tags = resource.inputs["tags"]
+        assert tags["Name"], resource.name
+        assert tags["lls:cluster"] == cluster
+        assert tags["lls:managed-by"] == "customer"
+        assert tags["Project"] == "nvcf"
+
+
+def test_every_resource_but_components_and_the_provider_has_a_component_as_parent(shape: Stack) -> None:
+    for resource in shape.resources:
+        if resource.type != "pulumi:providers:kubernetes":
+            assert "::lls:index:" in resource.parent.replace("$", "::"), resource.name
+
+
+def test_logical_names_hold_neither_the_clusters_name_nor_a_port(shape: Stack) -> None:
+    cluster = shape.engine.config["lls:clusterName"]
+    for resource in shape.engine.state.values():
+        assert cluster not in resource.name
+        if "internal" not in resource.name:
+            assert not re.search(r"5004|6000|30504|30600|30800|30900", resource.name), resource.name
+
+
+def test_no_input_holds_the_registry_token(shape: Stack) -> None:
+    assert "QVdTOnNlY3JldA" not in json.dumps([resource.inputs for resource in shape.engine.state.values()])
+
+
+def test_outputs_are_the_contracts(shape: Stack) -> None:
+    static = {"staticIp"} if {"lls:staticIp", "lls:eipAllocationId"} & shape.engine.config.keys() else set[str]()
+    assert shape.engine.outputs.keys() == CONTRACT_OUTPUTS - {"staticIp"} | static
+
+
+def test_a_second_up_changes_nothing(shape: Stack) -> None:
+    assert {step.operation for step in shape.engine.up()} == {"same"}
+
+
+def test_a_preview_before_the_first_up_plans_everything_and_makes_nothing(shape: Stack) -> None:
+    fresh = stack(shape.engine.config)
+    steps = fresh.engine.preview()
+    assert {step.operation for step in steps} == {"create"}
+    assert {step.resource.name for step in steps} == shape.names()
+    assert not fresh.recorder.did
+    assert not fresh.engine.state
+
+
+def test_a_preview_after_an_up_plans_nothing(shape: Stack) -> None:
+    before = len(shape.recorder.did)
+    assert {step.operation for step in shape.engine.preview()} == {"same"}
+    assert len(shape.recorder.did) == before
+
+
+def test_destroy_deletes_every_resource_once(shape: Stack) -> None:
+    made = up(shape.engine.config)
+    names = [step.resource.name for step in made.engine.destroy() if step.resource.custom]
+    assert sorted(names) == sorted(shape.names())
+    assert not made.engine.state
+
+
+def test_outputs_have_their_values_and_types() -> None:
+    outputs = up({"lls:staticIp": "true"}).engine.outputs
+    assert outputs["udpPort"] == 5004
+    assert isinstance(outputs["udpPort"], int)
+    assert outputs["streamingEndpoint"] == "demo.elb.example:5004"
+    assert outputs["staticIp"] == "203.0.113.5"
+    assert outputs["targets"] == ["10.0.0.1", "10.0.0.2"]
+
+
+def test_the_typed_outputs_are_the_contracts() -> None:
+    from pydantic.alias_generators import to_camel
+
+    assert {to_camel(name) for name in LlsOutputs.__annotations__} == CONTRACT_OUTPUTS
+
+
+def test_one_port_feeds_rule_listener_and_chart() -> None:
+    made = up({"lls:udpPort": "6000"})
+    assert made.named("streaming-ingress-0.0.0.0/0").inputs["fromPort"] == 6000
+    assert made.of("Listener")[0].inputs["port"] == 6000
+    assert made.of("Release")[0].inputs["values"]["env"]["lbPort"] == "6000"
+
+
+def test_the_chart_gets_the_nlbs_name_by_data_flow() -> None:
+    made = up()
+    [release], [balancer] = made.of("Release"), made.of("LoadBalancer")
+    assert release.inputs["values"]["env"]["lbDns"] == "demo.elb.example"
+    assert balancer.urn in release.property_dependencies["values"]
+
+
+def test_the_zone_is_that_of_the_chart_too() -> None:
+    values = up().of("Release")[0].inputs["values"]
+    assert values["availabilityZones"] == {"enabled": True, "zones": ["us-west-2a"]}
+
+
+def test_a_given_kubeconfig_is_a_secret_and_the_built_one_needs_not_be() -> None:
+    kubeconfig = json.dumps({"contexts": [{"name": "one"}], "users": ["hunter2"]})
+    made = up({"lls:kubeconfig": kubeconfig, "lls:kubeContext": "one"})
+    assert "kubeconfig" in made.named("cluster").secrets
+    assert made.named("cluster").inputs["context"] == "one"
+    assert "kubeconfig" not in up().named("cluster").secrets
+
+
+def test_secret_helm_values_are_secret_inputs() -> None:
+    made = up(as_config(helmValues={"env": {"key": "hunter2"}}), secret_keys=["lls:helmValues"])
+    [release] = made.of("Release")
+    assert "values" in release.secrets
+    assert release.inputs["values"]["env"]["key"] == "hunter2"
+    assert release.inputs["values"]["env"]["lbPort"] == "5004"
+
+
+def test_the_provider_is_told_which_cluster_it_serves() -> None:
+    assert up().named("cluster").inputs["clusterIdentifier"] == "arn:aws:eks:us-west-2:123456789012:cluster/demo"
+
+
+def converged(changes: Mapping[str, str], start: Mapping[str, str] | None = None) -> dict[str, set[str]]:
+    """What one `up` does about a change: operation to logical names."""
+    made = up(start)
+    made.engine.config = {**made.engine.config, **changes}
+    done: dict[str, set[str]] = {}
+    for step in made.engine.up():
+        done.setdefault(step.operation, set()).add(step.resource.name)
+    assert {step.operation for step in made.engine.up()} == {"same"}
+    del done["same"]
+    return done
+
+
+CHANGES: list[tuple[str, Mapping[str, str], Mapping[str, str], Mapping[str, set[str]]]] = [
+    (
+        "the UDP port changes in place everywhere",
+        {},
+        {"lls:udpPort": "6000"},
+        {"update": {"streaming-ingress-0.0.0.0/0", "streaming-listener", "proxy-release"}},
+    ),
+    (
+        "a CIDR joins and another leaves without touching the rest",
+        as_config(allowedCidrs=["10.0.0.0/8", "10.64.0.0/10"]),
+        as_config(allowedCidrs=["10.64.0.0/10", "2001:db8::/32"]),
+        {"create": {"streaming-ingress-2001:db8::/32"}, "delete": {"streaming-ingress-10.0.0.0/8"}},
+    ),
+    (
+        "a mere tag change replaces nothing",
+        {},
+        as_config(tags={"team": "streaming"}),
+        {
+            "update": {
+                "streaming-sg",
+                "streaming-ingress-0.0.0.0/0",
+                "streaming-egress",
+                "streaming-tg",
+                "streaming-nlb",
+                "streaming-listener",
+                "node-ports-media",
+                "node-ports-health",
+                "node-ports-internal-udp-6004",
+                "node-ports-internal-udp-3478",
+                "node-ports-internal-tcp-8000",
+            }
+        },
+    ),
+    (
+        "a node that goes and one that comes leave the others registered",
+        {},
+        as_config(targets=["10.0.0.2", "10.0.0.3"]),
+        {"create": {"targets-10.0.0.3"}, "delete": {"targets-10.0.0.1"}},
+    ),
+    (
+        "a new chart version is an upgrade",
+        {},
+        {"lls:chartVersion": "3.0.0"},
+        {"update": {"proxy-release"}},
+    ),
+    (
+        "a new image tag is an upgrade",
+        {},
+        {"lls:imageTag": "3.0.2"},
+        {"update": {"proxy-release"}},
+    ),
+    (
+        "deletion protection is switched in place",
+        {},
+        {"lls:deletionProtection": "true"},
+        {"update": {"streaming-nlb"}},
+    ),
+    (
+        "health settings change in place",
+        {},
+        as_config(healthNodePort=30900, healthPath="/healthz"),
+        {"update": {"streaming-tg", "node-ports-health"}},
+    ),
+    (
+        "a static address replaces the NLB and its listener only",
+        {},
+        {"lls:staticIp": "true"},
+        {
+            "create": {"streaming-eip", "streaming-listener"},
+            "delete": {"streaming-nlb", "streaming-listener"},
+            "replace": {"streaming-nlb"},
+            "update": {"proxy-release"},
+        },
+    ),
+    (
+        "another target type gives a new target group and new targets",
+        {},
+        as_config(targetType="instance", targets=["i-0a1b2c3d"]),
+        {
+            "replace": {"streaming-tg"},
+            "update": {"streaming-listener"},
+            "create": {"targets-i-0a1b2c3d"},
+            "delete": {"streaming-tg", "targets-10.0.0.1", "targets-10.0.0.2"},
+        },
+    ),
+    (
+        "internal rules are removed when the node group has them",
+        {},
+        {"lls:nodeInternalRules": "false"},
+        {"delete": {"node-ports-internal-udp-6004", "node-ports-internal-udp-3478", "node-ports-internal-tcp-8000"}},
+    ),
+]
+
+
+@pytest.mark.parametrize(
+    ("start", "change", "expected"), [each[1:] for each in CHANGES], ids=[each[0] for each in CHANGES]
+)
+def test_a_change_converges_in_one_up(
+    start: Mapping[str, str], change: Mapping[str, str], expected: Mapping[str, set[str]]
+) -> None:
+    assert converged(change, start) == expected
+
+
+def test_a_changed_port_of_the_target_group_changes_its_name_so_that_both_can_exist() -> None:
+    made = up()
+    [before] = made.of("TargetGroup")
+    made.engine.config = {**made.engine.config, "lls:streamingNodePort": "30600"}
+    made.engine.up()
+    [after] = made.of("TargetGroup")
+    assert before.inputs["name"] == "demo-rp-tg"
+    assert re.fullmatch("demo-rp-tg-[0-9a-f]{6}", after.inputs["name"])
+    assert not after.delete_before_replace
+
+
+def test_a_mistake_in_the_config_creates_nothing() -> None:
+    made = stack({"lls:udpPort": "0"})
+    with pytest.raises(Exception, match="lls:udpPort = "):
+        made.engine.up()
+    assert not made.recorder.did
+    assert not made.recorder.invoked
+
+
+def test_nothing_is_logged_above_information_when_all_is_well() -> None:
+    assert all(message.startswith("Looking up ") for message in up().log.messages)

@@ -130,7 +130,9 @@ def list_nodes(kubeconfig: str, context: str, selector: Mapping[str, str]) -> li
             client = new_client_from_config_dict(
                 cast(Mapping[str, Any], yaml.safe_load(kubeconfig)), context=context or None, persist_config=False
             )
-            answer.set_result(CoreV1Api(client).list_node(label_selector=labels, _request_timeout=REQUEST_TIMEOUT).items)
+            answer.set_result(
+                CoreV1Api(client).list_node(label_selector=labels, _request_timeout=REQUEST_TIMEOUT).items
+            )
         except Exception as error:
             answer.set_exception(error)
 

@@ -6,7 +6,7 @@ import os
 import re
 import threading
 import uuid
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Generator, Iterable, Mapping
 from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime, timedelta
 from io import BytesIO
@@ -20,10 +20,14 @@ from moto.core.responses import ActionResult
 from moto.ec2.models import availability_zones_and_regions as regions
 from moto.ec2.models import ec2_backends, elastic_ip_addresses, security_groups, subnets, vpcs
 from moto.ecr.responses import ECRResponse
-from moto.eks import eks_backends
-from moto.elbv2 import elbv2_backends
-from moto.moto_api._internal import moto_api_backend
-from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
+from moto.eks.models import eks_backends
+from moto.elbv2.models import elbv2_backends
+from moto.moto_api._internal.models import moto_api_backend
+from moto.moto_server.werkzeug_app import (  # pyright: ignore[reportMissingTypeStubs]
+    DomainDispatcherApplication,
+    MotoRequestHandler,
+    create_backend_app,
+)
 from werkzeug.serving import make_server
 
 from rehearsal.health import Answers
@@ -180,7 +184,7 @@ class Aws:
         self._clients.clear()
 
     @contextmanager
-    def _zones(self) -> Iterator[None]:
+    def _zones(self) -> Generator[None]:
         """Moto knows some zones of some regions; a world has those that it names."""
         world = self._world
         names = sorted({world.zone(each.zone) for each in (*world.subnets, *world.nodes)})

@@ -168,7 +168,7 @@ class Engine:
             configure(
                 MockSettings(
                     monitor=monitor,
-                    monitor_features=set(monitor.GetDeploymentInfo(Empty()).supportedFeatures),
+                    monitor_features=monitor.features,
                     engine=monitor,
                     project=self.project,
                     stack=self.stack,
@@ -284,6 +284,12 @@ class Monitor(MockMonitor):
         self.replaced: list[Resource] = []
         self.outputs: Properties = {}
 
+    @property
+    def features(self) -> set[int]:
+        """What this monitor offers to the SDK."""
+        info: Any = self.GetDeploymentInfo(Empty())  # pyright: ignore[reportUnknownMemberType]
+        return set(info.supportedFeatures)
+
     def RegisterResource(self, request: Any) -> Any:  # noqa: N802
         """Create, update, replace or keep one resource."""
         urn = self.make_urn(request.parent, request.type, request.name)
@@ -299,13 +305,17 @@ class Monitor(MockMonitor):
     def RegisterResourceOutputs(self, request: Any) -> Any:  # noqa: N802
         """Keep the stack's outputs."""
         if f"::{STACK_TYPE}::" in request.urn:
-            self.outputs, _ = _plain(request.outputs)
+            self.outputs = _plain(request.outputs)[0]
         return Empty()
 
     def ReadResource(self, request: Any) -> Any:  # noqa: N802
         """Answer a stack reference."""
         urn = self.make_urn(request.parent, request.type, request.name)
-        outputs = {"name": request.id, "outputs": self.engine.stack_references[request.id], "secretOutputNames": []}
+        outputs: Properties = {
+            "name": request.id,
+            "outputs": self.engine.stack_references[request.id],
+            "secretOutputNames": [],
+        }
         return resource_pb2.ReadResourceResponse(urn=urn, properties=_struct(outputs))
 
     def Invoke(self, request: Any) -> Any:  # noqa: N802
@@ -315,7 +325,8 @@ class Monitor(MockMonitor):
             answer = self.engine.provider.invoke(request.tok, arguments)
         except Exception as error:
             raise InvokeError(f"invocation of {request.tok} returned an error: {error}") from error
-        return resource_pb2.ResourceInvokeResponse(**{"return": _struct(answer)})
+        fields: dict[str, Any] = {"return": _struct(answer)}
+        return resource_pb2.ResourceInvokeResponse(**fields)
 
     def Log(self, request: Any) -> None:  # noqa: N802
         """Pass on what the program says."""

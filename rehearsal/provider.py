@@ -260,15 +260,16 @@ class EmulatedProvider:
         self._elbv2.delete_target_group(TargetGroupArn=arn)
 
     def _create_nlb(self, inputs: Properties) -> tuple[str, Properties]:
+        mappings: list[Any] = [
+            {"SubnetId": each["subnetId"]}
+            | ({"AllocationId": each["allocationId"]} if each.get("allocationId") else {})
+            for each in inputs["subnetMappings"]
+        ]
         arn = self._elbv2.create_load_balancer(
             Name=inputs["name"],
             Type=inputs["loadBalancerType"],
             Scheme="internal" if inputs["internal"] else "internet-facing",
-            SubnetMappings=[
-                {"SubnetId": each["subnetId"]}
-                | ({"AllocationId": each["allocationId"]} if each.get("allocationId") else {})
-                for each in inputs["subnetMappings"]
-            ],
+            SubnetMappings=mappings,
             SecurityGroups=inputs["securityGroups"],
             Tags=_tag_list(inputs),
         )["LoadBalancers"][0].get("LoadBalancerArn", "")

@@ -4,7 +4,7 @@ import asyncio
 import contextvars
 import os
 import runpy
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -226,7 +226,7 @@ def check_config(stack: Stack) -> None:
 
 
 @contextmanager
-def workspace() -> Iterator[Path]:
+def workspace() -> Generator[Path]:
     """A folder that looks like the project's, so that a rehearsal's auth file never replaces a real one."""
     before = Path.cwd()
     with TemporaryDirectory() as folder:

@@ -126,7 +126,7 @@ def _timeline(steps: Sequence[Step], factor: float) -> str:
 
 
 def _listing(rows: Iterable[tuple[str, Any]]) -> str:
-    shown = sorted((key, ", ".join(value) if isinstance(value, list) else str(value)) for key, value in rows)
+    shown = sorted((key, value if isinstance(value, str) else json.dumps(value)) for key, value in rows)
     width = max((len(key) for key, _ in shown), default=0)
     return "\n".join(f"  {key.ljust(width)}  {escape(value)}" for key, value in shown)
 

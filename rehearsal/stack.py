@@ -66,13 +66,11 @@ def read_stack(name: str, folder: Path = PROJECT) -> Stack:
     if not path.is_file():
         known = sorted(each.name.split(".")[1] for each in folder.glob("Pulumi.*.yaml"))
         raise StackError(f"--stack {name}: there is no {path.name}. Known stacks: {', '.join(known) or 'none'}.")
-    values: Mapping[str, Any] = (yaml.safe_load(path.read_text()) or {}).get("config") or {}
+    content = cast(dict[str, Any], yaml.safe_load(path.read_text()) or {})
+    values: dict[str, Any] = content.get("config") or {}
     shown = {key: _shown(value) for key, value in values.items()}
-    return Stack(name, {key: _text(value) for key, value in shown.items()}, frozenset(filter(_hides(values), shown)))
-
-
-def _hides(values: Mapping[str, Any]) -> Any:
-    return lambda key: _shown(values[key]) != values[key]
+    secret_keys = frozenset(key for key, value in values.items() if shown[key] != value)
+    return Stack(name, {key: _text(value) for key, value in shown.items()}, secret_keys)
 
 
 def world_for(stack: Stack, text: str) -> World:

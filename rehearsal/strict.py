@@ -15,6 +15,7 @@ from moto.ec2.models.security_groups import SecurityGroupRule
 from moto.elbv2 import models as elbv2_models
 from moto.elbv2.exceptions import ELBClientError
 from moto.elbv2.models import ELBv2Backend, FakeHealthStatus, FakeListener, FakeLoadBalancer, FakeTargetGroup
+from moto.elbv2.utils import make_arn_for_load_balancer
 
 from rehearsal.health import Answers, Network, Verdict
 from rehearsal.world import Clock, World
@@ -83,14 +84,7 @@ class Strictness:
         )
         for owner, name, rule in rules:
             until.enter_context(patch.object(owner, name, _around(getattr(owner, name), rule)))
-        make_arn = elbv2_models.make_arn_for_load_balancer
-        until.enter_context(
-            patch.object(
-                elbv2_models,
-                "make_arn_for_load_balancer",
-                lambda *args, **kwargs: make_arn(*args, **kwargs).replace("/app/", "/net/"),
-            )
-        )
+        until.enter_context(patch.object(elbv2_models, "make_arn_for_load_balancer", _network_arn))
 
     # --- EC2
 
@@ -177,13 +171,15 @@ class Strictness:
         self._expire(ec2)
         for mapping in mappings:
             self._check_allocation(ec2, mapping.get("AllocationId"))
-        subnets = [*(kwargs.get("subnet_ids") or []), *(each["SubnetId"] for each in mappings)]
+        subnet_ids: list[str] = kwargs.get("subnet_ids") or []
+        group_ids: list[str] = kwargs.get("security_groups") or []
+        subnets = [*subnet_ids, *(each["SubnetId"] for each in mappings)]
         zones = [ec2.get_subnet(each).availability_zone for each in subnets]
         if len(set(zones)) != len(zones):
             raise ELBClientError(
                 "InvalidConfigurationRequest", "A load balancer cannot be attached to multiple subnets in the same AZ"
             )
-        for group_id in kwargs.get("security_groups") or []:
+        for group_id in group_ids:
             group = ec2.get_security_group_from_id(group_id)
             if group is None or group.vpc_id != ec2.get_subnet(subnets[0]).vpc_id:
                 raise ELBClientError("InvalidSecurityGroup", f"Security group '{group_id}' does not exist in the VPC")
@@ -211,7 +207,8 @@ class Strictness:
         self.interfaces[eni.id] = Interface(eni.id, balancer.arn, balancer.security_groups, allocation_id)
         for address in ec2.addresses:
             if allocation_id and address.allocation_id == allocation_id:
-                address.eni, address.association_id = eni, f"eipassoc-{eni.id.removeprefix('eni-')}"
+                address.eni = eni  # pyright: ignore[reportAttributeAccessIssue]
+                address.association_id = f"eipassoc-{eni.id.removeprefix('eni-')}"
 
     def _activate(self, _: Proceed, balancer: FakeLoadBalancer) -> None:
         if self.clock.now() >= self.active_at.get(balancer.arn, 0.0):
@@ -260,7 +257,7 @@ class Strictness:
             "matcher",
         )
         group = elbv2.target_groups.get(arn)
-        changed = dict(zip(names, args, strict=False))
+        changed: dict[str, Any] = dict(zip(names, args, strict=False))
         self._check_health(group.protocol if group else None, changed)
         result = proceed(arn, *args, **kwargs)
         if group and changed.get("matcher"):
@@ -419,7 +416,8 @@ class Strictness:
             verdict = Verdict("draining", "Target.DeregistrationInProgress", "Target deregistration is in progress")
             port = group.port
         reason, description = verdict.reason or None, verdict.description or None
-        return FakeHealthStatus(target, port, group.health_check_port, verdict.state, reason, description)
+        status: Any = FakeHealthStatus(target, port, group.health_check_port, verdict.state, reason, description)
+        return status
 
     def _settled(self, group: FakeTargetGroup, target: str, verdict: Verdict) -> Verdict:
         """A target is healthy only after as many checks as the group asks for."""
@@ -436,6 +434,10 @@ class Strictness:
     def network(self, elbv2: ELBv2Backend) -> Network:
         """The paths as they are now."""
         return Network(ec2_backends[elbv2.account_id][elbv2.region_name], elbv2, self.answers)
+
+
+def _network_arn(**parts: str) -> str:
+    return make_arn_for_load_balancer(**parts).replace("/app/", "/net/")
 
 
 def _around(original: Callable[..., Any], rule: Callable[..., Any]) -> Callable[..., Any]:

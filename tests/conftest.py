@@ -1,7 +1,7 @@
 """What the tests share: a config, and a provider that records what a program registers."""
 
 import json
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -173,7 +173,6 @@ def as_config(**values: Any) -> dict[str, str]:
 
 
 @pytest.fixture(autouse=True)
-def in_empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def in_empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Every test runs in a folder of its own, where the auth file lands."""
     monkeypatch.chdir(tmp_path)
-    yield

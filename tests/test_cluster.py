@@ -107,5 +107,5 @@ def test_listing_nodes_of_a_cluster_that_does_not_listen_fails() -> None:
 def test_a_token_command_that_never_ends_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cluster, "TIMEOUT", 0.1)
     hanging = {"apiVersion": "client.authentication.k8s.io/v1beta1", "command": "sleep", "args": ["3"]}
-    with pytest.raises(TimeoutError, match="no answer within 0.1 seconds"):
+    with pytest.raises(TimeoutError, match=r"no answer within 0\.1 seconds"):
         list_nodes(kubeconfig_with({"exec": hanging}), "", {})

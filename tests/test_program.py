@@ -44,7 +44,7 @@ CONTRACT_OUTPUTS = {
 TAGGABLE = re.compile(r"^aws:(?!lb/targetGroupAttachment)")
 
 
-@pytest.fixture(params=SHAPES.values(), ids=SHAPES.keys(), scope="module")
+@pytest.fixture(params=SHAPES.values(), ids=list(SHAPES), scope="module")
 def shape(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(tmp_path_factory.mktemp("shape"))

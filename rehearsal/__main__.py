@@ -3,6 +3,7 @@
 import argparse
 import sys
 import threading
+from collections.abc import Sequence
 from pathlib import Path
 
 import yaml
@@ -10,7 +11,7 @@ from pulumi import RunError
 from pydantic import ValidationError
 from rich.console import Console
 
-from rehearsal.engine import DeletionFailedError
+from rehearsal.engine import StepsFailedError
 from rehearsal.rehearse import FACTOR, Rehearsal, check_config
 from rehearsal.screen import Screen, Silence, as_json
 from rehearsal.stack import StackError, read_stack, world_for
@@ -19,9 +20,9 @@ from rehearsal.world import DEFAULT_WORLD
 HELD, BROKEN, REFUSED = 0, 1, 2
 
 
-def main() -> int:
+def main(arguments: Sequence[str] | None = None) -> int:
     """Rehearse one stack; 0: everything held, 1: something did not, 2: it could not begin."""
-    options = _options()
+    options = _parser().parse_args(arguments)
     output, notes = Console(), Console(stderr=True)
     try:
         stack = read_stack(options.stack)
@@ -42,7 +43,7 @@ def main() -> int:
             else:
                 with Screen(output) as screen:
                     report = rehearsal.perform(screen)
-        except (RunError, DeletionFailedError) as error:
+        except (RunError, StepsFailedError) as error:
             notes.print(str(error), markup=False, highlight=False)
             return BROKEN
         if options.json:
@@ -52,7 +53,7 @@ def main() -> int:
     return HELD if report.held else BROKEN
 
 
-def _options() -> argparse.Namespace:
+def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m rehearsal",
         description="Run a stack against an emulated AWS and Kubernetes: up, health, up again, destroy, leftovers.",
@@ -65,7 +66,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--factor", type=float, default=FACTOR, help=f"how much faster than AWS (default: {FACTOR:g})")
     parser.add_argument("--keep", action="store_true", help="leave the emulated AWS running, until Ctrl-C")
     parser.add_argument("--json", action="store_true", help="print the report as JSON")
-    return parser.parse_args()
+    return parser
 
 
 def _keep(rehearsal: Rehearsal, console: Console) -> None:
@@ -81,9 +82,14 @@ def _keep(rehearsal: Rehearsal, console: Console) -> None:
         soft_wrap=True,
     )
     try:
-        threading.Event().wait()
+        wait_for_interrupt()
     except KeyboardInterrupt:
         console.print("stopped")
+
+
+def wait_for_interrupt() -> None:
+    """Wait for Ctrl-C."""
+    threading.Event().wait()
 
 
 if __name__ == "__main__":

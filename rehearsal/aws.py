@@ -9,6 +9,7 @@ import uuid
 from collections.abc import Generator, Iterable, Mapping
 from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from io import BytesIO
 from typing import TYPE_CHECKING, Any, Final, Literal, Self, overload
 from unittest.mock import patch
@@ -49,10 +50,11 @@ ISOLATION: Final = {
     "AWS_CONFIG_FILE": os.devnull,
     "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
     "AWS_EC2_METADATA_DISABLED": "true",
+    "MOTO_EC2_LOAD_DEFAULT_AMIS": "false",
     "NO_PROXY": "127.0.0.1",
     "no_proxy": "127.0.0.1",
 }
-"""Keeps the user's own AWS settings out."""
+"""Keeps out the user's own AWS settings, and the images that moto would load."""
 
 
 class Aws:
@@ -118,7 +120,7 @@ class Aws:
                 region_name=self._world.region,
                 aws_access_key_id=KEY,
                 aws_secret_access_key=KEY,
-                config=Config(retries={"total_max_attempts": 1}, max_pool_connections=64),
+                config=Config(retries={"total_max_attempts": 1}, max_pool_connections=64, parameter_validation=False),
             )
         return self._clients[service]
 
@@ -156,7 +158,7 @@ class Aws:
     # --- The server
 
     def _serve(self) -> None:
-        dispatch = DomainDispatcherApplication(create_backend_app)
+        dispatch = _moto()
         seeded = threading.Event()
         self._seeded = seeded
 
@@ -196,6 +198,7 @@ class Aws:
 
     def _seed(self) -> None:
         world, ec2 = self._world, self.client("ec2")
+        ec2.describe_vpcs()  # moto makes its default VPC at the first call, which must not get the wanted id
         with _wanted_id(vpcs, "random_vpc_id", world.vpc_id):
             self.vpc_id = ec2.create_vpc(CidrBlock=VPC_CIDR)["Vpc"].get("VpcId", "")
         self._seed_subnets()
@@ -213,8 +216,9 @@ class Aws:
         if world.eip_allocation_id:
             with _wanted_id(elastic_ip_addresses, "random_eip_allocation_id", world.eip_allocation_id):
                 ec2.allocate_address(Domain="vpc")
+        image = ec2.register_image(Name="node")["ImageId"]
         for node in world.nodes:
-            self.nodes[node.name] = self._seed_node(node)
+            self.nodes[node.name] = self._seed_node(node, image)
         self._seed_cluster()
         self._seeded.set()
 
@@ -248,12 +252,12 @@ class Aws:
                 ],
             )["GroupId"]
 
-    def _seed_node(self, node: Node) -> tuple[str, str]:
+    def _seed_node(self, node: Node, image: str) -> tuple[str, str]:
         """An instance in its zone's last subnet, which is the private one where there are both."""
         groups = list(self.node_security_group_ids) or [self.cluster_security_group_id]
         address: Any = {"PrivateIpAddress": node.ip} if node.ip else {}
         [instance] = self.client("ec2").run_instances(
-            ImageId="ami-12c6146b",
+            ImageId=image,
             MinCount=1,
             MaxCount=1,
             SubnetId=self.subnets[node.zone][-1],
@@ -288,6 +292,12 @@ class Aws:
 class _QuietHandler(MotoRequestHandler):
     def log(self, type: str, message: str, *args: Any) -> None:  # noqa: A002
         pass
+
+
+@cache
+def _moto() -> DomainDispatcherApplication:
+    """Moto's application. It holds no state, and takes half a second to build."""
+    return DomainDispatcherApplication(create_backend_app)
 
 
 def _wanted_id(module: Any, generator: str, wanted: str | None) -> Any:

@@ -18,6 +18,7 @@ from google.protobuf.empty_pb2 import Empty
 from google.protobuf.json_format import MessageToDict
 from google.protobuf.message import Message
 from google.protobuf.struct_pb2 import Struct
+from pulumi import RunError
 from pulumi.runtime import run_in_stack, set_all_config
 from pulumi.runtime.mocks import MockMonitor, Mocks, MockSettings
 from pulumi.runtime.proto import engine_pb2, resource_pb2
@@ -114,8 +115,8 @@ class Listener:
         """The program said something."""
 
 
-class DeletionFailedError(Exception):
-    """Some resources could not be deleted; they and what they depend on are still in the state."""
+class StepsFailedError(Exception):
+    """Some resources could not be made or deleted. The state holds what there is; a further run goes on from there."""
 
 
 @dataclass(kw_only=True)
@@ -136,7 +137,7 @@ class Engine:
     def up(self) -> list[Step]:
         """Run the program and make what it registers; then delete what it no longer does.
 
-        Raises whatever the program or the provider raised; what was made before is in the state.
+        Raises pulumi.RunError for a mistake that the program found, and StepsFailedError.
         """
         monitor = self._run(preview=False)
         steps = [*monitor.steps]
@@ -154,7 +155,7 @@ class Engine:
     def destroy(self) -> list[Step]:
         """Delete everything, in the order that the recorded graph dictates.
 
-        Raises DeletionFailedError when something is left; a further destroy goes on from there.
+        Raises StepsFailedError when something is left.
         """
         steps = self._delete(list(self.state.values()))
         self.outputs = {}
@@ -193,7 +194,12 @@ class Engine:
 
                 runner.run(run_in_stack(program))
 
-        contextvars.Context().run(run)
+        try:
+            contextvars.Context().run(run)
+        except RunError:
+            if errors := _errors(monitor.steps):
+                raise StepsFailedError(errors) from None
+            raise
         return monitor
 
     def _delete(self, resources: Iterable[Resource]) -> list[Step]:
@@ -219,40 +225,43 @@ class Engine:
                     elif self.state.get(resource.urn) is resource:
                         del self.state[resource.urn]
         if failed:
-            errors = "; ".join(f"{step.resource.name}: {step.error}" for step in steps if step.error)
-            raise DeletionFailedError(f"{errors} (kept: {', '.join(each.name for each in (*failed, *waiting))})")
+            kept = ", ".join(each.name for each in (*failed, *waiting))
+            raise StepsFailedError(f"{_errors(steps)} (kept: {kept})")
         return steps
 
     def _delete_one(self, resource: Resource) -> Step:
-        return self._perform("delete", resource, lambda: self._forget(resource))[0]
+        return self._perform("delete", resource, lambda: self._forget(resource))
 
     def _forget(self, resource: Resource) -> Resource:
         if resource.custom:
             self.provider.delete(resource.type, resource.id, resource.inputs)
         return resource
 
-    def _perform(
-        self, operation: Operation, resource: Resource, action: Callable[[], Resource]
-    ) -> tuple[Step, Exception | None]:
+    def _perform(self, operation: Operation, resource: Resource, action: Callable[[], Resource]) -> Step:
         """Do and time one thing, and tell the listener; its failure is part of the answer."""
         self.listener.started(operation, resource)
         started = self.provider.now()
-        error: Exception | None = None
+        error: str | None = None
         try:
             resource = action()
         except Exception as caught:
-            error = caught
-        step = Step(operation, resource, started, self.provider.now(), str(error) if error else None)
+            error = str(caught) or repr(caught)
+        step = Step(operation, resource, started, self.provider.now(), error)
         self.listener.finished(step)
-        return step, error
+        return step
 
 
-class InvokeError(grpc.RpcError):
-    """A look-up that failed, as the real engine tells the SDK of it."""
+class MonitorError(grpc.RpcError):
+    """A failure as the real engine tells the SDK of it."""
+
+    def __init__(self, status: grpc.StatusCode, message: str) -> None:
+        """Carry a gRPC status and a message."""
+        super().__init__(message)
+        self._status = status
 
     def code(self) -> grpc.StatusCode:
-        """The gRPC status."""
-        return grpc.StatusCode.UNKNOWN
+        """The gRPC status: UNAVAILABLE ends the run, as after a failed step."""
+        return self._status
 
     def details(self) -> str:
         """The message."""
@@ -324,7 +333,8 @@ class Monitor(MockMonitor):
         try:
             answer = self.engine.provider.invoke(request.tok, arguments)
         except Exception as error:
-            raise InvokeError(f"invocation of {request.tok} returned an error: {error}") from error
+            message = f"invocation of {request.tok} returned an error: {error}"
+            raise MonitorError(grpc.StatusCode.UNKNOWN, message) from error
         fields: dict[str, Any] = {"return": _struct(answer)}
         return resource_pb2.ResourceInvokeResponse(**fields)
 
@@ -339,7 +349,6 @@ class Monitor(MockMonitor):
 
     def _converge(self, old: Resource | None, goal: Resource) -> Resource:
         provider = self.engine.provider
-        provider.check(goal.type, goal.inputs)
         if old is None:
             return self._do("create", goal, lambda: _made(goal, *provider.create(goal.type, goal.inputs)))
         ignored = {key: old.inputs[key] for key in goal.ignore_changes if key in old.inputs}
@@ -379,15 +388,20 @@ class Monitor(MockMonitor):
         return list(doomed.values())
 
     def _do(self, operation: Operation, goal: Resource, action: Callable[[], Resource]) -> Resource:
+        def checked() -> Resource:
+            self.engine.provider.check(goal.type, goal.inputs)
+            return action()
+
         if self.preview:
+            self.engine.provider.check(goal.type, goal.inputs)
             self.steps.append(Step(operation, goal, 0, 0))
             old = self.engine.state.get(goal.urn)
             known = old.outputs if old and operation in ("same", "update") else {}
             return replace(goal, id=old.id if old and known else "", outputs=known | goal.inputs)
-        step, error = self.engine._perform(operation, goal, action)  # pyright: ignore[reportPrivateUsage]
+        step = self.engine._perform(operation, goal, checked)  # pyright: ignore[reportPrivateUsage]
         self.steps.append(step)
-        if error:
-            raise error
+        if step.error:
+            raise MonitorError(grpc.StatusCode.UNAVAILABLE, step.error)
         self.engine.state[goal.urn] = step.resource
         return step.resource
 
@@ -412,6 +426,10 @@ def _goal(urn: str, request: Any) -> Resource:
         delete_before_replace=request.deleteBeforeReplace,
         ignore_changes=tuple(request.ignoreChanges),
     )
+
+
+def _errors(steps: Iterable[Step]) -> str:
+    return "; ".join(f"{step.resource.name}: {step.error}" for step in steps if step.error)
 
 
 def _made(goal: Resource, id_: str, outputs: Properties) -> Resource:

@@ -102,7 +102,7 @@ class EmulatedProvider:
 
     def replaces(self, type_: str) -> Collection[str]:
         """Inputs of that type whose change replaces the resource."""
-        return REPLACED_BY[type_]
+        return REPLACED_BY.get(type_, ())
 
     def check(self, type_: str, inputs: Properties) -> None:
         """As the Helm provider does, pull the chart on every run: its registry login must be good."""

@@ -21,7 +21,7 @@ from rehearsal.provider import TOKEN_LIFE, EmulatedProvider
 from rehearsal.stack import PROJECT, Stack
 from rehearsal.world import Clock, World
 
-FACTOR: Final = 100.0
+FACTOR: Final = 150.0
 """How much faster than AWS a rehearsal runs."""
 
 HEALTH_PATIENCE: Final = 300.0
@@ -170,7 +170,7 @@ class Rehearsal:
         return report
 
     def await_health(self) -> list[TargetHealth]:
-        """Health of each target of the stack, once AWS has made up its mind."""
+        """Health of each registered target, once AWS has made up its mind."""
         arn = self.engine.outputs["targetGroupArn"]
         deadline = self.clock.now() + HEALTH_PATIENCE
         while True:
@@ -193,6 +193,7 @@ class Rehearsal:
                 obstacle=self.aws.media_obstacle(arn, each["Target"]["Id"]),
             )
             for each in described["TargetHealthDescriptions"]
+            if each["TargetHealth"]["State"] != "draining"
         ]
 
     def _engine(self, stack: Stack) -> Engine:

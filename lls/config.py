@@ -309,7 +309,7 @@ def load() -> Config:
     try:
         return Config.model_validate(undeclared | {key: value for key, value in values.items() if value is not None})
     except ValidationError as error:
-        problems = [_problem(details, values, schema) for details in error.errors()]
+        problems = [_problem(details, schema) for details in error.errors()]
         raise pulumi.RunError("The stack's config needs a change:\n" + "\n".join(problems)) from None
 
 
@@ -345,7 +345,7 @@ def _secret_leaves(value: Any) -> Any:
     return pulumi.Output.secret(value)
 
 
-def _problem(error: ErrorDetails, values: Mapping[str, Any], schema: Mapping[str, Mapping[str, Any]]) -> str:
+def _problem(error: ErrorDetails, schema: Mapping[str, Mapping[str, Any]]) -> str:
     """One line: key, value and remedy."""
     name, *path = error["loc"]
     key = str(name) if ":" in str(name) else f"{NAMESPACE}:{name}"
@@ -357,6 +357,6 @@ def _problem(error: ErrorDetails, values: Mapping[str, Any], schema: Mapping[str
         about = schema[str(name)]["description"] if str(name) in schema else "The AWS region."
         return f"  {key} is not set. {about} Set it: pulumi config set {key} VALUE"
     secret = is_config_secret(key) or key == f"{NAMESPACE}:kubeconfig"
-    value = "[secret]" if secret else json.dumps(values.get(str(name)))
+    value = "[secret]" if secret else json.dumps(error["input"])
     where = "".join(f"[{part}]" for part in path if part != "[key]")
     return f"  {key}{where} = {value}: {error['msg'].removeprefix('Value error, ')}"

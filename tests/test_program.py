@@ -254,6 +254,23 @@ CHANGES: list[tuple[str, Mapping[str, str], Mapping[str, str], Mapping[str, set[
         },
     ),
     (
+        "an existing address replaces the NLB and its listener only",
+        {},
+        {"lls:eipAllocationId": "eipalloc-7"},
+        {
+            "create": {"streaming-listener"},
+            "delete": {"streaming-nlb", "streaming-listener"},
+            "replace": {"streaming-nlb"},
+            "update": {"proxy-release"},
+        },
+    ),
+    (
+        "another release name replaces the release, deleted first",
+        {},
+        {"lls:releaseName": "streaming"},
+        {"delete": {"proxy-release"}, "replace": {"proxy-release"}},
+    ),
+    (
         "another target type gives a new target group and new targets",
         {},
         as_config(targetType="instance", targets=["i-0a1b2c3d"]),

@@ -74,7 +74,8 @@ def _keep(rehearsal: Rehearsal, console: Console) -> None:
     world = rehearsal.world
     console.print(
         f"The emulated AWS and cluster {world.cluster} keep running until Ctrl-C. To use them:\n"
-        f"  export AWS_ENDPOINT_URL={rehearsal.aws.endpoint} AWS_REGION={world.region}\n"
+        f"  export AWS_ENDPOINT_URL={rehearsal.aws.endpoint}\n"
+        f"  export AWS_REGION={world.region} AWS_DEFAULT_REGION={world.region}\n"
         "  export AWS_ACCESS_KEY_ID=rehearsal AWS_SECRET_ACCESS_KEY=rehearsal\n"
         f"  # Kubernetes API (nodes): {rehearsal.cluster.endpoint}",
         markup=False,

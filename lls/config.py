@@ -80,7 +80,8 @@ def _unique(values: tuple[str, ...]) -> bool:
 
 LABEL: Final = r"([A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?)"
 DNS_LABEL: Final = r"[a-z0-9]([a-z0-9-]*[a-z0-9])?"
-OCI_PATH: Final = r"[a-z0-9]+([._-][a-z0-9]+)*(/[a-z0-9]+([._-][a-z0-9]+)*)*"
+ECR_PATH: Final = r"[a-z0-9]+([._-][a-z0-9]+)*(/[a-z0-9]+([._-][a-z0-9]+)*)*"
+OCI_PATH: Final = r"[a-z0-9]+((\.|_{1,2}|-+)[a-z0-9]+)*(/[a-z0-9]+((\.|_{1,2}|-+)[a-z0-9]+)*)*"
 OCI_REPOSITORY: Final = rf"[A-Za-z0-9.-]+(:[0-9]+)?/{OCI_PATH}"
 
 Port = Annotated[int, _between(1, 65535, "use a port from 1 to 65535")]
@@ -112,7 +113,7 @@ class Config(BaseModel):
     region: Annotated[
         str,
         Field(alias="aws:region"),
-        _match(r"[a-z]{2,3}(-[a-z]+)+-\d", "use the code of an AWS region, such as us-west-2"),
+        _match(r"[a-z]{2,4}(-[a-z]+)+-\d", "use the code of an AWS region, such as us-west-2"),
     ]
     profile: Annotated[str, Field(alias="aws:profile")] = ""
     cluster_name: Annotated[
@@ -245,7 +246,7 @@ class Config(BaseModel):
     def _prefix_in_ecr(cls, prefix: str, info: ValidationInfo) -> str:
         unused = info.data.get("chart") and info.data.get("image_repository")
         path = prefix or info.data.get("cluster_name")
-        if path and not unused and not re.fullmatch(OCI_PATH, path):
+        if path and not unused and not re.fullmatch(ECR_PATH, path):
             raise ValueError(
                 f"use a lower-case ECR path, such as {path.lower()!r}: ECR does not take {path!r}"
                 + ("" if prefix else ", the cluster's name, which is the default")

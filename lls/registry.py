@@ -9,7 +9,7 @@ from typing import Final, NamedTuple
 
 OCI_SCHEME: Final = "oci://"
 
-_ECR_HOST: Final = re.compile(r"(\d{12})\.dkr[.-]ecr(?:-fips)?\.([a-z0-9-]+)\.(?:amazonaws\.com(?:\.cn)?|on\.aws)")
+_ECR_HOST: Final = re.compile(r"(\d{12})\.dkr[.-]ecr(?:-fips)?\.([a-z0-9-]+)\.[a-z0-9.-]+")
 
 
 class EcrRegistry(NamedTuple):

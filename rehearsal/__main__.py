@@ -29,10 +29,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         check_config(stack)
         world = world_for(stack, options.world.read_text())
     except (StackError, RunError, OSError) as error:
-        notes.print(str(error), markup=False, highlight=False)
+        notes.print(str(error), markup=False, highlight=False, soft_wrap=True)
         return REFUSED
     except (ValidationError, yaml.YAMLError) as error:
-        notes.print(f"--world {options.world}: {error}", markup=False, highlight=False)
+        notes.print(f"--world {options.world}: {error}", markup=False, highlight=False, soft_wrap=True)
         return REFUSED
     with Rehearsal(stack, world, factor=options.factor) as rehearsal:
         if not options.json:
@@ -44,7 +44,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 with Screen(output) as screen:
                     report = rehearsal.perform(screen)
         except (RunError, StepsFailedError) as error:
-            notes.print(str(error), markup=False, highlight=False)
+            notes.print(str(error), markup=False, highlight=False, soft_wrap=True)
             return BROKEN
         if options.json:
             sys.stdout.write(as_json(report) + "\n")

@@ -61,7 +61,7 @@ class Resource:
 
 @dataclass(frozen=True)
 class Step:
-    """What was done to one resource, and when: seconds since the engine's run began."""
+    """What was done to one resource, and when, in seconds of the emulated world."""
 
     operation: Operation
     resource: Resource
@@ -362,12 +362,15 @@ class Monitor(MockMonitor):
                 goal,
                 lambda: _made(goal, old.id, old.outputs | provider.update(goal.type, old.id, old.inputs, goal.inputs)),
             )
-        if goal.delete_before_replace:
-            if not self.preview:
+
+        def successor() -> Resource:
+            if goal.delete_before_replace:
                 self.steps += self.engine._delete(self._replaced_with(old))  # pyright: ignore[reportPrivateUsage]
-        else:
-            self.replaced.append(old)
-        return self._do("replace", goal, lambda: _made(goal, *provider.create(goal.type, goal.inputs)))
+            else:
+                self.replaced.append(old)
+            return _made(goal, *provider.create(goal.type, goal.inputs))
+
+        return self._do("replace", goal, successor)
 
     def _replaced_with(self, old: Resource) -> list[Resource]:
         """A resource and those that its replacement replaces: they hold it in an input that cannot change."""
@@ -376,7 +379,7 @@ class Monitor(MockMonitor):
         while grew:
             more = {
                 urn: resource
-                for urn, resource in self.engine.state.items()
+                for urn, resource in list(self.engine.state.items())
                 if urn not in doomed
                 and any(
                     resource.property_dependencies.get(key, frozenset()) & doomed.keys()
@@ -390,20 +393,22 @@ class Monitor(MockMonitor):
     def _do(self, operation: Operation, goal: Resource, action: Callable[[], Resource]) -> Resource:
         def checked() -> Resource:
             self.engine.provider.check(goal.type, goal.inputs)
-            return action()
+            return self._planned(operation, goal) if self.preview else action()
 
-        if self.preview:
-            self.engine.provider.check(goal.type, goal.inputs)
-            self.steps.append(Step(operation, goal, 0, 0))
-            old = self.engine.state.get(goal.urn)
-            known = old.outputs if old and operation in ("same", "update") else {}
-            return replace(goal, id=old.id if old and known else "", outputs=known | goal.inputs)
         step = self.engine._perform(operation, goal, checked)  # pyright: ignore[reportPrivateUsage]
         self.steps.append(step)
         if step.error:
             raise MonitorError(grpc.StatusCode.UNAVAILABLE, step.error)
-        self.engine.state[goal.urn] = step.resource
+        if not self.preview:
+            self.engine.state[goal.urn] = step.resource
         return step.resource
+
+    def _planned(self, operation: Operation, goal: Resource) -> Resource:
+        """What a preview knows of a resource: an id and outputs only if they will stay."""
+        old = self.engine.state.get(goal.urn)
+        if old is None or operation not in ("same", "update"):
+            return replace(goal, outputs=goal.inputs)
+        return replace(goal, id=old.id, outputs=old.outputs | goal.inputs)
 
 
 def _goal(urn: str, request: Any) -> Resource:

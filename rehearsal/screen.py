@@ -44,6 +44,7 @@ class Screen(Listener):
         self._running: dict[str, str] = {}
         self._live = Live(console=console, transient=True, get_renderable=self._status, refresh_per_second=8)
         self._shown = 0
+        self._begin: float | None = None
 
     def __enter__(self) -> "Screen":
         """Begin the live display."""
@@ -58,6 +59,7 @@ class Screen(Listener):
     def phase(self, title: str) -> Listener:
         """A phase begins."""
         self._running.clear()
+        self._begin = None
         self._console.rule(f"[bold]{title}", align="left", style="dim")
         if title == "targets":
             self._running[title] = "waiting for five health checks of 30 s"
@@ -71,19 +73,19 @@ class Screen(Listener):
     def finished(self, step: Step) -> None:
         """An operation ended."""
         self._running.pop(step.resource.urn, None)
+        self._begin = step.started if self._begin is None else self._begin
         if step.error:
-            self._console.print(f"  [red]failed[/] {step.operation} {escape(step.resource.name)}: {escape(step.error)}")
+            self._print(f"  [red]failed[/] {step.operation} {escape(step.resource.name)}: {escape(step.error)}")
         elif step.resource.custom and step.operation != "same":
-            self._console.print(
-                f"  {step.finished:7.1f} s  [{COLOURS[step.operation]}]{step.operation:7}[/] "
-                f"{escape(step.resource.name)}  [dim]{step.resource.type.rpartition(':')[2]}[/]",
-                highlight=False,
+            self._print(
+                f"  {step.finished - self._begin:5.0f} s  [{COLOURS[step.operation]}]{step.operation:7}[/] "
+                f"{escape(step.resource.name)}  [dim]{step.resource.type.rpartition(':')[2]}[/]"
             )
 
     def logged(self, severity: Literal["info", "warning", "error"], message: str) -> None:
         """The program said something."""
         if severity != "info":
-            self._console.print(f"  [yellow]{severity}[/]: {escape(message)}", highlight=False)
+            self._print(f"  [yellow]{severity}[/]: {escape(message)}")
 
     def show(self, report: Report) -> None:
         """A phase ended: its timeline, and what it added to the report."""

@@ -102,7 +102,7 @@ def test_the_programs_state_is_the_guides_but_for_the_written_list(static: bool)
     # Ids that differ between two worlds by chance are fixed by the world.
     fixed = {"lls:vpcId": "vpc-0a1b2c3d", "lls:publicSubnetId": "subnet-0a1b2c3d"}
     config = {"aws:region": "us-west-2", "lls:clusterName": "demo", "lls:availabilityZone": "us-west-2a", **fixed}
-    with Aws(a_world(stack=config), PatientClock(), cluster_endpoint="http://127.0.0.1:1", answers=answers) as aws:
+    with Aws(a_world(config), PatientClock(), cluster_endpoint="http://127.0.0.1:1", answers=answers) as aws:
         follow(aws, "demo", "us-west-2a", static=static, health_rule=False)
         guide = state_of(aws)
     with a_rehearsal({**fixed, "lls:staticIp": "true" if static else "false"}) as it:
@@ -114,7 +114,7 @@ def test_the_programs_state_is_the_guides_but_for_the_written_list(static: bool)
 
 def test_our_tags_are_the_guides_where_the_guide_has_any() -> None:
     config = {"aws:region": "us-west-2", "lls:clusterName": "demo", "lls:availabilityZone": "us-west-2a"}
-    with Aws(a_world(stack=config), PatientClock(), cluster_endpoint="http://127.0.0.1:1", answers=answers) as aws:
+    with Aws(a_world(config), PatientClock(), cluster_endpoint="http://127.0.0.1:1", answers=answers) as aws:
         follow(aws, "demo", "us-west-2a", static=True)
         guide = {name: facts for name, facts in state_of(aws).items() if name.endswith(".tags")}
     with a_rehearsal({"lls:staticIp": "true"}) as it:

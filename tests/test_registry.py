@@ -13,6 +13,7 @@ from lls.registry import EcrRegistry, ecr_registry, write_auth_file
         ("123456789012.dkr.ecr.us-west-2.amazonaws.com", "us-west-2"),
         ("123456789012.dkr.ecr.cn-north-1.amazonaws.com.cn", "cn-north-1"),
         ("123456789012.dkr.ecr-fips.us-gov-west-1.amazonaws.com", "us-gov-west-1"),
+        ("123456789012.dkr.ecr.eusc-de-east-1.amazonaws.eu", "eusc-de-east-1"),
     ],
 )
 def test_the_account_and_region_of_an_ecr_registry_are_those_of_its_host(host: str, region: str) -> None:

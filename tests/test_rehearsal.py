@@ -173,7 +173,8 @@ def test_a_port_that_kubernetes_takes_for_a_number_fails_the_release(monkeypatch
     ],
 )
 def test_a_lost_edge_breaks_destroy(resource: str, lost: str, seen: str) -> None:
-    with a_rehearsal({"lls:staticIp": "true"}) as it:
+    # An uninstall of a real second, so that what no edge holds back comes before it on any machine.
+    with a_rehearsal({"lls:staticIp": "true"}, latencies={"helm_uninstall": 10_000}) as it:
         it.engine.up()
         lose_edge(it, resource, lost)
         with pytest.raises(StepsFailedError, match=seen):

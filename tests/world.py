@@ -32,17 +32,27 @@ class PatientClock(Clock):
         self.time += seconds
 
 
-def a_world(changes: Mapping[str, Any] | None = None, stack: Mapping[str, str] = STACK) -> World:
-    """The default world for a stack; `changes` replaces its quirks."""
+def a_world(
+    stack: Mapping[str, str] = STACK,
+    *,
+    quirks: Mapping[str, Any] | None = None,
+    latencies: Mapping[str, float] | None = None,
+) -> World:
+    """The default world for a stack, with some of its quirks and latencies changed."""
     world = world_for(Stack("test", stack), DEFAULT_WORLD.read_text())
-    return world.model_copy(update={"quirks": world.quirks.model_copy(update=dict(changes or {}))})
+    return world.model_copy(
+        update={
+            "quirks": world.quirks.model_copy(update=quirks),
+            "latencies": world.latencies.model_copy(update=latencies),
+        }
+    )
 
 
 def a_rehearsal(config: Mapping[str, str] | None = None, **options: Any) -> Rehearsal:
     """A rehearsal of the plain stack with changes, ten thousand times faster than AWS."""
     stack = {**STACK, **(config or {})}
-    quirks = options.pop("quirks", None)
-    return Rehearsal(Stack("test", stack), a_world(quirks, stack), factor=10_000.0, **options)
+    world = a_world(stack, quirks=options.pop("quirks", None), latencies=options.pop("latencies", None))
+    return Rehearsal(Stack("test", stack), world, factor=10_000.0, **options)
 
 
 def rehearsed(config: Mapping[str, str] | None = None, **options: Any) -> Report:

@@ -217,7 +217,7 @@ class Aws:
             with _wanted_id(elastic_ip_addresses, "random_eip_allocation_id", world.eip_allocation_id):
                 ec2.allocate_address(Domain="vpc")
         image = ec2.register_image(Name="node")["ImageId"]
-        for node in world.nodes:
+        for node in sorted(world.nodes, key=lambda node: node.ip is None):  # before moto gives the address away
             self.nodes[node.name] = self._seed_node(node, image)
         self._seed_cluster()
         self._seeded.set()
@@ -239,7 +239,8 @@ class Aws:
             if subnet.public:
                 ec2.modify_subnet_attribute(SubnetId=made, MapPublicIpOnLaunch={"Value": True})
                 ec2.associate_route_table(RouteTableId=routes, SubnetId=made)
-            self.subnets.setdefault(subnet.zone, []).append(made)
+            of_zone = self.subnets.setdefault(subnet.zone, [])
+            of_zone.insert(0 if subnet.public else len(of_zone), made)
 
     def _group(self, name: str, tags: Mapping[str, str], wanted: str | None = None) -> str:
         with _wanted_id(security_groups, "random_security_group_id", wanted):
@@ -253,22 +254,36 @@ class Aws:
             )["GroupId"]
 
     def _seed_node(self, node: Node, image: str) -> tuple[str, str]:
-        """An instance in its zone's last subnet, which is the private one where there are both."""
+        """An instance in its zone's last subnet, which is a private one where there is any."""
         groups = list(self.node_security_group_ids) or [self.cluster_security_group_id]
-        address: Any = {"PrivateIpAddress": node.ip} if node.ip else {}
+        subnet_id = self.subnets.get(node.zone, [*self.subnets.values()][-1])[-1]
+        backend = ec2_backends[self._world.account][self._world.region]
+        block = ipaddress.ip_network(backend.get_subnet(subnet_id).cidr_block)
+        fits = node.ip and ipaddress.ip_address(node.ip) in block
+        address: Any = {"PrivateIpAddress": node.ip} if fits else {}
         [instance] = self.client("ec2").run_instances(
             ImageId=image,
             MinCount=1,
             MaxCount=1,
-            SubnetId=self.subnets[node.zone][-1],
+            SubnetId=subnet_id,
             SecurityGroupIds=groups,
             **address,
         )["Instances"]
         made = instance.get("InstanceId", "")
+        if node.ip and not fits:
+            self._force_address(made, node.ip)
         if node.instance_id:
-            backend = ec2_backends[self._world.account][self._world.region]
             backend.get_instance(made).id = made = node.instance_id
-        return made, instance.get("PrivateIpAddress", "")
+        return made, node.ip or instance.get("PrivateIpAddress", "")
+
+    def _force_address(self, instance_id: str, address: str) -> None:
+        """Give an instance an address outside its subnet: the stack's own VPC has other blocks than this one."""
+        backend = ec2_backends[self._world.account][self._world.region]
+        backend.get_instance(instance_id).nics[0].private_ip_address = address
+        wanted = ipaddress.ip_network(f"{address}/24", strict=False)
+        blocks = backend.get_vpc(self.vpc_id).get_cidr_block_association_set()
+        if not any(wanted.overlaps(ipaddress.ip_network(str(each["cidr_block"]))) for each in blocks):
+            self.client("ec2").associate_vpc_cidr_block(VpcId=self.vpc_id, CidrBlock=str(wanted))
 
     def _seed_cluster(self) -> None:
         world = self._world

@@ -1,13 +1,14 @@
 """What AWS computes: whether health checks and media get from a load balancer to its targets."""
 
 import ipaddress
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from moto.ec2.models import EC2Backend
 from moto.ec2.models.instances import Instance
 from moto.ec2.models.security_groups import SecurityGroup, SecurityGroupRule
+from moto.ec2.models.subnets import Subnet
 from moto.elbv2.models import ELBv2Backend, FakeListener, FakeLoadBalancer, FakeTargetGroup
 
 Answers = Callable[[str, int, str], bool]
@@ -45,13 +46,14 @@ class Network:
         """How traffic comes to a target group; None where no listener forwards to it."""
         for balancer in self._elbv2.load_balancers.values():
             for listener in balancer.listeners.values():
-                if any(action.data.get("TargetGroupArn") == group.arn for action in listener.default_actions):
+                if group.arn in forwarded(action.data for action in listener.default_actions):
                     return Route(group, balancer, listener)
         return None
 
     def instance(self, target: str) -> Instance | None:
-        """The instance with that id or private address."""
-        return next((each for each in self._ec2.all_instances() if target in (each.id, each.private_ip)), None)
+        """The running instance with that id or private address."""
+        running = (each for each in self._ec2.all_instances() if each.state == "running")
+        return next((each for each in running if target in (each.id, each.private_ip)), None)
 
     def health(self, group: FakeTargetGroup, target: str) -> Verdict:
         """The state of a registered target once AWS has checked it often enough."""
@@ -59,12 +61,16 @@ class Network:
         if route is None:
             return Verdict("unused", "Target.NotInUse", "Target group is not configured to receive traffic from the LB")
         instance = self.instance(target)
-        if instance and self._zone(instance) not in self._zones(route.balancer):
+        if instance is None and group.target_type == "instance":
+            return Verdict("unused", "Target.InvalidState", "Target is in the stopped state")
+        if instance and not self._subnets(route.balancer, instance):
             description = "Target is in an Availability Zone that is not enabled for the load balancer"
             return Verdict("unused", "Target.NotInUse", description)
         configured = group.health_check_port
-        port = int(group.port) if configured in (None, "traffic-port") else int(configured)
-        if not instance or self.obstacle(route, instance, "tcp", port):
+        port = int(group.targets[target]["Port"] if configured in (None, "traffic-port") else configured)
+        if not instance or self.obstacle(
+            route, instance, "tcp", port, source=self._subnets(route.balancer, instance)[0].cidr_block
+        ):
             return Verdict("unhealthy", "Target.Timeout", "Request timed out")
         if not self._answers(instance.private_ip or "", port, group.health_check_path or "/"):
             return Verdict("unhealthy", "Target.FailedHealthChecks", "Health checks failed")
@@ -76,30 +82,39 @@ class Network:
         if route is None:
             return "no listener forwards to the target group"
         port = int(route.listener.port)
-        if not _allows(self._entering(route.balancer), "udp", port, address=client):
+        groups = self._groups(route.balancer)
+        entering = [rule for each in groups for rule in each.ingress_rules]
+        if groups and not _allows(entering, "udp", port, address=client):
             return f"the load balancer's groups do not let in UDP {port} from {client}"
+        if target not in group.targets:
+            return f"{target} is not registered"
+        port = int(group.targets[target]["Port"])
         instance = self.instance(target)
         if instance is None:
-            return f"no instance has {target}"
-        if self._zone(instance) not in self._zones(route.balancer):
-            return f"{target} is in {self._zone(instance)}, which is not the load balancer's zone"
-        if stopped := self.obstacle(route, instance, "udp", int(group.port)):
+            return f"no running instance has {target}"
+        if not self._subnets(route.balancer, instance):
+            zone = self._ec2.get_subnet(instance.subnet_id or "").availability_zone
+            return f"{target} is in {zone}, which is not the load balancer's zone"
+        if stopped := self.obstacle(route, instance, "udp", port, source=client):
             return stopped
-        if not self._answers(instance.private_ip or "", int(group.port), ""):
-            return f"nothing answers on UDP {group.port} of {target}"
+        if not self._answers(instance.private_ip or "", port, ""):
+            return f"nothing answers on UDP {port} of {target}"
         return None
 
-    def obstacle(self, route: Route, instance: Instance, protocol: str, port: int) -> str | None:
-        """Which security group stops the load balancer's traffic to a node; None where none does."""
+    def obstacle(self, route: Route, instance: Instance, protocol: str, port: int, *, source: str) -> str | None:
+        """Which security group stops traffic to a node; None where none does.
+
+        `source` is the address that the node sees: the client's own for UDP, the load balancer's for checks.
+        """
         node_groups: list[SecurityGroup] = instance.security_groups
-        leaving = [rule for each in self._groups(route.balancer) for rule in each.egress_rules]
+        groups = self._groups(route.balancer)
+        leaving = [rule for each in groups for rule in each.egress_rules]
         ids = {each.id for each in node_groups}
-        if not _allows(leaving, protocol, port, groups=ids, address=instance.private_ip or ""):
+        if groups and not _allows(leaving, protocol, port, groups=ids, address=instance.private_ip or ""):
             return f"the load balancer's groups do not let out {protocol.upper()} {port}"
         entering = [rule for each in node_groups for rule in each.ingress_rules]
         senders = set(route.balancer.security_groups)
-        subnet = route.balancer.subnets[0].cidr_block
-        if not _allows(entering, protocol, port, groups=senders, address=subnet):
+        if not _allows(entering, protocol, port, groups=senders, address=source):
             return f"the node's groups do not let in {protocol.upper()} {port} from the load balancer"
         return None
 
@@ -107,14 +122,20 @@ class Network:
         found = (self._ec2.get_security_group_from_id(each) for each in balancer.security_groups)
         return [each for each in found if each]
 
-    def _entering(self, balancer: FakeLoadBalancer) -> list[SecurityGroupRule]:
-        return [rule for each in self._groups(balancer) for rule in each.ingress_rules]
+    def _subnets(self, balancer: FakeLoadBalancer, instance: Instance) -> list[Subnet]:
+        """The load balancer's own subnet in the instance's zone, if any."""
+        zone = self._ec2.get_subnet(instance.subnet_id or "").availability_zone
+        return [subnet for subnet in balancer.subnets if subnet.availability_zone == zone]
 
-    def _zone(self, instance: Instance) -> str:
-        return self._ec2.get_subnet(instance.subnet_id or "").availability_zone
 
-    def _zones(self, balancer: FakeLoadBalancer) -> set[str]:
-        return {subnet.availability_zone for subnet in balancer.subnets}
+def forwarded(actions: Iterable[Mapping[str, Any]]) -> list[str]:
+    """ARNs of the target groups that a listener's actions forward to, in either way of writing them."""
+    return [
+        each["TargetGroupArn"]
+        for action in actions
+        for each in (action, *action.get("ForwardConfig", {}).get("TargetGroups", ()))
+        if "TargetGroupArn" in each
+    ]
 
 
 def _allows(

@@ -2,29 +2,39 @@
 
 import ipaddress
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Final
 from unittest.mock import patch
 
-from moto.ec2.exceptions import DependencyViolationError, EC2ClientError
+from moto.ec2.exceptions import DependencyViolationError, EC2ClientError, InvalidSubnetIdError
 from moto.ec2.models import EC2Backend, ec2_backends
 from moto.ec2.models.security_groups import SecurityGroupRule
 from moto.elbv2 import models as elbv2_models
-from moto.elbv2.exceptions import ELBClientError
+from moto.elbv2.exceptions import ELBClientError, InvalidTargetError, SubnetNotFoundError
 from moto.elbv2.models import ELBv2Backend, FakeHealthStatus, FakeListener, FakeLoadBalancer, FakeTargetGroup
 from moto.elbv2.utils import make_arn_for_load_balancer
 
-from rehearsal.health import Answers, Network, Verdict
+from rehearsal.health import Answers, Network, Verdict, forwarded
 from rehearsal.world import Clock, World
 
 Proceed = Callable[..., Any]
 """The rest of a call, as moto does it."""
 
 NAME: Final = re.compile(r"(?!internal-)(?!-)[A-Za-z0-9-]{1,32}(?<!-)")
-SECURITY_GROUP_NAME: Final = re.compile(r"(?!sg-)[A-Za-z0-9 ._:/()#,@\[\]+=&;{}!$*-]{1,255}")
+TEXT: Final = re.compile(r"[A-Za-z0-9 ._:/()#,@\[\]+=&;{}!$*-]{0,255}")
+"""Names and descriptions of security groups and their rules."""
+
+CARRIES: Final[Mapping[str, Sequence[str]]] = {
+    "TCP": ("TCP", "TCP_UDP"),
+    "TLS": ("TCP", "TLS"),
+    "UDP": ("UDP", "TCP_UDP"),
+    "TCP_UDP": ("TCP_UDP",),
+}
+"""Protocols of target groups for each protocol of an NLB's listener."""
+
 TARGETS_PER_ZONE: Final = 500
 RANGES: Final[Mapping[str, tuple[str, int, int]]] = {
     "healthy_threshold_count": ("Health check healthy threshold count", 2, 10),
@@ -40,6 +50,7 @@ class Interface:
 
     id: str
     balancer: str
+    subnet: str
     groups: Sequence[str]
     allocation_id: str | None
     gone_at: float | None = None
@@ -65,7 +76,10 @@ class Strictness:
             (EC2Backend, "delete_security_group", self._delete_security_group),
             (EC2Backend, "release_address", self._release_address),
             (EC2Backend, "create_tags", self._create_tags),
-            (EC2Backend, "get_all_network_interfaces", self._network_interfaces),
+            (EC2Backend, "get_all_network_interfaces", self._expired_first),
+            (EC2Backend, "describe_addresses", self._expired_first),
+            (EC2Backend, "authorize_security_group_ingress", self._authorize),
+            (EC2Backend, "authorize_security_group_egress", self._authorize),
             (EC2Backend, "modify_security_group_rules", self._modify_rules),
             (ELBv2Backend, "create_load_balancer", self._create_load_balancer),
             (ELBv2Backend, "delete_load_balancer", self._delete_load_balancer),
@@ -85,14 +99,27 @@ class Strictness:
         for owner, name, rule in rules:
             until.enter_context(patch.object(owner, name, _around(getattr(owner, name), rule)))
         until.enter_context(patch.object(elbv2_models, "make_arn_for_load_balancer", _network_arn))
+        until.enter_context(patch.object(FakeLoadBalancer, "availability_zones", property(self._availability_zones)))
+        until.enter_context(patch.object(SecurityGroupRule, "description", property(_description)))
 
     # --- EC2
 
-    def _create_security_group(self, proceed: Proceed, ec2: EC2Backend, name: str, *args: Any, **kwargs: Any) -> Any:
-        if kwargs.get("is_default") is None and not SECURITY_GROUP_NAME.fullmatch(name):
-            raise EC2ClientError("InvalidParameterValue", f"Value ({name}) for parameter GroupName is invalid.")
-        _check_tags(kwargs.get("tags") or {}, EC2ClientError)
-        return proceed(name, *args, **kwargs)
+    def _create_security_group(
+        self, proceed: Proceed, ec2: EC2Backend, name: str, description: str, *args: Any, **kwargs: Any
+    ) -> Any:
+        if kwargs.get("is_default") is None:
+            if not name or name.startswith("sg-") or not TEXT.fullmatch(name):
+                raise EC2ClientError("InvalidParameterValue", f"Value ({name}) for parameter GroupName is invalid.")
+            if not TEXT.fullmatch(description):
+                message = f"Value ({description}) for parameter GroupDescription is invalid."
+                raise EC2ClientError("InvalidParameterValue", message)
+        return proceed(name, description, *args, **kwargs)
+
+    def _authorize(self, proceed: Proceed, _: EC2Backend, **kwargs: Any) -> Any:
+        for each in (*(kwargs["ip_ranges"] or ()), *(kwargs["source_groups"] or ())):
+            if not TEXT.fullmatch(each.get("Description", "")):
+                raise EC2ClientError("InvalidParameterValue", f"Invalid rule description '{each['Description']}'.")
+        return proceed(**kwargs)
 
     def _delete_security_group(
         self, proceed: Proceed, ec2: EC2Backend, name: str | None = None, group_id: str | None = None
@@ -117,30 +144,33 @@ class Strictness:
         self, proceed: Proceed, ec2: EC2Backend, address: str | None = None, allocation_id: str | None = None
     ) -> Any:
         self._expire(ec2)
-        if allocation_id and any(each.allocation_id == allocation_id for each in self.interfaces.values()):
+        if any(each.allocation_id == allocation_id and each.association_id for each in ec2.addresses):
             raise EC2ClientError("InvalidIPAddress.InUse", f"Address with allocation id {allocation_id} is in use.")
         return proceed(address, allocation_id)
 
     def _create_tags(self, proceed: Proceed, _: EC2Backend, resource_ids: list[str], tags: dict[str, str]) -> Any:
-        _check_tags(tags, EC2ClientError)
+        _check_tags(tags, EC2ClientError, "TagLimitExceeded")
         return proceed(resource_ids, tags)
 
-    def _network_interfaces(self, proceed: Proceed, ec2: EC2Backend, *args: Any, **kwargs: Any) -> Any:
+    def _expired_first(self, proceed: Proceed, ec2: EC2Backend, *args: Any, **kwargs: Any) -> Any:
         self._expire(ec2)
         return proceed(*args, **kwargs)
 
     def _modify_rules(
         self, proceed: Proceed, ec2: EC2Backend, group_id: str, rules: Mapping[str, dict[str, Any]]
     ) -> Any:
-        """Moto keeps what is not a CIDR; AWS changes it too."""
-        result = proceed(group_id, rules)
+        """Moto keeps what is not a CIDR, and wants ports even of a rule for all protocols."""
+        portless: dict[str, Any] = {"FromPort": -1, "ToPort": -1}
+        asked = {key: portless | rule if str(rule.get("IpProtocol")) == "-1" else rule for key, rule in rules.items()}
+        result = proceed(group_id, asked)
         group = ec2.get_security_group_from_id(group_id)
-        for rule_id, wanted in rules.items():
+        for rule_id, wanted in asked.items():
             rule = group.get_rule(rule_id) if group else None
             if rule and (cidr := wanted.get("CidrIpv6")):
                 rule.ip_range["CidrIpv6"] = cidr
-            if rule and rule.from_port is not None:
-                rule.from_port, rule.to_port = int(wanted["FromPort"]), int(wanted["ToPort"])
+            if rule:
+                ports = wanted["FromPort"], wanted["ToPort"]
+                rule.from_port, rule.to_port = (None, None) if rule.ip_protocol == "-1" else map(int, ports)
             if rule and (source := wanted.get("ReferencedGroupId")):
                 rule.source_group["GroupId"] = source
                 rule.ip_range.pop("Description", None)
@@ -169,20 +199,19 @@ class Strictness:
         mappings: list[dict[str, str]] = kwargs.get("subnet_mappings") or []
         ec2 = elbv2.ec2_backend
         self._expire(ec2)
-        for mapping in mappings:
-            self._check_allocation(ec2, mapping.get("AllocationId"))
+        self._check_allocations(ec2, [each["AllocationId"] for each in mappings if "AllocationId" in each])
         subnet_ids: list[str] = kwargs.get("subnet_ids") or []
         group_ids: list[str] = kwargs.get("security_groups") or []
-        subnets = [*subnet_ids, *(each["SubnetId"] for each in mappings)]
-        zones = [ec2.get_subnet(each).availability_zone for each in subnets]
+        try:
+            subnets = [ec2.get_subnet(each) for each in (*subnet_ids, *(each["SubnetId"] for each in mappings))]
+        except InvalidSubnetIdError:
+            raise SubnetNotFoundError from None
+        zones = [each.availability_zone for each in subnets]
         if len(set(zones)) != len(zones):
             raise ELBClientError(
                 "InvalidConfigurationRequest", "A load balancer cannot be attached to multiple subnets in the same AZ"
             )
-        for group_id in group_ids:
-            group = ec2.get_security_group_from_id(group_id)
-            if group is None or group.vpc_id != ec2.get_subnet(subnets[0]).vpc_id:
-                raise ELBClientError("InvalidSecurityGroup", f"Security group '{group_id}' does not exist in the VPC")
+        self._check_groups(ec2, group_ids, {each.vpc_id for each in subnets})
         balancer: FakeLoadBalancer = proceed(**kwargs)
         lb_id = balancer.arn.rpartition("/")[2]
         balancer.dns_name = f"{name}-{lb_id}.elb.{self.world.region}.{self.world.dns_suffix}"
@@ -192,23 +221,44 @@ class Strictness:
             self._attach(ec2, balancer, subnet.id, allocations.get(subnet.id))
         return balancer
 
-    def _check_allocation(self, ec2: EC2Backend, allocation_id: str | None) -> None:
-        if allocation_id is None:
-            return
-        if allocation_id not in [address.allocation_id for address in ec2.addresses]:
-            raise ELBClientError("AllocationIdNotFound", f"The allocation IDs '{allocation_id}' do not exist")
-        if any(each.allocation_id == allocation_id for each in self.interfaces.values()):
-            raise ELBClientError("ResourceInUse", f"The allocation IDs '{allocation_id}' are already in use")
+    def _check_allocations(self, ec2: EC2Backend, wanted: Sequence[str]) -> None:
+        held = {each.allocation_id: each.association_id for each in ec2.addresses}
+        if unknown := [each for each in wanted if each not in held]:
+            raise ELBClientError("AllocationIdNotFound", f"The allocation IDs '{', '.join(unknown)}' do not exist")
+        if len(set(wanted)) < len(wanted) or any(held[each] for each in wanted):
+            raise ELBClientError("ResourceInUse", "The allocation IDs are not available for use")
+
+    def _check_groups(self, ec2: EC2Backend, group_ids: Iterable[str], vpc_ids: Collection[str]) -> None:
+        for group_id in group_ids:
+            group = ec2.get_security_group_from_id(group_id)
+            if group is None or group.vpc_id not in vpc_ids:
+                raise ELBClientError("InvalidSecurityGroup", f"Security group '{group_id}' does not exist in the VPC")
 
     def _attach(self, ec2: EC2Backend, balancer: FakeLoadBalancer, subnet: str, allocation_id: str | None) -> None:
         description = f"ELB {balancer.arn.partition(':loadbalancer/')[2]}"
         eni = ec2.create_network_interface(subnet, "", group_ids=balancer.security_groups, description=description)
         eni.requester_managed = True
-        self.interfaces[eni.id] = Interface(eni.id, balancer.arn, balancer.security_groups, allocation_id)
+        self.interfaces[eni.id] = Interface(eni.id, balancer.arn, subnet, balancer.security_groups, allocation_id)
         for address in ec2.addresses:
             if allocation_id and address.allocation_id == allocation_id:
                 address.eni = eni  # pyright: ignore[reportAttributeAccessIssue]
                 address.association_id = f"eipassoc-{eni.id.removeprefix('eni-')}"
+
+    def _availability_zones(self, balancer: FakeLoadBalancer) -> list[dict[str, Any]]:
+        ec2 = ec2_backends[self.world.account][self.world.region]
+        public = {each.allocation_id: each.public_ip for each in ec2.addresses}
+        return [
+            {
+                "ZoneName": subnet.availability_zone,
+                "SubnetId": subnet.id,
+                "LoadBalancerAddresses": [
+                    {"AllocationId": each.allocation_id, "IpAddress": public[each.allocation_id]}
+                    for each in self.interfaces.values()
+                    if (each.balancer, each.subnet) == (balancer.arn, subnet.id) and each.allocation_id
+                ],
+            }
+            for subnet in balancer.subnets
+        ]
 
     def _activate(self, _: Proceed, balancer: FakeLoadBalancer) -> None:
         if self.clock.now() >= self.active_at.get(balancer.arn, 0.0):
@@ -223,17 +273,23 @@ class Strictness:
         for interface in self.interfaces.values():
             if interface.balancer == arn:
                 interface.gone_at = self.clock.now() + self.world.latencies.nlb_interfaces_linger
-        return proceed(arn)
+        result = proceed(arn)
+        self._note_associations(elbv2)
+        return result
 
     def _set_security_groups(self, proceed: Proceed, elbv2: ELBv2Backend, arn: str, groups: list[str]) -> Any:
         balancer = elbv2.load_balancers.get(arn)
-        if balancer and not balancer.security_groups:
+        if balancer and not (balancer.security_groups and groups):
             raise ELBClientError(
-                "InvalidConfigurationRequest", "You cannot add security groups to a load balancer created without them"
+                "InvalidConfigurationRequest",
+                "Security groups cannot be added to a load balancer created without them, nor all be removed",
             )
+        ec2 = elbv2.ec2_backend
+        self._check_groups(ec2, groups, {balancer.vpc_id} if balancer else ())
         for interface in self.interfaces.values():
             if interface.balancer == arn:
                 interface.groups = groups
+                ec2.modify_network_interface_attribute(interface.id, groups)
         return proceed(arn, groups)
 
     # --- Target groups and listeners
@@ -242,7 +298,8 @@ class Strictness:
         if name.startswith("internal-"):
             raise ELBClientError("ValidationError", f"Target group name '{name}' cannot start with 'internal-'")
         _check_tags(_pairs(kwargs.get("tags")), ELBClientError)
-        self._check_health(kwargs.get("protocol"), kwargs)
+        _check_port(kwargs["port"])
+        self._check_health(kwargs)
         return proceed(name, **kwargs)
 
     def _modify_target_group(self, proceed: Proceed, elbv2: ELBv2Backend, arn: str, *args: Any, **kwargs: Any) -> Any:
@@ -258,30 +315,35 @@ class Strictness:
         )
         group = elbv2.target_groups.get(arn)
         changed: dict[str, Any] = dict(zip(names, args, strict=False))
-        self._check_health(group.protocol if group else None, changed)
+        self._check_health(changed)
+        if group:
+            timeout = changed.get("healthcheck_timeout_seconds") or group.health_check_timeout_seconds
+            interval = changed.get("healthcheck_interval_seconds") or group.health_check_interval_seconds
+            if timeout > interval:
+                message = f"Health check timeout '{timeout}' must be smaller than or equal to the interval '{interval}'"
+                raise ELBClientError("ValidationError", message)
         result = proceed(arn, *args, **kwargs)
         if group and changed.get("matcher"):
-            group.matcher["HttpCode"] = changed["matcher"]
+            group.matcher = {"HttpCode": changed["matcher"]}
         return result
 
-    def _check_health(self, protocol: str | None, settings: Mapping[str, Any]) -> None:
+    def _check_health(self, settings: Mapping[str, Any]) -> None:
         check = settings.get("healthcheck_protocol")
-        if protocol == "UDP" and check not in (None, "TCP", "HTTP", "HTTPS"):
-            raise ELBClientError("ValidationError", f"Health check protocol '{check}' is not supported for UDP")
+        if check not in (None, "TCP", "HTTP", "HTTPS"):
+            raise ELBClientError("ValidationError", f"Health check protocol '{check}' is not supported")
         for key, (title, low, high) in RANGES.items():
             value = settings.get(key)
             if value is not None and not low <= int(value) <= high:
                 raise ELBClientError("ValidationError", f"{title} '{value}' must be between {low} and {high} inclusive")
         port = settings.get("healthcheck_port")
-        if port not in (None, "traffic-port") and not (str(port).isdecimal() and 1 <= int(port) <= 65535):
-            raise ELBClientError("ValidationError", f"Health check port '{port}' must be 'traffic-port' or 1 to 65535")
+        if port not in (None, "traffic-port"):
+            _check_port(port)
 
     def _create_listener(self, proceed: Proceed, elbv2: ELBv2Backend, **kwargs: Any) -> Any:
         arn: str = kwargs["load_balancer_arn"]
         balancer = elbv2.load_balancers.get(arn)
         if balancer:
-            if any(str(each.port) == str(kwargs["port"]) for each in balancer.listeners.values()):
-                raise ELBClientError("DuplicateListener", f"A listener already exists on this port for '{arn}'")
+            self._check_listener_port(balancer, kwargs["port"])
             self._check_forward(elbv2, balancer, kwargs["protocol"], kwargs["actions"])
         _check_tags(_pairs(kwargs.get("tags")), ELBClientError)
         listener: FakeListener = proceed(**kwargs)
@@ -301,7 +363,10 @@ class Strictness:
     ) -> Any:
         [listener] = elbv2.describe_listeners(load_balancer_arn=None, listener_arns=[arn])
         balancer = elbv2.load_balancers[listener.load_balancer_arn]
-        self._check_forward(elbv2, balancer, protocol or listener.protocol, actions or [])
+        if port:
+            self._check_listener_port(balancer, port, besides=arn)
+        current = [action.data for action in listener.default_actions]
+        self._check_forward(elbv2, balancer, protocol or listener.protocol, actions or current)
         if protocol:
             listener.protocol = protocol
         result = proceed(arn, port, None, ssl_policy, certificates, actions)
@@ -313,10 +378,15 @@ class Strictness:
         self._note_associations(elbv2)
         return result
 
+    def _check_listener_port(self, balancer: FakeLoadBalancer, port: str, besides: str = "") -> None:
+        _check_port(port)
+        if any(str(each.port) == str(port) and each.arn != besides for each in balancer.listeners.values()):
+            raise ELBClientError("DuplicateListener", f"A listener already exists on this port for '{balancer.arn}'")
+
     def _check_forward(
         self, elbv2: ELBv2Backend, balancer: FakeLoadBalancer, protocol: str, actions: Iterable[Mapping[str, Any]]
     ) -> None:
-        for group in (elbv2.target_groups.get(action.get("TargetGroupArn", "")) for action in actions):
+        for group in (elbv2.target_groups.get(arn) for arn in forwarded(actions)):
             if group is None:
                 raise ELBClientError("TargetGroupNotFound", "One or more target groups not found")
             route = self.network(elbv2).route(group)
@@ -329,7 +399,7 @@ class Strictness:
                 raise ELBClientError(
                     "InvalidConfigurationRequest", f"Target group '{group.arn}' is not in the load balancer's VPC"
                 )
-            if protocol == "UDP" and group.protocol not in ("UDP", "TCP_UDP"):
+            if group.protocol not in CARRIES.get(protocol, (group.protocol,)):
                 raise ELBClientError(
                     "IncompatibleProtocols",
                     f"Listener protocol '{protocol}' is incompatible with target group protocol '{group.protocol}'",
@@ -352,6 +422,7 @@ class Strictness:
         if group:
             network = self.network(elbv2)
             for target in targets:
+                _check_port(target.get("Port", group.port))
                 self._check_target(elbv2.ec2_backend, network, group, target["Id"])
             zones = [self._zone(network, each) for each in {*group.targets, *(target["Id"] for target in targets)}]
             if any(zones.count(zone) > TARGETS_PER_ZONE for zone in set(zones)):
@@ -375,7 +446,7 @@ class Strictness:
         else:
             instance = network.instance(target)
             if instance is None or instance.id != target or instance.vpc_id != group.vpc_id:
-                raise ELBClientError("InvalidTarget", f"Targets not in the target group's VPC: '{target}'")
+                raise ELBClientError("InvalidTarget", f"Not a running instance of the target group's VPC: '{target}'")
 
     def _zone(self, network: Network, target: str) -> str:
         instance = network.instance(target)
@@ -385,6 +456,8 @@ class Strictness:
         self, proceed: Proceed, elbv2: ELBv2Backend, arn: str, targets: list[dict[str, Any]]
     ) -> Any:
         group = elbv2.target_groups.get(arn)
+        if group and any(target["Id"] not in group.targets for target in targets):
+            raise InvalidTargetError  # before moto has taken out the others
         delay = float(group.attributes["deregistration_delay.timeout_seconds"]) if group else 0.0
         result = proceed(arn, targets)
         for target in targets:
@@ -402,18 +475,19 @@ class Strictness:
         now = self.clock.now()
         draining = [id_ for (each, id_), until in self.draining_until.items() if each == arn and until > now]
         asked = [target["Id"] for target in targets] or [*group.targets, *draining]
-        unknown = [id_ for id_ in asked if id_ not in group.targets and id_ not in draining]
-        return [
-            *(self._status(elbv2, group, id_) for id_ in asked if id_ not in unknown),
-            *(proceed(arn, [{"Id": id_} for id_ in unknown]) if unknown else []),
-        ]
+        return [self._status(elbv2, group, id_, draining) for id_ in asked]
 
-    def _status(self, elbv2: ELBv2Backend, group: FakeTargetGroup, target: str) -> FakeHealthStatus:
+    def _status(
+        self, elbv2: ELBv2Backend, group: FakeTargetGroup, target: str, draining: Collection[str]
+    ) -> FakeHealthStatus:
         if target in group.targets:
             verdict = self._settled(group, target, self.network(elbv2).health(group, target))
             port = group.targets[target]["Port"]
-        else:
+        elif target in draining:
             verdict = Verdict("draining", "Target.DeregistrationInProgress", "Target deregistration is in progress")
+            port = group.deregistered_targets[target]["Port"]
+        else:
+            verdict = Verdict("unused", "Target.NotRegistered", "Target is not registered to the target group")
             port = group.port
         reason, description = verdict.reason or None, verdict.description or None
         status: Any = FakeHealthStatus(target, port, group.health_check_port, verdict.state, reason, description)
@@ -427,9 +501,14 @@ class Strictness:
             return Verdict("initial", "Elb.InitialHealthChecking", "Initial health checks in progress")
         return verdict
 
-    def _add_tags(self, proceed: Proceed, _: ELBv2Backend, resource_arns: list[str], tags: list[dict[str, str]]) -> Any:
-        _check_tags(_pairs(tags), ELBClientError)
-        return proceed(resource_arns, tags)
+    def _add_tags(
+        self, proceed: Proceed, elbv2: ELBv2Backend, resource_arns: list[str], tags: list[dict[str, str]]
+    ) -> None:
+        """Moto stops at ten tags."""
+        for arn in resource_arns:
+            proceed([arn], [])  # refuses an unknown ARN
+            _check_tags(elbv2.tagging_service.get_tag_dict_for_resource(arn) | _pairs(tags), ELBClientError)
+            elbv2.tagging_service.tag_resource(arn, tags)
 
     def network(self, elbv2: ELBv2Backend) -> Network:
         """The paths as they are now."""
@@ -461,13 +540,25 @@ def _same_rule(proceed: Proceed, rule: SecurityGroupRule, other: SecurityGroupRu
         rule.source_group, other.source_group = here, there
 
 
+def _description(rule: SecurityGroupRule) -> str | None:
+    """Moto looks only at rules with a CIDR."""
+    return (rule.ip_range or rule.source_group).get("Description")
+
+
+def _check_port(port: object) -> None:
+    if not (str(port).isdecimal() and 1 <= int(str(port)) <= 65535):
+        raise ELBClientError("ValidationError", f"Port '{port}' must be a number between 1 and 65535")
+
+
 def _pairs(tags: Iterable[Mapping[str, str]] | None) -> dict[str, str]:
     return {tag["Key"]: tag["Value"] for tag in tags or ()}
 
 
-def _check_tags(tags: Mapping[str, str], refuse: Callable[[str, str], Exception]) -> None:
+def _check_tags(
+    tags: Mapping[str, str], refuse: Callable[[str, str], Exception], too_many: str = "TooManyTags"
+) -> None:
     if len(tags) > 50:
-        raise refuse("TooManyTags", "The quota for the number of tags has been reached")
+        raise refuse(too_many, "The quota for the number of tags has been reached")
     for key, value in tags.items():
         if key.startswith("aws:") or not 1 <= len(key) <= 128 or len(value) > 256:
             raise refuse("InvalidParameterValue", f"The tag '{key}' is not valid")

@@ -334,7 +334,7 @@ def test_a_zone_takes_500_targets(it: Fixture) -> None:
 def test_tags_are_limited(it: Fixture) -> None:
     with refuses("InvalidParameterValue"):
         it.elbv2.add_tags(ResourceArns=[it.target_group()], Tags=[{"Key": "aws:mine", "Value": ""}])
-    with refuses("TooManyTags"):
+    with refuses("TagLimitExceeded"):
         tags: Any = [{"Key": f"key{number}", "Value": ""} for number in range(51)]
         it.ec2.create_tags(Resources=[it.group()], Tags=tags)
 

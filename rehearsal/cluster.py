@@ -178,14 +178,14 @@ class Cluster:
     def answers(self, address: str, port: int, path: str) -> bool:
         """Whether a node answers on a port: every node serves the chart's NodePorts while a pod runs.
 
-        `path` is asked of the health port only; the proxy knows one.
+        `path` is asked of the health port only.
         """
         with self._lock:
             running = any(release.pods for release in self.releases.values())
             known = any(node.ip == address for node in self.nodes.values())
         quirks = self._world.quirks
         if port == quirks.chart_health_node_port:
-            return running and known and path == "/v1/health"
+            return running and known and path == quirks.chart_health_path
         return running and known and port == quirks.chart_streaming_node_port
 
     def leftovers(self) -> tuple[str, ...]:

@@ -78,6 +78,15 @@ def world_for(stack: Stack, text: str) -> World:
     world = World.parse(
         text,
         zone=stack.zone,
+        chart={
+            quirk: value
+            for quirk, key in (
+                ("chartStreamingNodePort", "streamingNodePort"),
+                ("chartHealthNodePort", "healthNodePort"),
+                ("chartHealthPath", "healthPath"),
+            )
+            if (value := stack.get(key))
+        },
         region=stack.config.get("aws:region"),
         cluster=stack.get("clusterName"),
         vpc_id=stack.get("vpcId"),

@@ -9,6 +9,8 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
+from lls import guide
+
 DEFAULT_WORLD = Path(__file__).with_name("world.yaml")
 
 
@@ -57,13 +59,15 @@ class Quirks(Model):
 
     `node_groups` counts the security groups called CLUSTER-node-*; with none, nodes carry the cluster
     security group. `taken_node_ports` are NodePorts held by another service. The chart opens
-    `chart_streaming_node_port` and `chart_health_node_port`.
+    `chart_streaming_node_port` and `chart_health_node_port`, and answers on `chart_health_path`: what the
+    stack's config says of them, unless the world says otherwise.
     """
 
     node_groups: Annotated[int, Field(ge=0)] = 1
     taken_node_ports: tuple[int, ...] = ()
-    chart_streaming_node_port: int = 30504
-    chart_health_node_port: int = 30800
+    chart_streaming_node_port: int = guide.STREAMING_NODE_PORT
+    chart_health_node_port: int = guide.HEALTH_NODE_PORT
+    chart_health_path: str = guide.HEALTH_PATH
 
 
 class World(Model):
@@ -100,8 +104,8 @@ class World(Model):
         return f"{self.region}{letter}"
 
     @classmethod
-    def parse(cls, text: str, *, zone: str = "a", **from_stack: object) -> Self:
-        """Read a world from YAML text; `from_stack` fills what the text leaves open.
+    def parse(cls, text: str, *, zone: str = "a", chart: Mapping[str, str] | None = None, **from_stack: object) -> Self:
+        """Read a world from YAML text; `chart` and `from_stack` fill what the text leaves open.
 
         In the text the zone `stack` means `zone`, and `other` a different one.
         Raises pydantic.ValidationError or yaml.YAMLError for a file that is not a world.
@@ -111,7 +115,8 @@ class World(Model):
         for each in (*given.get("subnets", ()), *given.get("nodes", ())):
             each["zone"] = zones.get(each["zone"], each["zone"])
         filled = {key: value for key, value in from_stack.items() if value}
-        return cls.model_validate(filled | given)
+        quirks: dict[str, Any] = {**(chart or {}), **(given.get("quirks") or {})}
+        return cls.model_validate(filled | given | {"quirks": quirks})
 
 
 class Clock:

@@ -34,6 +34,7 @@ SHAPES: Mapping[str, Mapping[str, str]] = {
     "static ip targets": as_config(registration="static", targets=["10.0.16.77", "10.0.16.78"]),
     "static instance targets": as_config(registration="static", targetType="instance", targets=["i-0a1b2c3d4e5f60718"]),
     "own kubeconfig": as_config(kubeconfig=json.dumps({"contexts": [{"name": "mine"}]}), kubeContext="mine"),
+    "other NodePorts of the chart": as_config(streamingNodePort=30600, healthNodePort=30900, healthPath="/healthz"),
     "other port and clients": as_config(udpPort=6000, allowedCidrs=["198.51.100.0/24", "2001:db8::/32"]),
     "China": {"aws:region": "cn-north-1", "lls:availabilityZone": "cn-north-1b"},
 }
@@ -363,7 +364,7 @@ def test_the_command_refuses_an_unknown_stack_and_a_bad_world_with_2(
 
 
 def test_the_command_exits_with_1_when_something_broke(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    world = a_world_file(tmp_path, "chartHealthNodePort: 30800", "chartHealthNodePort: 30999")
+    world = a_world_file(tmp_path, "nodeGroups: 1", "nodeGroups: 1\n  chartHealthNodePort: 30999")
     assert command("--world", world) == 1
     assert "broken every target is healthy" in capsys.readouterr().out
 

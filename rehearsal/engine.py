@@ -121,7 +121,10 @@ class StepsFailedError(Exception):
 
 @dataclass(kw_only=True)
 class Engine:
-    """Runs one program as one stack. `config` maps full keys to values as a Pulumi engine passes them."""
+    """Runs one program as one stack. `config` maps full keys to values as a Pulumi engine passes them.
+
+    `state` holds what exists, by URN; `replaced` what has a successor and is still to be deleted.
+    """
 
     program: Callable[[], None]
     project: str
@@ -132,6 +135,7 @@ class Engine:
     listener: Listener = field(default_factory=Listener)
     stack_references: Mapping[str, Properties] = field(default_factory=dict[str, Properties])
     state: dict[str, Resource] = field(default_factory=dict[str, Resource])
+    replaced: list[Resource] = field(default_factory=list[Resource])
     outputs: Properties = field(default_factory=dict[str, Any])
 
     def up(self) -> list[Step]:
@@ -142,7 +146,7 @@ class Engine:
         monitor = self._run(preview=False)
         steps = [*monitor.steps]
         orphans = [resource for urn, resource in self.state.items() if urn not in monitor.registered]
-        steps += self._delete([*monitor.replaced, *orphans])
+        steps += self._delete([*self.replaced, *orphans])
         self.outputs = monitor.outputs
         return steps
 
@@ -157,7 +161,7 @@ class Engine:
 
         Raises StepsFailedError when something is left.
         """
-        steps = self._delete(list(self.state.values()))
+        steps = self._delete([*self.replaced, *self.state.values()])
         self.outputs = {}
         return steps
 
@@ -222,6 +226,8 @@ class Engine:
                     steps.append(step)
                     if step.error:
                         failed.append(resource)
+                    elif resource in self.replaced:
+                        self.replaced.remove(resource)
                     elif self.state.get(resource.urn) is resource:
                         del self.state[resource.urn]
         if failed:
@@ -290,7 +296,6 @@ class Monitor(MockMonitor):
         self.preview = preview
         self.steps: list[Step] = []
         self.registered: set[str] = set()
-        self.replaced: list[Resource] = []
         self.outputs: Properties = {}
 
     @property
@@ -367,7 +372,7 @@ class Monitor(MockMonitor):
             if goal.delete_before_replace:
                 self.steps += self.engine._delete(self._replaced_with(old))  # pyright: ignore[reportPrivateUsage]
             else:
-                self.replaced.append(old)
+                self.engine.replaced.append(old)
             return _made(goal, *provider.create(goal.type, goal.inputs))
 
         return self._do("replace", goal, successor)

@@ -6,7 +6,7 @@ import os
 import runpy
 from collections.abc import Callable, Generator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Final, Protocol, Self
@@ -118,9 +118,7 @@ class Rehearsal:
     def reconfigure(self, changes: Mapping[str, str]) -> None:
         """Change keys of the stack's config for the next run."""
         changed = Stack(self._stack.name, {**self.engine.config, **changes}, self._stack.secret_keys)
-        state, outputs = self.engine.state, self.engine.outputs
-        self.engine = self._engine(changed)
-        self.engine.state, self.engine.outputs = state, outputs
+        self.engine = replace(self.engine, config=self._engine(changed).config)
 
     def perform(self, audience: Audience) -> Report:
         """The whole rehearsal.

@@ -93,6 +93,25 @@ def test_what_was_made_before_a_failure_is_in_the_state_and_destroyed_from_there
         assert it.leftovers() == []
 
 
+def test_what_a_failed_replacement_left_behind_goes_with_the_next_up() -> None:
+    with a_rehearsal() as it:
+        it.engine.up()
+        it.reconfigure({"lls:targetType": "instance", **as_config(helmValues={"env": {"lbPort": 5004}})})
+        with pytest.raises(StepsFailedError, match="lbPort"):
+            it.engine.up()
+        assert len(groups(it)) == 2
+        it.reconfigure({"lls:helmValues": "{}"})
+        it.engine.up()
+        assert len(groups(it)) == 1
+        it.engine.destroy()
+        assert it.leftovers() == []
+
+
+def groups(it: Rehearsal) -> list[str]:
+    found = it.aws.client("elbv2").describe_target_groups()["TargetGroups"]
+    return [each.get("TargetGroupName", "") for each in found]
+
+
 def test_a_chart_with_another_health_port_leaves_every_target_unhealthy() -> None:
     report = rehearsed(quirks={"chart_health_node_port": 30999})
     assert "unhealthy Target.FailedHealthChecks" in broken(report)["every target is healthy and reached by media"]

@@ -1,7 +1,7 @@
 """What the stack finds rather than makes: plain values, looked up in one place before anything is created."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TypeVar
 
 import pulumi
@@ -30,7 +30,7 @@ class Surroundings:
     node_security_group_id: str
     elastic_ip: ElasticIp | None
     targets: tuple[str, ...]
-    kubeconfig: str
+    kubeconfig: str = field(repr=False)
     chart: str
     image_repository: str
     registry_config: str | None

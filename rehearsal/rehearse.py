@@ -4,7 +4,7 @@ import asyncio
 import contextvars
 import os
 import runpy
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -73,8 +73,16 @@ class Audience(Protocol):
         """A phase begins; the answer hears of its steps."""
         ...
 
-    def show(self, report: Report) -> None:
-        """A phase ended."""
+    def steps(self, steps: Sequence[Step], factor: float) -> None:
+        """A phase did these steps."""
+        ...
+
+    def facts(self, facts: Mapping[str, Any]) -> None:
+        """A phase showed these facts."""
+        ...
+
+    def verdict(self, checks: Sequence[Check]) -> None:
+        """The rehearsal ended."""
         ...
 
 
@@ -130,10 +138,14 @@ class Rehearsal:
         self.engine.listener = audience.phase("up")
         report.up = self.engine.up()
         report.outputs = self.engine.outputs
-        audience.show(report)
+        audience.steps(report.up, report.factor)
 
-        audience.phase("targets")
+        audience.phase("outputs")
+        audience.facts(report.outputs)
+
+        audience.phase("targets, after five health checks of 30 s")
         report.targets = self.await_health()
+        audience.facts({each.id: f"{each.state} {each.obstacle or each.reason}".strip() for each in report.targets})
         unfit = [target for target in report.targets if target.state != "healthy" or target.obstacle]
         seen = "; ".join(f"{each.id} {each.state} {each.reason} {each.obstacle or ''}".strip() for each in unfit)
         report.checks.append(
@@ -151,7 +163,7 @@ class Rehearsal:
         report.checks.append(
             Check("a second up changes nothing", not changed, ", ".join(changed) or f"{len(report.again)} unchanged")
         )
-        audience.show(report)
+        audience.steps(report.again, report.factor)
 
         self.engine.listener = audience.phase("destroy")
         try:
@@ -164,7 +176,8 @@ class Rehearsal:
         )
         left = self.leftovers()
         report.checks.append(Check("nothing is left", not left, ", ".join(left) or "as before"))
-        audience.show(report)
+        audience.steps(report.destroy, report.factor)
+        audience.verdict(report.checks)
         return report
 
     def await_health(self) -> list[TargetHealth]:

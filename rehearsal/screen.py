@@ -1,15 +1,16 @@
 """What a rehearsal shows: live in a terminal, plain when piped, or as JSON."""
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final, Literal
 
 from rich.console import Console
 from rich.live import Live
 from rich.markup import escape
+from rich.text import Text
 
 from rehearsal.engine import Listener, Operation, Resource, Step
-from rehearsal.rehearse import Report
+from rehearsal.rehearse import Check, Report
 
 BAR: Final = 36
 """Width of a timeline's bars, in characters."""
@@ -31,8 +32,14 @@ class Silence:
         """A phase begins."""
         return Listener()
 
-    def show(self, report: Report) -> None:
-        """A phase ended."""
+    def steps(self, steps: Sequence[Step], factor: float) -> None:
+        """A phase did these steps."""
+
+    def facts(self, facts: Mapping[str, Any]) -> None:
+        """A phase showed these facts."""
+
+    def verdict(self, checks: Sequence[Check]) -> None:
+        """The rehearsal ended."""
 
 
 class Screen(Listener):
@@ -43,7 +50,6 @@ class Screen(Listener):
         self._console = console
         self._running: dict[str, str] = {}
         self._live = Live(console=console, transient=True, get_renderable=self._status, refresh_per_second=8)
-        self._shown = 0
         self._begin: float | None = None
 
     def __enter__(self) -> "Screen":
@@ -61,8 +67,7 @@ class Screen(Listener):
         self._running.clear()
         self._begin = None
         self._console.rule(f"[bold]{title}", align="left", style="dim")
-        if title == "targets":
-            self._running[title] = "waiting for five health checks of 30 s"
+        self._live.refresh()
         return self
 
     def started(self, operation: Operation, resource: Resource) -> None:
@@ -73,6 +78,7 @@ class Screen(Listener):
     def finished(self, step: Step) -> None:
         """An operation ended."""
         self._running.pop(step.resource.urn, None)
+        self._live.refresh()
         self._begin = step.started if self._begin is None else self._begin
         if step.error:
             self._print(f"  [red]failed[/] {step.operation} {escape(step.resource.name)}: {escape(step.error)}")
@@ -87,26 +93,30 @@ class Screen(Listener):
         if severity != "info":
             self._print(f"  [yellow]{severity}[/]: {escape(message)}")
 
-    def show(self, report: Report) -> None:
-        """A phase ended: its timeline, and what it added to the report."""
-        steps = (report.up, report.again, report.destroy)[self._shown]
-        self._shown += 1
-        self._print(_timeline(steps, report.factor))
-        if steps is report.up:
-            self._print("[bold]outputs[/]")
-            self._print(_listing(report.outputs.items()))
-        if steps is report.again:
-            self._print(_listing((each.id, f"{each.state} {each.reason}") for each in report.targets))
-        if steps is report.destroy:
-            for check in report.checks:
-                mark = "[green]held[/]  " if check.held else "[red]broken[/]"
-                self._print(f"  {mark} {check.name}: {escape(check.seen)}")
+    def steps(self, steps: Sequence[Step], factor: float) -> None:
+        """A phase did these steps: their timeline."""
+        self._print(_timeline(steps, factor))
+
+    def facts(self, facts: Mapping[str, Any]) -> None:
+        """A phase showed these facts: a line each."""
+        width = max(map(len, facts), default=0)
+        for key, value in sorted(facts.items()):
+            self._print(f"  {key.ljust(width)}  {escape(value if isinstance(value, str) else json.dumps(value))}")
+
+    def verdict(self, checks: Sequence[Check]) -> None:
+        """The rehearsal ended: what held and what did not."""
+        self._console.rule("[bold]verdict", align="left", style="dim")
+        for check in checks:
+            mark = "[green]held[/]  " if check.held else "[red]broken[/]"
+            self._print(f"  {mark} {check.name}: {escape(check.seen)}")
 
     def _print(self, text: str) -> None:
         self._console.print(text, highlight=False, soft_wrap=True)
 
-    def _status(self) -> str:
-        return "  " + ", ".join(list(self._running.values())[:4]) if self._running else ""
+    def _status(self) -> Text:
+        return Text(
+            f"  {', '.join(self._running.values())}" if self._running else "", no_wrap=True, overflow="ellipsis"
+        )
 
 
 def _timeline(steps: Sequence[Step], factor: float) -> str:
@@ -125,12 +135,6 @@ def _timeline(steps: Sequence[Step], factor: float) -> str:
         times = f"{step.started - first:3.0f} - {step.finished - first:.0f} s"
         lines.append(f"  {escape(step.resource.name.ljust(width))}  [{COLOURS[step.operation]}]{bar}[/] {times}")
     return "\n".join(lines)
-
-
-def _listing(rows: Iterable[tuple[str, Any]]) -> str:
-    shown = sorted((key, value if isinstance(value, str) else json.dumps(value)) for key, value in rows)
-    width = max((len(key) for key, _ in shown), default=0)
-    return "\n".join(f"  {key.ljust(width)}  {escape(value)}" for key, value in shown)
 
 
 def as_json(report: Report) -> str:

@@ -153,7 +153,7 @@ def choose_targets(nodes: Iterable[V1Node], *, zone: str, target_type: guide.Tar
     skipped: dict[str, str] = {}
     for node in nodes:
         target = _target_id(node, target_type)
-        reason = _ineligible(node, zone) or (None if target else f"it has no {_WANTED[target_type]}")
+        reason = _ineligible(node, zone) or (None if target else f"without an {_WANTED[target_type]}")
         if target and not reason:
             ids.add(target)
         else:
@@ -173,14 +173,14 @@ def _ineligible(node: V1Node, zone: str) -> str | None:
     metadata = node.metadata
     labels: Mapping[str, str] = (metadata.labels if metadata else None) or {}
     if labels.get(ZONE_LABEL) != zone:
-        return f"it is in zone {labels.get(ZONE_LABEL, 'unknown')}"
+        return f"in zone {labels.get(ZONE_LABEL, 'unknown')}"
     if EXCLUDE_LABEL in labels:
-        return f"it carries the label {EXCLUDE_LABEL}"
+        return f"carrying the label {EXCLUDE_LABEL}"
     if metadata and metadata.deletion_timestamp:
-        return "it is being deleted"
+        return "being deleted"
     taints = {taint.key for taint in (node.spec.taints if node.spec else None) or ()}
     removal = sorted(taints & REMOVAL_TAINTS)
-    return f"it is being removed (taint {removal[0]})" if removal else None
+    return f"being removed (taint {removal[0]})" if removal else None
 
 
 def _target_id(node: V1Node, target_type: guide.TargetType) -> str | None:

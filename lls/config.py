@@ -32,6 +32,9 @@ NAMESPACE: Final = "lls"
 SCHEMA: Final = Path(__file__).parents[1] / "Pulumi.yaml"
 """The file that declares every key of the namespace."""
 
+SECRET_KEYS: Final = ("helmValues", "kubeconfig")
+"""Keys that may hold secrets: they stay secrets on their way into the state."""
+
 OTHER_KEYS: Final = ("aws:region", "aws:profile")
 """Keys of the AWS provider that the program reads too."""
 
@@ -307,11 +310,18 @@ def load() -> Config:
     values: dict[str, Any] = {key: _value(key, declared) for key, declared in schema.items()}
     values |= {key: pulumi.Config("aws").get(key.partition(":")[2]) for key in OTHER_KEYS}
     undeclared = {key.partition(":")[2]: None for key in _keys() if key.startswith(f"{NAMESPACE}:")}
+    problems = [
+        f"  {NAMESPACE}:{key} = [secret]: AWS and the state would hold it in clear; set it without --secret"
+        for key in schema
+        if is_config_secret(f"{NAMESPACE}:{key}") and key not in SECRET_KEYS
+    ]
     try:
-        return Config.model_validate(undeclared | {key: value for key, value in values.items() if value is not None})
+        config = Config.model_validate(undeclared | {key: value for key, value in values.items() if value is not None})
+        if not problems:
+            return config
     except ValidationError as error:
-        problems = [_problem(details, schema) for details in error.errors()]
-        raise pulumi.RunError("The stack's config needs a change:\n" + "\n".join(problems)) from None
+        problems += [_problem(details, schema) for details in error.errors()]
+    raise pulumi.RunError("The stack's config needs a change:\n" + "\n".join(problems))
 
 
 def _schema() -> Mapping[str, Mapping[str, Any]]:
@@ -334,7 +344,8 @@ def _value(key: str, declared: Mapping[str, Any]) -> Any:
         value = json.loads(text)
     except ValueError:
         return text
-    return _secret_leaves(value) if is_config_secret(f"{NAMESPACE}:{key}") else value
+    secret = key in SECRET_KEYS and is_config_secret(f"{NAMESPACE}:{key}")
+    return _secret_leaves(value) if secret else value
 
 
 def _secret_leaves(value: Any) -> Any:

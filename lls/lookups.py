@@ -185,7 +185,11 @@ def _no_targets(config: Config, chosen: Targets) -> str:
 
 
 def _reasons(chosen: Targets) -> str:
-    return "; ".join(f"{node}: {reason}" for node, reason in chosen.skipped.items())
+    """Reasons with the nodes that they are about, since a cluster may have hundreds in other zones."""
+    by_reason: dict[str, list[str]] = {}
+    for node, reason in chosen.skipped.items():
+        by_reason.setdefault(reason, []).append(node)
+    return "; ".join(f"{reason}: {', '.join(nodes)}" for reason, nodes in by_reason.items())
 
 
 def _artifacts(config: Config) -> tuple[str, str]:

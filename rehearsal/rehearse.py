@@ -21,9 +21,6 @@ from rehearsal.provider import TOKEN_LIFE, EmulatedProvider
 from rehearsal.stack import PROJECT, Stack
 from rehearsal.world import Clock, World
 
-FACTOR: Final = 150.0
-"""How much faster than AWS a rehearsal runs."""
-
 HEALTH_PATIENCE: Final = 300.0
 """Seconds of AWS that a target may take to become healthy: twice five checks of 30 s."""
 
@@ -94,10 +91,13 @@ class Rehearsal:
         stack: Stack,
         world: World,
         *,
-        factor: float = FACTOR,
+        factor: float,
         program: Callable[[], None] | None = None,
     ) -> None:
-        """Prepare; `program` is the project's own `__main__.py` unless another is given."""
+        """Prepare to run `factor` times faster than AWS.
+
+        `program` is the project's own `__main__.py` unless another is given.
+        """
         self.world = world
         self.clock = Clock(factor)
         self.cluster = Cluster(world, self.clock, stack.node_selector)

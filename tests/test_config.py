@@ -206,9 +206,16 @@ def test_a_kubeconfig_that_is_none_is_refused_without_being_shown(text: str) -> 
 
 
 def test_a_secret_value_is_never_shown_in_a_problem() -> None:
-    [problem] = problems({**CONFIG, "lls:memory": "hunter2"}, secret_keys=["lls:memory"])
-    assert "hunter2" not in problem
-    assert "[secret]" in problem
+    found = problems({**CONFIG, "lls:memory": "hunter2"}, secret_keys=["lls:memory"])
+    assert "hunter2" not in "".join(found)
+    assert all(problem.startswith("  lls:memory = [secret]: ") for problem in found)
+
+
+@pytest.mark.parametrize("key", ["clusterName", "tags", "targets"])
+def test_a_secret_that_would_end_up_in_clear_is_refused(key: str) -> None:
+    config = {**CONFIG, "lls:tags": '{"team": "streaming"}'}
+    [problem] = problems(config, secret_keys=[f"lls:{key}"])
+    assert "set it without --secret" in problem
 
 
 def test_secret_helm_values_stay_secret_leaf_by_leaf() -> None:

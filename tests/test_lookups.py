@@ -139,7 +139,7 @@ def test_the_labelled_nodes_of_the_zone_become_targets(monkeypatch: pytest.Monke
     asked = with_nodes(monkeypatch, node("b", "10.0.0.2"), node("a", "10.0.0.1"), node("c", zone="us-west-2b"))
     made = up({"lls:registration": "nodes"})
     assert made.engine.outputs["targets"] == ["10.0.0.1", "10.0.0.2"]
-    assert any("c: it is in zone us-west-2b" in message for message in made.log.messages)
+    assert any("in zone us-west-2b: c" in message for message in made.log.messages)
     [(kubeconfig, context, selector)] = asked
     assert "get-token" in kubeconfig
     assert (context, selector) == ("", {"node-type": "compute"})
@@ -156,8 +156,14 @@ def test_no_eligible_node_is_an_error_that_says_why(monkeypatch: pytest.MonkeyPa
     with_nodes(monkeypatch, node("c", zone="us-west-2b"))
     error = refused({"lls:registration": "nodes"})
     assert "No node with node-type=compute can be a target in us-west-2a" in error
-    assert "c: it is in zone us-west-2b" in error
+    assert "in zone us-west-2b: c" in error
     assert "lls:nodeSelector" in error
+
+
+def test_nodes_left_out_for_the_same_reason_are_named_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    with_nodes(monkeypatch, node("a"), node("b", zone="us-west-2b"), node("c", zone="us-west-2b"))
+    messages = up({"lls:registration": "nodes"}).log.messages
+    assert "Nodes that will not be targets: in zone us-west-2b: b, c" in messages
 
 
 def test_no_labelled_node_is_an_error_that_says_so(monkeypatch: pytest.MonkeyPatch) -> None:

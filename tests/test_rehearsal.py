@@ -10,7 +10,7 @@ import pulumi
 import pulumi_aws as aws
 import pytest
 
-import rehearsal.__main__
+import rehearsal.command
 from lls import lookups
 from lls.config import Config
 from rehearsal.__main__ import main
@@ -401,9 +401,26 @@ def test_a_kept_world_serves_the_aws_cli_until_interrupted(
     def interrupted() -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(rehearsal.__main__, "wait_for_interrupt", interrupted)
+    monkeypatch.setattr(rehearsal.command, "wait_for_interrupt", interrupted)
     assert command("--keep", "--json") == 0
     assert "export AWS_ENDPOINT_URL=http://127.0.0.1:" in capsys.readouterr().err
+
+
+def test_an_interrupted_rehearsal_says_so_without_a_traceback(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Rehearsal, "perform", interrupted)
+    assert command() == 130
+    assert "Interrupted." in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("speed", ["0", "-1", "fast"])
+def test_a_speed_must_be_positive(speed: str) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        main(["--factor", speed])
 
 
 def test_the_report_says_what_was_broken() -> None:

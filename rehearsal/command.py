@@ -1,0 +1,81 @@
+"""One rehearsal from the command line, with exit codes."""
+
+import argparse
+import sys
+import threading
+
+import yaml
+from pulumi import RunError
+from pydantic import ValidationError
+from rich.console import Console
+
+from rehearsal.engine import StepsFailedError
+from rehearsal.rehearse import Rehearsal, check_config
+from rehearsal.screen import Screen, Silence, as_json
+from rehearsal.stack import StackError, read_stack, world_for
+from rehearsal.world import DEFAULT_WORLD
+
+HELD, BROKEN, REFUSED, INTERRUPTED = 0, 1, 2, 130
+
+
+def run(options: argparse.Namespace) -> int:
+    """Rehearse the stack that the options name; the answer is the exit code."""
+    output, notes = Console(), Console(stderr=True)
+
+    def refuse(message: str) -> int:
+        _say(notes, message)
+        return REFUSED
+
+    path = options.world or DEFAULT_WORLD
+    try:
+        stack = read_stack(options.stack)
+        check_config(stack)
+        world = world_for(stack, path.read_text())
+    except (StackError, RunError, OSError) as error:
+        return refuse(str(error))
+    except (ValidationError, yaml.YAMLError) as error:
+        return refuse(f"--world {path}: {error}")
+    try:
+        with Rehearsal(stack, world, factor=options.factor) as rehearsal:
+            if options.json:
+                report = rehearsal.perform(Silence())
+                sys.stdout.write(as_json(report) + "\n")
+            else:
+                output.print(f"Rehearsing stack [bold]{stack.name}[/] {options.factor:g} times faster than AWS")
+                with Screen(output) as screen:
+                    report = rehearsal.perform(screen)
+            if options.keep:
+                _keep(rehearsal, notes)
+    except (RunError, StepsFailedError) as error:
+        _say(notes, str(error))
+        return BROKEN
+    except KeyboardInterrupt:
+        _say(notes, "Interrupted. The emulated world is gone; nothing else was touched.")
+        return INTERRUPTED
+    return HELD if report.held else BROKEN
+
+
+def _say(console: Console, message: str) -> None:
+    console.print(message, markup=False, highlight=False, soft_wrap=True)
+
+
+def _keep(rehearsal: Rehearsal, console: Console) -> None:
+    """Serve the emulated world until interrupted."""
+    world = rehearsal.world
+    _say(
+        console,
+        f"The emulated AWS and cluster {world.cluster} keep running until Ctrl-C. To use them:\n"
+        f"  export AWS_ENDPOINT_URL={rehearsal.aws.endpoint}\n"
+        f"  export AWS_REGION={world.region} AWS_DEFAULT_REGION={world.region}\n"
+        "  export AWS_ACCESS_KEY_ID=rehearsal AWS_SECRET_ACCESS_KEY=rehearsal\n"
+        f"  # Kubernetes API (nodes): {rehearsal.cluster.endpoint}",
+    )
+    try:
+        wait_for_interrupt()
+    except KeyboardInterrupt:
+        _say(console, "stopped")
+
+
+def wait_for_interrupt() -> None:
+    """Wait for Ctrl-C."""
+    threading.Event().wait()

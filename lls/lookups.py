@@ -65,6 +65,10 @@ def _cluster(config: Config) -> EksCluster:
         lambda: aws.eks.get_cluster(name=config.cluster_name),
         "Check lls:clusterName, aws:region and the AWS credentials.",
     )
+    if not found.certificate_authorities:
+        raise pulumi.RunError(
+            f"EKS cluster {config.cluster_name} has no API yet. Wait until it is active, then run again."
+        )
     network = found.vpc_config
     return EksCluster(
         name=config.cluster_name,

@@ -60,13 +60,16 @@ class Stack:
 def read_stack(name: str, folder: Path = PROJECT) -> Stack:
     """Read Pulumi.NAME.yaml.
 
-    Raises StackError where there is none.
+    Raises StackError where there is none, or where it is not YAML.
     """
     path = folder / f"Pulumi.{name}.yaml"
     if not path.is_file():
         known = sorted(each.name.split(".")[1] for each in folder.glob("Pulumi.*.yaml"))
         raise StackError(f"--stack {name}: there is no {path.name}. Known stacks: {', '.join(known) or 'none'}.")
-    content = cast(dict[str, Any], yaml.safe_load(path.read_text()) or {})
+    try:
+        content = cast(dict[str, Any], yaml.safe_load(path.read_text()) or {})
+    except yaml.YAMLError as error:
+        raise StackError(f"{path.name} is not YAML: {error}") from None
     values: dict[str, Any] = content.get("config") or {}
     shown = {key: _shown(value) for key, value in values.items()}
     secret_keys = frozenset(key for key, value in values.items() if shown[key] != value)
@@ -95,17 +98,17 @@ def world_for(stack: Stack, text: str) -> World:
     )
     changes: dict[str, Any] = {}
     if subnet_id := stack.get("publicSubnetId"):
-        index = next(i for i, each in enumerate(world.subnets) if each.public and each.zone == stack.zone)
-        subnets = list(world.subnets)
-        subnets[index] = subnets[index].model_copy(update={"id": subnet_id})
-        changes["subnets"] = tuple(subnets)
+        named = next((each for each in world.subnets if each.public and each.zone == stack.zone), None)
+        changes["subnets"] = tuple(
+            each.model_copy(update={"id": subnet_id}) if each is named else each for each in world.subnets
+        )
     if stack.get("registration") == "static":
         kind = "instance_id" if stack.get("targetType") == "instance" else "ip"
-        named = [
+        listed = [
             Node.model_validate({"name": f"target-{target}", "zone": stack.zone, kind: target})
             for target in stack.load("targets", [])
         ]
-        changes["nodes"] = (*world.nodes, *named)
+        changes["nodes"] = (*world.nodes, *listed)
     return world.model_copy(update=changes)
 
 

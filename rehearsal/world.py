@@ -3,7 +3,7 @@
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, cast
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field
@@ -111,9 +111,14 @@ class World(Model):
         Raises pydantic.ValidationError or yaml.YAMLError for a file that is not a world.
         """
         zones = {"stack": zone, "other": "a" if zone == "b" else "b"}
-        given: dict[str, Any] = yaml.safe_load(text)
-        for each in (*given.get("subnets", ()), *given.get("nodes", ())):
-            each["zone"] = zones.get(each["zone"], each["zone"])
+        given: Any = yaml.safe_load(text)
+        if not isinstance(given, dict):
+            raise yaml.YAMLError("a world is a mapping, as rehearsal/world.yaml is")
+        given = cast(dict[str, Any], given)
+        places: list[Any] = [*(given.get("subnets") or ()), *(given.get("nodes") or ())]
+        for each in places:
+            if isinstance(each, dict) and each.get("zone") in zones:  # pyright: ignore[reportUnknownMemberType]
+                each["zone"] = zones[each["zone"]]
         filled = {key: value for key, value in from_stack.items() if value}
         quirks: dict[str, Any] = {**(chart or {}), **(given.get("quirks") or {})}
         return cls.model_validate(filled | given | {"quirks": quirks})

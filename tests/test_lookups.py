@@ -135,6 +135,11 @@ def test_a_missing_cluster_is_one_sentence_with_the_keys_to_check() -> None:
     assert "\n" not in error
 
 
+def test_a_cluster_that_is_not_active_yet_is_an_error_that_says_so() -> None:
+    error = refused(answers={CLUSTER: {**ANSWERS[CLUSTER], "certificateAuthorities": []}})
+    assert "Wait until it is active" in error
+
+
 def test_the_labelled_nodes_of_the_zone_become_targets(monkeypatch: pytest.MonkeyPatch) -> None:
     asked = with_nodes(monkeypatch, node("b", "10.0.0.2"), node("a", "10.0.0.1"), node("c", zone="us-west-2b"))
     made = up({"lls:registration": "nodes"})

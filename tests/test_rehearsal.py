@@ -372,14 +372,34 @@ def test_the_command_prints_a_report_for_scripts(capsys: pytest.CaptureFixture[s
     assert report["outputs"]["udpPort"] == 5004
 
 
-def test_the_command_refuses_an_unknown_stack_and_a_bad_world_with_2(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize(
+    ("text", "seen"),
+    [
+        ("planets: 8", "planets"),
+        ("", "a world is a mapping"),
+        ("- a", "a world is a mapping"),
+        ("{", "expected"),
+        ("subnets: [{public: true}]", "subnets.0.zone"),
+    ],
+)
+def test_the_command_refuses_a_bad_world_with_2(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], text: str, seen: str
 ) -> None:
-    assert command("--stack", "nosuch") == 2
     world = tmp_path / "world.yaml"
-    world.write_text("planets: 8\n")
+    world.write_text(text)
     assert command("--world", str(world)) == 2
-    assert "planets" in capsys.readouterr().err
+    assert seen in capsys.readouterr().err
+
+
+def test_the_command_refuses_an_unknown_stack_with_2(capsys: pytest.CaptureFixture[str]) -> None:
+    assert command("--stack", "nosuch") == 2
+    assert "there is no Pulumi.nosuch.yaml" in capsys.readouterr().err
+
+
+def test_a_stack_file_that_is_no_yaml_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "Pulumi.x.yaml").write_text("{")
+    with pytest.raises(StackError, match=r"Pulumi\.x\.yaml is not YAML"):
+        read_stack("x", tmp_path)
 
 
 def test_the_command_exits_with_1_when_something_broke(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -32,7 +32,8 @@ from moto.moto_server.werkzeug_app import (  # pyright: ignore[reportMissingType
 from werkzeug.serving import make_server
 
 from rehearsal.health import Answers
-from rehearsal.strict import Strictness
+from rehearsal.strict_ec2 import Interfaces, StrictEc2
+from rehearsal.strict_elbv2 import StrictElbv2
 from rehearsal.world import Clock, Node, World
 
 if TYPE_CHECKING:
@@ -72,7 +73,8 @@ class Aws:
         self._exit = ExitStack()
         self._clients: dict[str, Any] = {}
         self._lock = threading.Lock()
-        self._strict = Strictness(world, clock, answers)
+        self._interfaces = Interfaces(clock)
+        self._elbv2 = StrictElbv2(world, clock, answers, self._interfaces)
         self.calls: list[str] = []
         self.nodes: dict[str, tuple[str, str]] = {}
         self.endpoint = ""
@@ -93,7 +95,8 @@ class Aws:
         self._serve()
         self._seed()
         self.calls.clear()
-        self._strict.enforce(self._exit)
+        StrictEc2(self._interfaces).enforce(self._exit)
+        self._elbv2.enforce(self._exit)
         self._before = self._inventory()
         return self
 
@@ -133,7 +136,7 @@ class Aws:
         with self._lock:
             elbv2 = elbv2_backends[self._world.account][self._world.region]
             group = elbv2.target_groups[target_group_arn]
-            return self._strict.network(elbv2).media_obstacle(group, target, client)
+            return self._elbv2.network(elbv2).media_obstacle(group, target, client)
 
     def _inventory(self) -> set[str]:
         with self._lock:
@@ -148,11 +151,7 @@ class Aws:
                 *(f"load balancer {balancer.name}" for balancer in elbv2.load_balancers.values()),
                 *(f"listener {arn}" for balancer in elbv2.load_balancers.values() for arn in balancer.listeners),
                 *(f"target group {group.name}" for group in elbv2.target_groups.values()),
-                *(
-                    f"network interface {each.id}"
-                    for each in self._strict.interfaces.values()
-                    if each.gone_at is None or each.gone_at > self._clock.now()
-                ),
+                *(f"network interface {each.id}" for each in self._interfaces.present()),
             }
 
     # --- The server

@@ -1,0 +1,172 @@
+"""What EC2 refuses and moto lets pass."""
+
+import re
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from typing import Any, Final
+from unittest.mock import patch
+
+from moto.ec2.exceptions import DependencyViolationError, EC2ClientError
+from moto.ec2.models import EC2Backend
+from moto.ec2.models.security_groups import SecurityGroupRule
+
+from rehearsal.strict import Proceed, Rule, check_tags, enforce
+from rehearsal.world import Clock
+
+TEXT: Final = re.compile(r"[A-Za-z0-9 ._:/()#,@\[\]+=&;{}!$*-]{0,255}")
+"""Names and descriptions of security groups and their rules."""
+
+
+@dataclass
+class Interface:
+    """A network interface of an NLB. It outlives its NLB until `gone_at`."""
+
+    id: str
+    balancer: str
+    subnet: str
+    groups: Sequence[str]
+    allocation_id: str | None
+    gone_at: float | None = None
+
+
+@dataclass
+class Interfaces:
+    """The network interfaces of all NLBs, by id."""
+
+    clock: Clock
+    known: dict[str, Interface] = field(default_factory=dict[str, Interface])
+
+    def present(self) -> list[Interface]:
+        """Those that are not gone yet."""
+        return [each for each in self.known.values() if each.gone_at is None or each.gone_at > self.clock.now()]
+
+    def of(self, balancer: str) -> list[Interface]:
+        """Those of one NLB."""
+        return [each for each in self.known.values() if each.balancer == balancer]
+
+    def expire(self, ec2: EC2Backend) -> None:
+        """Forget the interfaces whose time has come."""
+        for interface in list(self.known.values()):
+            if interface.gone_at is not None and interface.gone_at <= self.clock.now():
+                del self.known[interface.id]
+                ec2.enis.pop(interface.id, None)
+                for address in ec2.addresses:
+                    if address.allocation_id == interface.allocation_id:
+                        address.eni, address.association_id = None, None
+
+
+@dataclass
+class StrictEc2:
+    """EC2's refusals in one world."""
+
+    interfaces: Interfaces
+
+    def enforce(self, until: ExitStack) -> None:
+        """Refuse until that stack is closed."""
+        enforce(
+            (
+                Rule(EC2Backend, "create_security_group", self._create_security_group),
+                Rule(EC2Backend, "delete_security_group", self._delete_security_group),
+                Rule(EC2Backend, "release_address", self._release_address),
+                Rule(EC2Backend, "create_tags", self._create_tags),
+                Rule(EC2Backend, "get_all_network_interfaces", self._expired_first),
+                Rule(EC2Backend, "describe_addresses", self._expired_first),
+                Rule(EC2Backend, "authorize_security_group_ingress", self._authorize),
+                Rule(EC2Backend, "authorize_security_group_egress", self._authorize),
+                Rule(EC2Backend, "modify_security_group_rules", self._modify_rules),
+                Rule(SecurityGroupRule, "__eq__", _same_rule),
+            ),
+            until,
+        )
+        until.enter_context(patch.object(SecurityGroupRule, "description", property(_description)))
+
+    def _create_security_group(
+        self, proceed: Proceed, ec2: EC2Backend, name: str, description: str, *args: Any, **kwargs: Any
+    ) -> Any:
+        if kwargs.get("is_default") is None:
+            if not name or name.startswith("sg-") or not TEXT.fullmatch(name):
+                raise EC2ClientError("InvalidParameterValue", f"Value ({name}) for parameter GroupName is invalid.")
+            if not TEXT.fullmatch(description):
+                message = f"Value ({description}) for parameter GroupDescription is invalid."
+                raise EC2ClientError("InvalidParameterValue", message)
+        return proceed(name, description, *args, **kwargs)
+
+    def _authorize(self, proceed: Proceed, _: EC2Backend, **kwargs: Any) -> Any:
+        for each in (*(kwargs["ip_ranges"] or ()), *(kwargs["source_groups"] or ())):
+            if not TEXT.fullmatch(each.get("Description", "")):
+                raise EC2ClientError("InvalidParameterValue", f"Invalid rule description '{each['Description']}'.")
+        return proceed(**kwargs)
+
+    def _delete_security_group(
+        self, proceed: Proceed, ec2: EC2Backend, name: str | None = None, group_id: str | None = None
+    ) -> Any:
+        group = ec2.get_security_group_by_name_or_id(group_id or name or "")
+        if group:
+            self.interfaces.expire(ec2)
+            holders = [each.balancer for each in self.interfaces.known.values() if group.id in each.groups]
+            holders += [
+                other.id
+                for groups in ec2.groups.values()
+                for other in groups.values()
+                for rule in other.ingress_rules + other.egress_rules
+                if other.id != group.id and rule.source_group.get("GroupId") == group.id
+            ]
+            holders += [each.id for each in ec2.all_instances() if group in each.security_groups]
+            if holders:
+                raise DependencyViolationError(f"resource {group.id} has a dependent object ({', '.join(holders)})")
+        return proceed(name, group_id)
+
+    def _release_address(
+        self, proceed: Proceed, ec2: EC2Backend, address: str | None = None, allocation_id: str | None = None
+    ) -> Any:
+        self.interfaces.expire(ec2)
+        if any(each.allocation_id == allocation_id and each.association_id for each in ec2.addresses):
+            raise EC2ClientError("InvalidIPAddress.InUse", f"Address with allocation id {allocation_id} is in use.")
+        return proceed(address, allocation_id)
+
+    def _create_tags(self, proceed: Proceed, _: EC2Backend, resource_ids: list[str], tags: dict[str, str]) -> Any:
+        check_tags(tags, EC2ClientError, "TagLimitExceeded")
+        return proceed(resource_ids, tags)
+
+    def _expired_first(self, proceed: Proceed, ec2: EC2Backend, *args: Any, **kwargs: Any) -> Any:
+        self.interfaces.expire(ec2)
+        return proceed(*args, **kwargs)
+
+    def _modify_rules(
+        self, proceed: Proceed, ec2: EC2Backend, group_id: str, rules: Mapping[str, dict[str, Any]]
+    ) -> Any:
+        """Moto keeps what is not a CIDR, and wants ports even of a rule for all protocols."""
+        portless: dict[str, Any] = {"FromPort": -1, "ToPort": -1}
+        asked = {key: portless | rule if str(rule.get("IpProtocol")) == "-1" else rule for key, rule in rules.items()}
+        result = proceed(group_id, asked)
+        group = ec2.get_security_group_from_id(group_id)
+        for rule_id, wanted in asked.items():
+            rule = group.get_rule(rule_id) if group else None
+            if rule and (cidr := wanted.get("CidrIpv6")):
+                rule.ip_range["CidrIpv6"] = cidr
+            if rule:
+                ports = wanted["FromPort"], wanted["ToPort"]
+                rule.from_port, rule.to_port = (None, None) if rule.ip_protocol == "-1" else map(int, ports)
+            if rule and (source := wanted.get("ReferencedGroupId")):
+                rule.source_group["GroupId"] = source
+                rule.ip_range.pop("Description", None)
+                rule.source_group["Description"] = wanted.get("Description", "")
+        return result
+
+
+def _same_rule(proceed: Proceed, rule: SecurityGroupRule, other: SecurityGroupRule) -> bool:
+    """For AWS a rule with another description is still the same rule."""
+    if rule.source_group.get("GroupId") != other.source_group.get("GroupId"):
+        return False
+    here, there = rule.source_group, other.source_group
+    rule.source_group = other.source_group = {}
+    try:
+        return proceed(other)
+    finally:
+        rule.source_group, other.source_group = here, there
+
+
+def _description(rule: SecurityGroupRule) -> str | None:
+    """Moto looks only at rules with a CIDR."""
+    return (rule.ip_range or rule.source_group).get("Description")

@@ -1,0 +1,413 @@
+"""What Elastic Load Balancing refuses and moto lets pass, and what it computes and moto does not."""
+
+import ipaddress
+import re
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from typing import Any, Final
+from unittest.mock import patch
+
+from moto.ec2.exceptions import InvalidSubnetIdError
+from moto.ec2.models import EC2Backend, ec2_backends
+from moto.elbv2 import models as elbv2_models
+from moto.elbv2.exceptions import ELBClientError, InvalidTargetError, SubnetNotFoundError
+from moto.elbv2.models import ELBv2Backend, FakeHealthStatus, FakeListener, FakeLoadBalancer, FakeTargetGroup
+from moto.elbv2.utils import make_arn_for_load_balancer
+
+from rehearsal.health import Answers, Network, Verdict, forwarded
+from rehearsal.strict import Proceed, Rule, check_tags, enforce
+from rehearsal.strict_ec2 import Interface, Interfaces
+from rehearsal.world import Clock, World
+
+NAME: Final = re.compile(r"(?!internal-)(?!-)[A-Za-z0-9-]{1,32}(?<!-)")
+CARRIES: Final[Mapping[str, Sequence[str]]] = {
+    "TCP": ("TCP", "TCP_UDP"),
+    "TLS": ("TCP", "TLS"),
+    "UDP": ("UDP", "TCP_UDP"),
+    "TCP_UDP": ("TCP_UDP",),
+}
+"""Protocols of target groups for each protocol of an NLB's listener."""
+
+TARGETS_PER_ZONE: Final = 500
+RANGES: Final[Mapping[str, tuple[str, int, int]]] = {
+    "healthy_threshold_count": ("Health check healthy threshold count", 2, 10),
+    "unhealthy_threshold_count": ("Health check unhealthy threshold count", 2, 10),
+    "healthcheck_interval_seconds": ("Health check interval", 5, 300),
+    "healthcheck_timeout_seconds": ("Health check timeout", 2, 120),
+}
+
+
+@dataclass
+class StrictElbv2:
+    """The refusals of load balancing in one world, and the times at which it is done."""
+
+    world: World
+    clock: Clock
+    answers: Answers
+    interfaces: Interfaces
+    active_at: dict[str, float] = field(default_factory=dict[str, float])
+    registered_at: dict[tuple[str, str], float] = field(default_factory=dict[tuple[str, str], float])
+    serving_since: dict[str, float] = field(default_factory=dict[str, float])
+    draining_until: dict[tuple[str, str], float] = field(default_factory=dict[tuple[str, str], float])
+
+    def enforce(self, until: ExitStack) -> None:
+        """Refuse until that stack is closed."""
+        enforce(
+            (
+                Rule(ELBv2Backend, "create_load_balancer", self._create_load_balancer),
+                Rule(ELBv2Backend, "delete_load_balancer", self._delete_load_balancer),
+                Rule(ELBv2Backend, "set_security_groups", self._set_security_groups),
+                Rule(ELBv2Backend, "create_target_group", self._create_target_group),
+                Rule(ELBv2Backend, "modify_target_group", self._modify_target_group),
+                Rule(ELBv2Backend, "create_listener", self._create_listener),
+                Rule(ELBv2Backend, "modify_listener", self._modify_listener),
+                Rule(ELBv2Backend, "delete_listener", self._delete_listener),
+                Rule(ELBv2Backend, "register_targets", self._register_targets),
+                Rule(ELBv2Backend, "deregister_targets", self._deregister_targets),
+                Rule(ELBv2Backend, "describe_target_health", self._describe_target_health),
+                Rule(ELBv2Backend, "add_tags", self._add_tags),
+                Rule(FakeLoadBalancer, "activate", self._activate),
+            ),
+            until,
+        )
+        until.enter_context(patch.object(elbv2_models, "make_arn_for_load_balancer", _network_arn))
+        until.enter_context(patch.object(FakeLoadBalancer, "availability_zones", property(self._availability_zones)))
+
+    def network(self, elbv2: ELBv2Backend) -> Network:
+        """The paths as they are now."""
+        return Network(ec2_backends[elbv2.account_id][elbv2.region_name], elbv2, self.answers)
+
+    # --- Load balancers
+
+    def _create_load_balancer(self, proceed: Proceed, elbv2: ELBv2Backend, **kwargs: Any) -> Any:
+        name: str = kwargs["name"]
+        if not NAME.fullmatch(name):
+            raise ELBClientError("ValidationError", f"The load balancer name '{name}' is not valid")
+        if any(each.name == name for each in elbv2.load_balancers.values()):
+            raise ELBClientError("DuplicateLoadBalancerName", f"A load balancer with the name '{name}' exists")
+        check_tags(_pairs(kwargs.get("tags")), ELBClientError)
+        mappings: list[dict[str, str]] = kwargs.get("subnet_mappings") or []
+        ec2 = elbv2.ec2_backend
+        self.interfaces.expire(ec2)
+        self._check_allocations(ec2, [each["AllocationId"] for each in mappings if "AllocationId" in each])
+        subnet_ids: list[str] = kwargs.get("subnet_ids") or []
+        group_ids: list[str] = kwargs.get("security_groups") or []
+        try:
+            subnets = [ec2.get_subnet(each) for each in (*subnet_ids, *(each["SubnetId"] for each in mappings))]
+        except InvalidSubnetIdError:
+            raise SubnetNotFoundError from None
+        zones = [each.availability_zone for each in subnets]
+        if len(set(zones)) != len(zones):
+            raise ELBClientError(
+                "InvalidConfigurationRequest", "A load balancer cannot be attached to multiple subnets in the same AZ"
+            )
+        self._check_groups(ec2, group_ids, {each.vpc_id for each in subnets})
+        balancer: FakeLoadBalancer = proceed(**kwargs)
+        lb_id = balancer.arn.rpartition("/")[2]
+        balancer.dns_name = f"{name}-{lb_id}.elb.{self.world.region}.{self.world.dns_suffix}"
+        self.active_at[balancer.arn] = self.clock.now() + self.world.latencies.nlb_provisioning
+        allocations = {each["SubnetId"]: each.get("AllocationId") for each in mappings}
+        for subnet in balancer.subnets:
+            self._attach(ec2, balancer, subnet.id, allocations.get(subnet.id))
+        return balancer
+
+    def _check_allocations(self, ec2: EC2Backend, wanted: Sequence[str]) -> None:
+        held = {each.allocation_id: each.association_id for each in ec2.addresses}
+        if unknown := [each for each in wanted if each not in held]:
+            raise ELBClientError("AllocationIdNotFound", f"The allocation IDs '{', '.join(unknown)}' do not exist")
+        if len(set(wanted)) < len(wanted) or any(held[each] for each in wanted):
+            raise ELBClientError("ResourceInUse", "The allocation IDs are not available for use")
+
+    def _check_groups(self, ec2: EC2Backend, group_ids: Iterable[str], vpc_ids: Collection[str]) -> None:
+        for group_id in group_ids:
+            group = ec2.get_security_group_from_id(group_id)
+            if group is None or group.vpc_id not in vpc_ids:
+                raise ELBClientError("InvalidSecurityGroup", f"Security group '{group_id}' does not exist in the VPC")
+
+    def _attach(self, ec2: EC2Backend, balancer: FakeLoadBalancer, subnet: str, allocation_id: str | None) -> None:
+        description = f"ELB {balancer.arn.partition(':loadbalancer/')[2]}"
+        eni = ec2.create_network_interface(subnet, "", group_ids=balancer.security_groups, description=description)
+        eni.requester_managed = True
+        self.interfaces.known[eni.id] = Interface(eni.id, balancer.arn, subnet, balancer.security_groups, allocation_id)
+        for address in ec2.addresses:
+            if allocation_id and address.allocation_id == allocation_id:
+                address.eni = eni  # pyright: ignore[reportAttributeAccessIssue]
+                address.association_id = f"eipassoc-{eni.id.removeprefix('eni-')}"
+
+    def _availability_zones(self, balancer: FakeLoadBalancer) -> list[dict[str, Any]]:
+        ec2 = ec2_backends[self.world.account][self.world.region]
+        public = {each.allocation_id: each.public_ip for each in ec2.addresses}
+        return [
+            {
+                "ZoneName": subnet.availability_zone,
+                "SubnetId": subnet.id,
+                "LoadBalancerAddresses": [
+                    {"AllocationId": each.allocation_id, "IpAddress": public[each.allocation_id]}
+                    for each in self.interfaces.of(balancer.arn)
+                    if each.subnet == subnet.id and each.allocation_id
+                ],
+            }
+            for subnet in balancer.subnets
+        ]
+
+    def _activate(self, _: Proceed, balancer: FakeLoadBalancer) -> None:
+        if self.clock.now() >= self.active_at.get(balancer.arn, 0.0):
+            balancer.state = "active"
+
+    def _delete_load_balancer(self, proceed: Proceed, elbv2: ELBv2Backend, arn: str) -> Any:
+        balancer = elbv2.load_balancers.get(arn)
+        if balancer and balancer.attrs.get("deletion_protection.enabled") == "true":
+            raise ELBClientError(
+                "OperationNotPermitted", f"Load balancer '{arn}' cannot be deleted: deletion protection is enabled"
+            )
+        for interface in self.interfaces.of(arn):
+            interface.gone_at = self.clock.now() + self.world.latencies.nlb_interfaces_linger
+        result = proceed(arn)
+        self._note_associations(elbv2)
+        return result
+
+    def _set_security_groups(self, proceed: Proceed, elbv2: ELBv2Backend, arn: str, groups: list[str]) -> Any:
+        balancer = elbv2.load_balancers.get(arn)
+        if balancer and not (balancer.security_groups and groups):
+            raise ELBClientError(
+                "InvalidConfigurationRequest",
+                "Security groups cannot be added to a load balancer created without them, nor all be removed",
+            )
+        ec2 = elbv2.ec2_backend
+        self._check_groups(ec2, groups, {balancer.vpc_id} if balancer else ())
+        for interface in self.interfaces.of(arn):
+            interface.groups = groups
+            ec2.modify_network_interface_attribute(interface.id, groups)
+        return proceed(arn, groups)
+
+    # --- Target groups and listeners
+
+    def _create_target_group(self, proceed: Proceed, _: ELBv2Backend, name: str, **kwargs: Any) -> Any:
+        if name.startswith("internal-"):
+            raise ELBClientError("ValidationError", f"Target group name '{name}' cannot start with 'internal-'")
+        check_tags(_pairs(kwargs.get("tags")), ELBClientError)
+        _check_port(kwargs["port"])
+        self._check_health(kwargs)
+        return proceed(name, **kwargs)
+
+    def _modify_target_group(self, proceed: Proceed, elbv2: ELBv2Backend, arn: str, *args: Any, **kwargs: Any) -> Any:
+        names = (
+            "healthcheck_protocol",
+            "healthcheck_port",
+            "healthcheck_path",
+            "healthcheck_interval_seconds",
+            "healthcheck_timeout_seconds",
+            "healthy_threshold_count",
+            "unhealthy_threshold_count",
+            "matcher",
+        )
+        group = elbv2.target_groups.get(arn)
+        changed: dict[str, Any] = dict(zip(names, args, strict=False))
+        self._check_health(changed)
+        if group:
+            timeout = changed.get("healthcheck_timeout_seconds") or group.health_check_timeout_seconds
+            interval = changed.get("healthcheck_interval_seconds") or group.health_check_interval_seconds
+            if timeout > interval:
+                message = f"Health check timeout '{timeout}' must be smaller than or equal to the interval '{interval}'"
+                raise ELBClientError("ValidationError", message)
+        result = proceed(arn, *args, **kwargs)
+        if group and changed.get("matcher"):
+            group.matcher = {"HttpCode": changed["matcher"]}
+        return result
+
+    def _check_health(self, settings: Mapping[str, Any]) -> None:
+        check = settings.get("healthcheck_protocol")
+        if check not in (None, "TCP", "HTTP", "HTTPS"):
+            raise ELBClientError("ValidationError", f"Health check protocol '{check}' is not supported")
+        for key, (title, low, high) in RANGES.items():
+            value = settings.get(key)
+            if value is not None and not low <= int(value) <= high:
+                raise ELBClientError("ValidationError", f"{title} '{value}' must be between {low} and {high} inclusive")
+        port = settings.get("healthcheck_port")
+        if port not in (None, "traffic-port"):
+            _check_port(port)
+
+    def _create_listener(self, proceed: Proceed, elbv2: ELBv2Backend, **kwargs: Any) -> Any:
+        arn: str = kwargs["load_balancer_arn"]
+        balancer = elbv2.load_balancers.get(arn)
+        if balancer:
+            self._check_listener_port(balancer, kwargs["port"])
+            self._check_forward(elbv2, balancer, kwargs["protocol"], kwargs["actions"])
+        check_tags(_pairs(kwargs.get("tags")), ELBClientError)
+        listener: FakeListener = proceed(**kwargs)
+        self._note_associations(elbv2)
+        return listener
+
+    def _modify_listener(
+        self,
+        proceed: Proceed,
+        elbv2: ELBv2Backend,
+        arn: str,
+        port: str | None = None,
+        protocol: str | None = None,
+        ssl_policy: str | None = None,
+        certificates: Any = None,
+        actions: list[dict[str, Any]] | None = None,
+    ) -> Any:
+        [listener] = elbv2.describe_listeners(load_balancer_arn=None, listener_arns=[arn])
+        balancer = elbv2.load_balancers[listener.load_balancer_arn]
+        if port:
+            self._check_listener_port(balancer, port, besides=arn)
+        current = [action.data for action in listener.default_actions]
+        self._check_forward(elbv2, balancer, protocol or listener.protocol, actions or current)
+        if protocol:
+            listener.protocol = protocol
+        result = proceed(arn, port, None, ssl_policy, certificates, actions)
+        self._note_associations(elbv2)
+        return result
+
+    def _delete_listener(self, proceed: Proceed, elbv2: ELBv2Backend, arn: str) -> Any:
+        result = proceed(arn)
+        self._note_associations(elbv2)
+        return result
+
+    def _check_listener_port(self, balancer: FakeLoadBalancer, port: str, besides: str = "") -> None:
+        _check_port(port)
+        if any(str(each.port) == str(port) and each.arn != besides for each in balancer.listeners.values()):
+            raise ELBClientError("DuplicateListener", f"A listener already exists on this port for '{balancer.arn}'")
+
+    def _check_forward(
+        self, elbv2: ELBv2Backend, balancer: FakeLoadBalancer, protocol: str, actions: Iterable[Mapping[str, Any]]
+    ) -> None:
+        for group in (elbv2.target_groups.get(arn) for arn in forwarded(actions)):
+            if group is None:
+                raise ELBClientError("TargetGroupNotFound", "One or more target groups not found")
+            route = self.network(elbv2).route(group)
+            if route and route.balancer.arn != balancer.arn:
+                raise ELBClientError(
+                    "TargetGroupAssociationLimit",
+                    f"The following target groups cannot be associated with more than one load balancer: {group.arn}",
+                )
+            if group.vpc_id != balancer.vpc_id:
+                raise ELBClientError(
+                    "InvalidConfigurationRequest", f"Target group '{group.arn}' is not in the load balancer's VPC"
+                )
+            if group.protocol not in CARRIES.get(protocol, (group.protocol,)):
+                raise ELBClientError(
+                    "IncompatibleProtocols",
+                    f"Listener protocol '{protocol}' is incompatible with target group protocol '{group.protocol}'",
+                )
+
+    def _note_associations(self, elbv2: ELBv2Backend) -> None:
+        """Keep which load balancer each target group belongs to, and since when it gets traffic."""
+        for group in elbv2.target_groups.values():
+            route = self.network(elbv2).route(group)
+            group.load_balancer_arns = [route.balancer.arn] if route else []
+            if route:
+                self.serving_since.setdefault(group.arn, self.clock.now())
+            else:
+                self.serving_since.pop(group.arn, None)
+
+    # --- Targets
+
+    def _register_targets(self, proceed: Proceed, elbv2: ELBv2Backend, arn: str, targets: list[dict[str, Any]]) -> Any:
+        group = elbv2.target_groups.get(arn)
+        if group:
+            network = self.network(elbv2)
+            for target in targets:
+                _check_port(target.get("Port", group.port))
+                self._check_target(elbv2.ec2_backend, network, group, target["Id"])
+            zones = [self._zone(network, each) for each in {*group.targets, *(target["Id"] for target in targets)}]
+            if any(zones.count(zone) > TARGETS_PER_ZONE for zone in set(zones)):
+                raise ELBClientError("TooManyTargets", f"You have reached the maximum number of targets for '{arn}'")
+            for target in targets:
+                self.registered_at.setdefault((arn, target["Id"]), self.clock.now())
+                self.draining_until.pop((arn, target["Id"]), None)
+        return proceed(arn, targets)
+
+    def _check_target(self, ec2: EC2Backend, network: Network, group: FakeTargetGroup, target: str) -> None:
+        if group.target_type == "ip":
+            blocks = [each["cidr_block"] for each in ec2.get_vpc(group.vpc_id).get_cidr_block_association_set()]
+            try:
+                inside = any(ipaddress.ip_address(target) in ipaddress.ip_network(str(each)) for each in blocks)
+            except ValueError:
+                raise ELBClientError("ValidationError", f"'{target}' is not a valid IPv4 address") from None
+            if not inside:
+                raise ELBClientError(
+                    "ValidationError", f"The IP address '{target}' must be an IPv4 address from one of the VPC's CIDRs"
+                )
+        else:
+            instance = network.instance(target)
+            if instance is None or instance.id != target or instance.vpc_id != group.vpc_id:
+                raise ELBClientError("InvalidTarget", f"Not a running instance of the target group's VPC: '{target}'")
+
+    def _zone(self, network: Network, target: str) -> str:
+        instance = network.instance(target)
+        return instance.subnet_id or "" if instance else ""
+
+    def _deregister_targets(
+        self, proceed: Proceed, elbv2: ELBv2Backend, arn: str, targets: list[dict[str, Any]]
+    ) -> Any:
+        group = elbv2.target_groups.get(arn)
+        if group and any(target["Id"] not in group.targets for target in targets):
+            raise InvalidTargetError  # before moto has taken out the others
+        delay = float(group.attributes["deregistration_delay.timeout_seconds"]) if group else 0.0
+        result = proceed(arn, targets)
+        for target in targets:
+            self.registered_at.pop((arn, target["Id"]), None)
+            if arn in self.serving_since:
+                self.draining_until[arn, target["Id"]] = self.clock.now() + delay
+        return result
+
+    def _describe_target_health(
+        self, proceed: Proceed, elbv2: ELBv2Backend, arn: str, targets: list[dict[str, Any]]
+    ) -> list[FakeHealthStatus]:
+        group = elbv2.target_groups.get(arn)
+        if group is None:
+            return proceed(arn, targets)
+        now = self.clock.now()
+        draining = [id_ for (each, id_), until in self.draining_until.items() if each == arn and until > now]
+        asked = [target["Id"] for target in targets] or [*group.targets, *draining]
+        return [self._status(elbv2, group, id_, draining) for id_ in asked]
+
+    def _status(
+        self, elbv2: ELBv2Backend, group: FakeTargetGroup, target: str, draining: Collection[str]
+    ) -> FakeHealthStatus:
+        if target in group.targets:
+            verdict = self._settled(group, target, self.network(elbv2).health(group, target))
+            port = group.targets[target]["Port"]
+        elif target in draining:
+            verdict = Verdict("draining", "Target.DeregistrationInProgress", "Target deregistration is in progress")
+            port = group.deregistered_targets[target]["Port"]
+        else:
+            verdict = Verdict("unused", "Target.NotRegistered", "Target is not registered to the target group")
+            port = group.port
+        reason, description = verdict.reason or None, verdict.description or None
+        status: Any = FakeHealthStatus(target, port, group.health_check_port, verdict.state, reason, description)
+        return status
+
+    def _settled(self, group: FakeTargetGroup, target: str, verdict: Verdict) -> Verdict:
+        """A target is healthy only after as many checks as the group asks for."""
+        since = max(self.registered_at[group.arn, target], self.serving_since.get(group.arn, 0.0))
+        patience = int(group.healthy_threshold_count) * int(group.health_check_interval_seconds)
+        if verdict.state == "healthy" and self.clock.now() < since + patience:
+            return Verdict("initial", "Elb.InitialHealthChecking", "Initial health checks in progress")
+        return verdict
+
+    def _add_tags(
+        self, proceed: Proceed, elbv2: ELBv2Backend, resource_arns: list[str], tags: list[dict[str, str]]
+    ) -> None:
+        """Moto stops at ten tags."""
+        for arn in resource_arns:
+            proceed([arn], [])  # refuses an unknown ARN
+            check_tags(elbv2.tagging_service.get_tag_dict_for_resource(arn) | _pairs(tags), ELBClientError)
+            elbv2.tagging_service.tag_resource(arn, tags)
+
+
+def _network_arn(**parts: str) -> str:
+    return make_arn_for_load_balancer(**parts).replace("/app/", "/net/")
+
+
+def _check_port(port: object) -> None:
+    if not (str(port).isdecimal() and 1 <= int(str(port)) <= 65535):
+        raise ELBClientError("ValidationError", f"Port '{port}' must be a number between 1 and 65535")
+
+
+def _pairs(tags: Iterable[Mapping[str, str]] | None) -> dict[str, str]:
+    return {tag["Key"]: tag["Value"] for tag in tags or ()}

@@ -120,19 +120,6 @@ class Cluster:
         """Stop the API and take the command away."""
         self._exit.close()
 
-    def kubeconfig(self, context: str) -> str:
-        """A kubeconfig with a token, for stacks that bring their own."""
-        return json.dumps(
-            {
-                "apiVersion": "v1",
-                "kind": "Config",
-                "clusters": [{"name": "rehearsal", "cluster": {"server": self.endpoint}}],
-                "users": [{"name": "rehearsal", "user": {"token": TOKEN}}],
-                "contexts": [{"name": context, "context": {"cluster": "rehearsal", "user": "rehearsal"}}],
-                "current-context": context,
-            }
-        )
-
     def create_namespace(self, name: str) -> None:
         """Create a namespace; one that exists is refused."""
         with self._lock:
@@ -289,6 +276,20 @@ esac
 """
         )
         path.chmod(0o700)
+
+
+def kubeconfig_for(endpoint: str, context: str) -> str:
+    """A kubeconfig with a token, for stacks that bring their own."""
+    return json.dumps(
+        {
+            "apiVersion": "v1",
+            "kind": "Config",
+            "clusters": [{"name": "rehearsal", "cluster": {"server": endpoint}}],
+            "users": [{"name": "rehearsal", "user": {"token": TOKEN}}],
+            "contexts": [{"name": context, "context": {"cluster": "rehearsal", "user": "rehearsal"}}],
+            "current-context": context,
+        }
+    )
 
 
 def _documented(values: Mapping[str, Any]) -> ChartValues:

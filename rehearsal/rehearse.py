@@ -16,7 +16,7 @@ from pulumi.runtime import set_all_config
 from lls.config import load
 from rehearsal.aws import Aws
 from rehearsal.cluster import Cluster
-from rehearsal.engine import Engine, Listener, Properties, Step
+from rehearsal.engine import Engine, Listener, Properties, Step, StepsFailedError
 from rehearsal.provider import TOKEN_LIFE, EmulatedProvider
 from rehearsal.stack import PROJECT, Stack
 from rehearsal.world import Clock, World
@@ -116,7 +116,14 @@ class Rehearsal:
             instance_id, address = self.aws.nodes[node.name]
             self.cluster.nodes[node.name] = node.model_copy(update={"instance_id": instance_id, "ip": address})
         self.provider = EmulatedProvider(self.world, self.clock, self.aws, self.cluster)
-        self.engine = self._engine(self._stack)
+        self.engine = Engine(
+            program=self._program,
+            project="lls",
+            stack=self._stack.name,
+            config=self._stack.in_cluster(self.cluster.endpoint).config,
+            secret_keys=self._stack.secret_keys,
+            provider=self.provider,
+        )
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -125,13 +132,13 @@ class Rehearsal:
 
     def reconfigure(self, changes: Mapping[str, str]) -> None:
         """Change keys of the stack's config for the next run."""
-        changed = Stack(self._stack.name, {**self.engine.config, **changes}, self._stack.secret_keys)
-        self.engine = replace(self.engine, config=self._engine(changed).config)
+        changed = replace(self._stack, config={**self.engine.config, **changes})
+        self.engine.config = changed.in_cluster(self.cluster.endpoint).config
 
     def perform(self, audience: Audience) -> Report:
         """The whole rehearsal.
 
-        Raises what the program raises on its first run; later failures are checks that did not hold.
+        Raises what `up` raises; a destroy that fails is a check that did not hold.
         """
         report = Report(stack=self._stack.name, factor=self.clock.factor)
 
@@ -169,7 +176,7 @@ class Rehearsal:
         try:
             report.destroy = self.engine.destroy()
             failure = None
-        except Exception as error:
+        except StepsFailedError as error:
             failure = str(error)
         report.checks.append(
             Check("destroy succeeds without a retry", failure is None, failure or f"{len(report.destroy)} deleted")
@@ -206,17 +213,6 @@ class Rehearsal:
             for each in described["TargetHealthDescriptions"]
             if each["TargetHealth"]["State"] != "draining"
         ]
-
-    def _engine(self, stack: Stack) -> Engine:
-        stack = stack.in_cluster(self.cluster)
-        return Engine(
-            program=self._program,
-            project="lls",
-            stack=stack.name,
-            config=stack.config,
-            secret_keys=stack.secret_keys,
-            provider=self.provider,
-        )
 
 
 def run_project() -> None:

@@ -8,7 +8,7 @@ from typing import Any, Final, cast
 
 import yaml
 
-from rehearsal.cluster import Cluster
+from rehearsal.cluster import kubeconfig_for
 from rehearsal.world import Node, World
 
 PROJECT: Final = Path(__file__).parents[1]
@@ -49,16 +49,16 @@ class Stack:
         schema = yaml.safe_load((PROJECT / "Pulumi.yaml").read_text())["config"]
         return self.load("nodeSelector", schema["nodeSelector"]["default"])
 
-    def in_cluster(self, cluster: Cluster) -> "Stack":
-        """The same stack, with a kubeconfig of the emulated cluster where it brings its own."""
+    def in_cluster(self, endpoint: str) -> "Stack":
+        """The same stack, with a kubeconfig of the cluster at that endpoint where it brings its own."""
         if not self.get("kubeconfig"):
             return self
-        kubeconfig = cluster.kubeconfig(self.get("kubeContext") or "rehearsal")
+        kubeconfig = kubeconfig_for(endpoint, self.get("kubeContext") or "rehearsal")
         return Stack(self.name, {**self.config, "lls:kubeconfig": kubeconfig}, self.secret_keys)
 
 
 def read_stack(name: str, folder: Path = PROJECT) -> Stack:
-    """Read Pulumi.NAME.yaml.
+    """Read Pulumi.NAME.yaml, with stand-ins of the right form for what only the Pulumi CLI can decrypt.
 
     Raises StackError where there is none, or where it is not YAML.
     """
@@ -73,7 +73,10 @@ def read_stack(name: str, folder: Path = PROJECT) -> Stack:
     values: dict[str, Any] = content.get("config") or {}
     shown = {key: _shown(value) for key, value in values.items()}
     secret_keys = frozenset(key for key, value in values.items() if shown[key] != value)
-    return Stack(name, {key: _text(value) for key, value in shown.items()}, secret_keys)
+    stack = Stack(name, {key: _text(value) for key, value in shown.items()}, secret_keys)
+    if stack.get("helmValues") == HIDDEN:
+        stack = Stack(name, {**stack.config, "lls:helmValues": "{}"}, secret_keys)
+    return stack.in_cluster("") if stack.get("kubeconfig") == HIDDEN else stack
 
 
 def world_for(stack: Stack, text: str) -> World:

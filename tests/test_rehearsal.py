@@ -15,9 +15,9 @@ from lls import lookups
 from lls.config import Config
 from rehearsal.__main__ import main
 from rehearsal.engine import StepsFailedError
-from rehearsal.rehearse import Rehearsal, Report
-from rehearsal.screen import as_json
-from rehearsal.stack import PROJECT, Stack, StackError, read_stack
+from rehearsal.rehearse import Rehearsal, Report, check_config
+from rehearsal.screen import Silence, as_json
+from rehearsal.stack import PROJECT, Stack, StackError, read_stack, world_for
 from rehearsal.world import DEFAULT_WORLD
 from tests.conftest import as_config
 from tests.world import a_rehearsal, rehearsed
@@ -328,6 +328,25 @@ def test_encrypted_values_are_stood_in_for_and_stay_secret(tmp_path: Path) -> No
     assert stack.secret_keys == {"lls:kubeconfig", "lls:helmValues"}
     assert "v1:" not in json.dumps(dict(stack.config))
     assert (stack.get("udpPort"), stack.get("staticIp")) == ("6000", "true")
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        "lls:kubeconfig: {secure: v1:abc}",
+        "lls:kubeconfig: {secure: v1:abc}\n  lls:kubeContext: mine",
+        "lls:helmValues: {secure: v1:abc}",
+        "lls:helmValues: {env: {key: {secure: v1:abc}}}",
+    ],
+)
+def test_a_stack_with_encrypted_values_is_rehearsed_without_decrypting_them(tmp_path: Path, config: str) -> None:
+    (tmp_path / "Pulumi.x.yaml").write_text(
+        f"config:\n  aws:region: us-west-2\n  lls:clusterName: demo\n  lls:availabilityZone: us-west-2a\n  {config}\n"
+    )
+    stack = read_stack("x", tmp_path)
+    check_config(stack)
+    with Rehearsal(stack, world_for(stack, DEFAULT_WORLD.read_text()), factor=10_000) as it:
+        assert broken(it.perform(Silence())) == {}
 
 
 def test_a_stacks_own_kubeconfig_never_reaches_a_real_cluster() -> None:

@@ -81,11 +81,20 @@ def _unique(values: tuple[str, ...]) -> bool:
     return len(set(values)) == len(values)
 
 
+def _path_of_names(separator: str) -> str:
+    """Pattern of a repository path: names of lower-case words with separators of that pattern, joined by slashes."""
+    name = f"[a-z0-9]+({separator}[a-z0-9]+)*"
+    return f"{name}(/{name})*"
+
+
+def _is_secret(key: str) -> bool:
+    return is_config_secret(f"{NAMESPACE}:{key}")
+
+
 LABEL: Final = r"([A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?)"
 DNS_LABEL: Final = r"[a-z0-9]([a-z0-9-]*[a-z0-9])?"
-ECR_PATH: Final = r"[a-z0-9]+([._-][a-z0-9]+)*(/[a-z0-9]+([._-][a-z0-9]+)*)*"
-OCI_PATH: Final = r"[a-z0-9]+((\.|_{1,2}|-+)[a-z0-9]+)*(/[a-z0-9]+((\.|_{1,2}|-+)[a-z0-9]+)*)*"
-OCI_REPOSITORY: Final = rf"[A-Za-z0-9.-]+(:[0-9]+)?/{OCI_PATH}"
+ECR_PATH: Final = _path_of_names(r"[._-]")
+OCI_REPOSITORY: Final = r"[A-Za-z0-9.-]+(:[0-9]+)?/" + _path_of_names(r"(\.|_{1,2}|-+)")
 
 Port = Annotated[int, _between(1, 65535, "use a port from 1 to 65535")]
 NodePort = Annotated[int, _between(30000, 32767, "use a port from 30000 to 32767, Kubernetes' range of NodePorts")]
@@ -313,7 +322,7 @@ def load() -> Config:
     problems = [
         f"  {NAMESPACE}:{key} = [secret]: AWS and the state would hold it in clear; set it without --secret"
         for key in schema
-        if is_config_secret(f"{NAMESPACE}:{key}") and key not in SECRET_KEYS
+        if _is_secret(key) and key not in SECRET_KEYS
     ]
     try:
         config = Config.model_validate(undeclared | {key: value for key, value in values.items() if value is not None})
@@ -344,8 +353,7 @@ def _value(key: str, declared: Mapping[str, Any]) -> Any:
         value = json.loads(text)
     except ValueError:
         return text
-    secret = key in SECRET_KEYS and is_config_secret(f"{NAMESPACE}:{key}")
-    return _secret_leaves(value) if secret else value
+    return _secret_leaves(value) if key in SECRET_KEYS and _is_secret(key) else value
 
 
 def _secret_leaves(value: Any) -> Any:

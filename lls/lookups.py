@@ -10,7 +10,7 @@ import pulumi_aws as aws
 from lls import guide
 from lls.cluster import EksCluster, Targets, choose_targets, eks_kubeconfig, list_nodes
 from lls.config import Config
-from lls.registry import OCI_SCHEME, ecr_registry, is_oci, write_auth_file
+from lls.registry import OCI_SCHEME, ecr_registry, write_auth_file
 from lls.streaming_nlb import ElasticIp
 
 T = TypeVar("T")
@@ -212,7 +212,7 @@ def _artifacts(config: Config) -> tuple[str, str]:
 
 def _ecr_login(chart: str) -> str | None:
     """4.1: log in to the chart's ECR registry, whichever account and region it is in; None for any other."""
-    registry = ecr_registry(chart) if is_oci(chart) else None
+    registry = ecr_registry(chart)
     if registry is None:
         return None
     token = _ask(

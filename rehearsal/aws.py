@@ -18,11 +18,11 @@ from urllib.parse import parse_qs
 import boto3
 from botocore.config import Config
 from moto.core.responses import ActionResult
+from moto.ec2.models import EC2Backend, ec2_backends, elastic_ip_addresses, security_groups, subnets, vpcs
 from moto.ec2.models import availability_zones_and_regions as regions
-from moto.ec2.models import ec2_backends, elastic_ip_addresses, security_groups, subnets, vpcs
 from moto.ecr.responses import ECRResponse
 from moto.eks.models import eks_backends
-from moto.elbv2.models import elbv2_backends
+from moto.elbv2.models import ELBv2Backend, elbv2_backends
 from moto.moto_api._internal.models import moto_api_backend
 from moto.moto_server.werkzeug_app import (  # pyright: ignore[reportMissingTypeStubs]
     DomainDispatcherApplication,
@@ -134,14 +134,20 @@ class Aws:
     def media_obstacle(self, target_group_arn: str, target: str, client: str = "198.51.100.7") -> str | None:
         """What first stops that client's media on its way to a target; None where nothing does."""
         with self._lock:
-            elbv2 = elbv2_backends[self._world.account][self._world.region]
-            group = elbv2.target_groups[target_group_arn]
-            return self._elbv2.network(elbv2).media_obstacle(group, target, client)
+            group = self._elbv2_backend.target_groups[target_group_arn]
+            return self._elbv2.network(self._elbv2_backend).media_obstacle(group, target, client)
+
+    @property
+    def _ec2_backend(self) -> EC2Backend:
+        return ec2_backends[self._world.account][self._world.region]
+
+    @property
+    def _elbv2_backend(self) -> ELBv2Backend:
+        return elbv2_backends[self._world.account][self._world.region]
 
     def _inventory(self) -> set[str]:
         with self._lock:
-            ec2 = ec2_backends[self._world.account][self._world.region]
-            elbv2 = elbv2_backends[self._world.account][self._world.region]
+            ec2, elbv2 = self._ec2_backend, self._elbv2_backend
             groups = [group for each in ec2.groups.values() for group in each.values()]
             rules = [rule for group in groups for rule in (*group.ingress_rules, *group.egress_rules)]
             return {
@@ -256,7 +262,7 @@ class Aws:
         """An instance in its zone's last subnet, which is a private one where there is any."""
         groups = list(self.node_security_group_ids) or [self.cluster_security_group_id]
         subnet_id = self.subnets.get(node.zone, [*self.subnets.values()][-1])[-1]
-        backend = ec2_backends[self._world.account][self._world.region]
+        backend = self._ec2_backend
         block = ipaddress.ip_network(backend.get_subnet(subnet_id).cidr_block)
         fits = node.ip and ipaddress.ip_address(node.ip) in block
         address: Any = {"PrivateIpAddress": node.ip} if fits else {}
@@ -277,7 +283,7 @@ class Aws:
 
     def _force_address(self, instance_id: str, address: str) -> None:
         """Give an instance an address outside its subnet: the stack's own VPC has other blocks than this one."""
-        backend = ec2_backends[self._world.account][self._world.region]
+        backend = self._ec2_backend
         backend.get_instance(instance_id).nics[0].private_ip_address = address
         wanted = ipaddress.ip_network(f"{address}/24", strict=False)
         blocks = backend.get_vpc(self.vpc_id).get_cidr_block_association_set()

@@ -5,7 +5,6 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from moto.ec2.models import EC2Backend
 from moto.ec2.models.instances import Instance
 from moto.ec2.models.security_groups import SecurityGroup, SecurityGroupRule
 from moto.ec2.models.subnets import Subnet
@@ -36,9 +35,9 @@ class Route:
 class Network:
     """The paths of one VPC, as its security groups allow them."""
 
-    def __init__(self, ec2: EC2Backend, elbv2: ELBv2Backend, answers: Answers) -> None:
-        """Judge by those backends; `answers` tells what runs on the nodes."""
-        self._ec2 = ec2
+    def __init__(self, elbv2: ELBv2Backend, answers: Answers) -> None:
+        """Judge by that backend and its EC2; `answers` tells what runs on the nodes."""
+        self._ec2 = elbv2.ec2_backend
         self._elbv2 = elbv2
         self._answers = answers
 

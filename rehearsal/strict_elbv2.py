@@ -76,7 +76,7 @@ class StrictElbv2:
 
     def network(self, elbv2: ELBv2Backend) -> Network:
         """The paths as they are now."""
-        return Network(ec2_backends[elbv2.account_id][elbv2.region_name], elbv2, self.answers)
+        return Network(elbv2, self.answers)
 
     # --- Load balancers
 

@@ -9,10 +9,11 @@ from pulumi import RunError
 from pydantic import ValidationError
 from rich.console import Console
 
+from lls.operations.stack import StackError
 from rehearsal.engine import StepsFailedError
-from rehearsal.rehearse import Rehearsal, check_config
+from rehearsal.rehearse import Rehearsal
 from rehearsal.screen import Screen, Silence, as_json
-from rehearsal.stack import StackError, read_stack, world_for
+from rehearsal.stack import stack_to_rehearse, world_for
 from rehearsal.world import DEFAULT_WORLD
 
 HELD, BROKEN, REFUSED, INTERRUPTED = 0, 1, 2, 130
@@ -28,8 +29,8 @@ def run(options: argparse.Namespace) -> int:
 
     path = options.world or DEFAULT_WORLD
     try:
-        stack = read_stack(options.stack)
-        check_config(stack)
+        stack = stack_to_rehearse(options.stack)
+        stack.parsed()
         world = world_for(stack, path.read_text())
     except (StackError, RunError, OSError) as error:
         return refuse(str(error))

@@ -1,24 +1,20 @@
 """The rehearsal itself: up, health, a second up, destroy, and what is left."""
 
-import asyncio
-import contextvars
 import os
 import runpy
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Final, Protocol, Self
 
-from pulumi.runtime import set_all_config
-
-from lls.config import load
+from lls.operations.stack import PROJECT, Stack
 from rehearsal.aws import Aws
 from rehearsal.cluster import Cluster
 from rehearsal.engine import Engine, Listener, Properties, Step, StepsFailedError
 from rehearsal.provider import TOKEN_LIFE, EmulatedProvider
-from rehearsal.stack import PROJECT, Stack
+from rehearsal.stack import in_cluster, node_selector
 from rehearsal.world import Clock, World
 
 HEALTH_PATIENCE: Final = 300.0
@@ -100,7 +96,7 @@ class Rehearsal:
         """
         self.world = world
         self.clock = Clock(factor)
-        self.cluster = Cluster(world, self.clock, stack.node_selector)
+        self.cluster = Cluster(world, self.clock, node_selector(stack))
         self._stack = stack
         self._program = program or run_project
         self._exit = ExitStack()
@@ -120,7 +116,7 @@ class Rehearsal:
             program=self._program,
             project="lls",
             stack=self._stack.name,
-            config=self._stack.in_cluster(self.cluster.endpoint).config,
+            config=in_cluster(self._stack, self.cluster.endpoint).config,
             secret_keys=self._stack.secret_keys,
             provider=self.provider,
         )
@@ -132,8 +128,8 @@ class Rehearsal:
 
     def reconfigure(self, changes: Mapping[str, str]) -> None:
         """Change keys of the stack's config for the next run."""
-        changed = replace(self._stack, config={**self.engine.config, **changes})
-        self.engine.config = changed.in_cluster(self.cluster.endpoint).config
+        changed = self._stack.with_config({**self.engine.config, **changes})
+        self.engine.config = in_cluster(changed, self.cluster.endpoint).config
 
     def perform(self, audience: Audience) -> Report:
         """The whole rehearsal.
@@ -218,19 +214,6 @@ class Rehearsal:
 def run_project() -> None:
     """Run the project's own `__main__.py`."""
     runpy.run_path(str(PROJECT / "__main__.py"), run_name="__main__")
-
-
-def check_config(stack: Stack) -> None:
-    """Refuse a stack whose config the program refuses, before a world is built from it.
-
-    Raises pulumi.RunError that lists every problem.
-    """
-
-    async def check() -> None:
-        set_all_config(dict(stack.config), list(stack.secret_keys))
-        load()
-
-    contextvars.Context().run(asyncio.run, check())
 
 
 @contextmanager

@@ -5,7 +5,7 @@ from typing import Any
 import yaml
 
 from lls.config import SCHEMA
-from rehearsal.stack import PROJECT
+from lls.operations.stack import PROJECT
 from tests.test_program import CONTRACT_OUTPUTS
 
 README = (PROJECT / "README.md").read_text()

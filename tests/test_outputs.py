@@ -4,8 +4,8 @@ from typing import Any
 import pulumi
 import pytest
 
+from lls.operations.stack import PROJECT
 from lls.outputs import LlsOutputs, StackOutput
-from rehearsal.stack import PROJECT
 from tests.conftest import Stack, stack, up
 
 REFERENCE = "organization/lls/dev"

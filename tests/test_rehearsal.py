@@ -13,11 +13,12 @@ import pytest
 import rehearsal.command
 from lls import lookups
 from lls.config import Config
+from lls.operations.stack import PROJECT, Stack, StackError, read_stack
 from rehearsal.__main__ import main
 from rehearsal.engine import StepsFailedError
-from rehearsal.rehearse import Rehearsal, Report, check_config
+from rehearsal.rehearse import Rehearsal, Report
 from rehearsal.screen import Silence, as_json
-from rehearsal.stack import PROJECT, Stack, StackError, read_stack, world_for
+from rehearsal.stack import stack_to_rehearse, world_for
 from rehearsal.world import DEFAULT_WORLD
 from tests.conftest import as_config
 from tests.world import a_rehearsal, rehearsed
@@ -343,8 +344,8 @@ def test_a_stack_with_encrypted_values_is_rehearsed_without_decrypting_them(tmp_
     (tmp_path / "Pulumi.x.yaml").write_text(
         f"config:\n  aws:region: us-west-2\n  lls:clusterName: demo\n  lls:availabilityZone: us-west-2a\n  {config}\n"
     )
-    stack = read_stack("x", tmp_path)
-    check_config(stack)
+    stack = stack_to_rehearse("x", tmp_path)
+    stack.parsed()
     with Rehearsal(stack, world_for(stack, DEFAULT_WORLD.read_text()), factor=10_000) as it:
         assert broken(it.perform(Silence())) == {}
 

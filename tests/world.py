@@ -3,9 +3,10 @@
 from collections.abc import Mapping
 from typing import Any
 
+from lls.operations.stack import Stack
 from rehearsal.rehearse import Audience, Rehearsal, Report
 from rehearsal.screen import Silence
-from rehearsal.stack import Stack, world_for
+from rehearsal.stack import world_for
 from rehearsal.world import DEFAULT_WORLD, Clock, World
 
 STACK: Mapping[str, str] = {

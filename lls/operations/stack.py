@@ -1,0 +1,215 @@
+"""A stack as its files and the Pulumi CLI describe it: its config, and what its state owns."""
+
+import asyncio
+import contextvars
+import json
+import os
+import shutil
+import subprocess
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Final, cast
+
+import yaml
+from pulumi.runtime import set_all_config
+
+from lls.config import NAMESPACE, SCHEMA, Config, load
+
+PROJECT: Final = SCHEMA.parent
+"""The folder of Pulumi.yaml and of the program."""
+
+HIDDEN: Final = "[encrypted]"
+"""Stands for a value that only the Pulumi CLI can decrypt."""
+
+CLI_TIMEOUT: Final = 120
+"""Seconds that the Pulumi CLI gets for one answer."""
+
+
+class StackError(Exception):
+    """A stack that cannot be read, and what to do about it."""
+
+
+class NoCliError(StackError):
+    """The Pulumi CLI is needed and missing."""
+
+
+@dataclass(frozen=True)
+class Stack:
+    """A stack's name and its config: full keys to values, as a Pulumi engine passes them."""
+
+    name: str
+    config: Mapping[str, str]
+    secret_keys: frozenset[str] = frozenset()
+
+    def get(self, key: str) -> str:
+        """The value of a key of this project; empty where it is not set."""
+        return self.config.get(f"{NAMESPACE}:{key}", "")
+
+    def load(self, key: str, default: Any) -> Any:
+        """The value of a list or an object."""
+        return json.loads(self.get(key) or json.dumps(default))
+
+    def with_config(self, changes: Mapping[str, str]) -> "Stack":
+        """The same stack with some values changed."""
+        return replace(self, config={**self.config, **changes})
+
+    def parsed(self) -> Config:
+        """The config as the program reads it.
+
+        Raises pulumi.RunError that lists every problem.
+        """
+
+        async def read() -> Config:
+            set_all_config(dict(self.config), list(self.secret_keys))
+            return load()
+
+        return contextvars.Context().run(asyncio.run, read())
+
+
+@dataclass(frozen=True, kw_only=True)
+class StateResource:
+    """A resource in a stack's state. `id` is empty for components."""
+
+    urn: str
+    type: str
+    id: str
+    parent: str = ""
+    inputs: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    outputs: Mapping[str, Any] = field(default_factory=dict[str, Any])
+
+    @property
+    def name(self) -> str:
+        """The logical name."""
+        return self.urn.rpartition("::")[2]
+
+
+@dataclass(frozen=True)
+class State:
+    """What a stack's state holds: its resources, its outputs, and the operations that never reported back."""
+
+    resources: tuple[StateResource, ...] = ()
+    outputs: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    pending: tuple[str, ...] = ()
+
+    @property
+    def ids(self) -> frozenset[str]:
+        """Ids of everything that it owns."""
+        return frozenset(each.id for each in self.resources if each.id)
+
+
+def read_stack(name: str, folder: Path = PROJECT) -> Stack:
+    """Read Pulumi.NAME.yaml, with stand-ins of the right form for what only the Pulumi CLI can decrypt.
+
+    `name` may be qualified, as in ORGANIZATION/lls/prod. Raises StackError where there is no such file, or
+    where it is not YAML.
+    """
+    path = folder / f"Pulumi.{name.rpartition('/')[2]}.yaml"
+    if not path.is_file():
+        known = sorted(each.name.split(".")[1] for each in folder.glob("Pulumi.*.yaml"))
+        raise StackError(f"--stack {name}: there is no {path.name}. Known stacks: {', '.join(known) or 'none'}.")
+    try:
+        values = cast(dict[str, Any], (yaml.safe_load(path.read_text()) or {}).get("config") or {})
+        shown = {key: _shown(value) for key, value in values.items()}
+    except yaml.YAMLError as error:
+        raise StackError(f"{path.name} is not YAML: {error}") from None
+    except AttributeError:
+        raise StackError(f"{path.name} has no mapping `config`: see Pulumi.dev.yaml.") from None
+    secret_keys = frozenset(key for key, value in values.items() if shown[key] != value)
+    stack = Stack(name, {key: _text(value) for key, value in shown.items()}, secret_keys)
+    return stack.with_config({"lls:helmValues": "{}"}) if stack.get("helmValues") == HIDDEN else stack
+
+
+def reveal(stack: Stack) -> Stack:
+    """The same stack with its kubeconfig decrypted, where it is encrypted.
+
+    Raises NoCliError or StackError.
+    """
+    if stack.get("kubeconfig") != HIDDEN:
+        return stack
+    return stack.with_config({"lls:kubeconfig": pulumi_cli("config", "get", "lls:kubeconfig", "--stack", stack.name)})
+
+
+def read_state(name: str) -> State:
+    """The state of a stack; an empty one where there is no such stack.
+
+    Raises NoCliError without a Pulumi CLI, and StackError where it fails.
+    """
+    try:
+        exported: Any = json.loads(pulumi_cli("stack", "export", "--stack", name))
+    except StackError as error:
+        if "no stack named" in str(error):
+            return State()
+        raise
+    deployment: Any = exported.get("deployment") or {}
+    resources = tuple(
+        StateResource(
+            urn=each["urn"],
+            type=each["type"],
+            id=each.get("id", ""),
+            parent=each.get("parent", ""),
+            inputs=each.get("inputs", {}),
+            outputs=each.get("outputs", {}),
+        )
+        for each in deployment.get("resources", ())
+        if not each.get("delete")
+    )
+    pending = tuple(
+        f"{each['type']} {each['resource']['urn'].rpartition('::')[2]}"
+        for each in deployment.get("pending_operations", ())
+    )
+    stacks = [each.outputs for each in resources if each.type == "pulumi:pulumi:Stack"]
+    return State(resources, stacks[0] if stacks else {}, pending)
+
+
+def read_all_states() -> Mapping[str, State]:
+    """The states of all stacks of this project, by name.
+
+    Raises NoCliError without a Pulumi CLI, and StackError where it fails.
+    """
+    listed: Iterable[Any] = json.loads(pulumi_cli("stack", "ls", "--json"))
+    return {each["name"]: read_state(each["name"]) for each in listed}
+
+
+def pulumi_cli(*arguments: str) -> str:
+    """What the Pulumi CLI prints: the one on the PATH, else the project's own.
+
+    Raises NoCliError where there is none, and StackError with its message where it fails.
+    """
+    own = PROJECT / ".pulumi-cli" / "bin" / "pulumi"
+    command = shutil.which("pulumi") or (str(own) if own.is_file() else None)
+    if command is None:
+        raise NoCliError(
+            "The Pulumi CLI is needed to read the stack's state and secrets, and is not on the PATH. "
+            "Install it: https://www.pulumi.com/docs/install/"
+        )
+    shown = f"pulumi {' '.join(arguments)}"
+    try:
+        done = _run([command, "--non-interactive", *arguments])
+    except subprocess.TimeoutExpired:
+        raise StackError(f"`{shown}` gave no answer within {CLI_TIMEOUT} seconds. Check `pulumi whoami`.") from None
+    if done.returncode:
+        cause = " ".join(done.stderr.replace("error: ", "").split()) or f"exit code {done.returncode}"
+        raise StackError(f"`{shown}` failed: {cause}")
+    return done.stdout.strip("\n")
+
+
+def _run(command: Sequence[str]) -> subprocess.CompletedProcess[str]:
+    environment = {**os.environ, "PULUMI_SKIP_UPDATE_CHECK": "true"}
+    return subprocess.run(  # noqa: S603
+        command, cwd=PROJECT, env=environment, capture_output=True, text=True, check=False, timeout=CLI_TIMEOUT
+    )
+
+
+def _shown(value: Any) -> Any:
+    """The value with a stand-in for each encrypted part."""
+    if isinstance(value, dict):
+        mapping = cast(dict[str, Any], value)
+        if mapping.keys() == {"secure"}:
+            return HIDDEN
+        return {key: _shown(part) for key, part in mapping.items()}
+    return [_shown(part) for part in cast(list[Any], value)] if isinstance(value, list) else value
+
+
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value)

@@ -5,58 +5,17 @@ replacement, and a destroy follows the recorded graph. Everything that the graph
 in parallel.
 """
 
-import asyncio
-import contextvars
-import threading
 from collections.abc import Callable, Collection, Iterable, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field, replace
-from typing import Any, Final, Literal, Protocol, cast
+from typing import Any, Literal, Protocol
 
 import grpc
-from google.protobuf.empty_pb2 import Empty
-from google.protobuf.json_format import MessageToDict
-from google.protobuf.message import Message
-from google.protobuf.struct_pb2 import Struct
 from pulumi import RunError
-from pulumi.runtime import run_in_stack, set_all_config
-from pulumi.runtime.mocks import MockMonitor, Mocks, MockSettings
-from pulumi.runtime.proto import engine_pb2, resource_pb2
-from pulumi.runtime.settings import configure
 
-Properties = dict[str, Any]
+from lls.operations.recording import WORKERS, Monitor, MonitorError, Properties, Resource, Severity, record
+
 Operation = Literal["create", "update", "replace", "delete", "same"]
-
-STACK_TYPE: Final = "pulumi:pulumi:Stack"
-SIGNATURE: Final = "4dabf18193072939515e22adb298388d"
-"""The key that marks a special value, such as a secret, in a property."""
-
-WORKERS: Final = 64
-
-
-@dataclass(frozen=True, kw_only=True)
-class Resource:
-    """A registered resource. `dependencies` are all URNs that it was given, directly or by a property."""
-
-    urn: str
-    type: str
-    name: str
-    custom: bool
-    id: str
-    inputs: Properties
-    outputs: Properties
-    secrets: frozenset[str]
-    parent: str
-    provider: str
-    dependencies: frozenset[str]
-    property_dependencies: Mapping[str, frozenset[str]]
-    delete_before_replace: bool = False
-    ignore_changes: tuple[str, ...] = ()
-
-    @property
-    def needs(self) -> frozenset[str]:
-        """The URNs that must outlive this resource: dependencies, parent and provider."""
-        return self.dependencies | {self.parent, self.provider}
 
 
 @dataclass(frozen=True)
@@ -111,7 +70,7 @@ class Listener:
     def finished(self, step: Step) -> None:
         """An operation ended."""
 
-    def logged(self, severity: Literal["info", "warning", "error"], message: str) -> None:
+    def logged(self, severity: Severity, message: str) -> None:
         """The program said something."""
 
 
@@ -143,18 +102,18 @@ class Engine:
 
         Raises pulumi.RunError for a mistake that the program found, and StepsFailedError.
         """
-        monitor = self._run(preview=False)
-        steps = [*monitor.steps]
-        orphans = [resource for urn, resource in self.state.items() if urn not in monitor.registered]
+        run, outputs = self._run(preview=False)
+        steps = [*run.steps]
+        orphans = [resource for urn, resource in self.state.items() if urn not in run.registered]
         steps += self._delete([*self.replaced, *orphans])
-        self.outputs = monitor.outputs
+        self.outputs = outputs
         return steps
 
     def preview(self) -> list[Step]:
         """Run the program and say what `up` would do. Nothing is made."""
-        monitor = self._run(preview=True)
-        gone = [resource for urn, resource in self.state.items() if urn not in monitor.registered]
-        return [*monitor.steps, *(Step("delete", resource, 0, 0) for resource in gone)]
+        run, _ = self._run(preview=True)
+        gone = [resource for urn, resource in self.state.items() if urn not in run.registered]
+        return [*run.steps, *(Step("delete", resource, 0, 0) for resource in gone)]
 
     def destroy(self) -> list[Step]:
         """Delete everything, in the order that the recorded graph dictates.
@@ -165,46 +124,24 @@ class Engine:
         self.outputs = {}
         return steps
 
-    def _run(self, *, preview: bool) -> "Monitor":
-        monitor = Monitor(self, preview=preview)
-
-        def run() -> None:
-            # The SDK keeps settings, config and root resource in context variables: each run has its own.
-            configure(
-                MockSettings(
-                    monitor=monitor,
-                    monitor_features=monitor.features,
-                    engine=monitor,
-                    project=self.project,
-                    stack=self.stack,
-                    organization="organization",
-                    root_directory=None,
-                    dry_run=preview,
-                    callbacks=None,
-                    package_refs={},
-                    base_providers_by_ref={},
-                    outputs=set[Any](),
-                    lock=threading.Lock(),
-                )
-            )
-            set_all_config(dict(self.config), list(self.secret_keys))
-            with asyncio.Runner() as runner:
-                loop = runner.get_loop()
-                loop.set_default_executor(ThreadPoolExecutor(WORKERS))
-                asyncio.set_event_loop(loop)
-
-                async def program() -> None:
-                    self.program()
-
-                runner.run(run_in_stack(program))
-
+    def _run(self, *, preview: bool) -> "tuple[Run, Properties]":
+        run = Run(self, preview=preview)
+        monitor = Monitor(run, self.stack_references)
         try:
-            contextvars.Context().run(run)
+            record(
+                monitor,
+                program=self.program,
+                stack=self.stack,
+                config=self.config,
+                secret_keys=self.secret_keys,
+                project=self.project,
+                preview=preview,
+            )
         except RunError:
-            if errors := _errors(monitor.steps):
+            if errors := _errors(run.steps):
                 raise StepsFailedError(errors) from None
             raise
-        return monitor
+        return run, monitor.outputs
 
     def _delete(self, resources: Iterable[Resource]) -> list[Step]:
         """Delete resources, each as soon as nothing that needs it is left; a failure holds back what it needs."""
@@ -257,100 +194,32 @@ class Engine:
         return step
 
 
-class MonitorError(grpc.RpcError):
-    """A failure as the real engine tells the SDK of it."""
-
-    def __init__(self, status: grpc.StatusCode, message: str) -> None:
-        """Carry a gRPC status and a message."""
-        super().__init__(message)
-        self._status = status
-
-    def code(self) -> grpc.StatusCode:
-        """The gRPC status: UNAVAILABLE ends the run, as after a failed step."""
-        return self._status
-
-    def details(self) -> str:
-        """The message."""
-        return str(self)
-
-
-class NoMocks(Mocks):
-    """The monitor answers by itself, so these are never asked."""
-
-    def call(self, args: object) -> tuple[dict[Any, Any], None]:
-        """Never called."""
-        raise NotImplementedError
-
-    def new_resource(self, args: object) -> tuple[None, dict[Any, Any]]:
-        """Never called."""
-        raise NotImplementedError
-
-
-class Monitor(MockMonitor):
-    """Pulumi's mock monitor, for one run: what a program registers is compared with the state and made so."""
+class Run:
+    """One run of an engine's program: what it registers is compared with the state and made so."""
 
     def __init__(self, engine: Engine, *, preview: bool) -> None:
         """Serve one run of that engine's program."""
-        super().__init__(NoMocks())
         self.engine = engine
         self.preview = preview
         self.steps: list[Step] = []
         self.registered: set[str] = set()
-        self.outputs: Properties = {}
 
-    @property
-    def features(self) -> set[int]:
-        """What this monitor offers to the SDK."""
-        info: Any = self.GetDeploymentInfo(Empty())  # pyright: ignore[reportUnknownMemberType]
-        return set(info.supportedFeatures)
-
-    def RegisterResource(self, request: Any) -> Any:  # noqa: N802
+    def register(self, goal: Resource) -> Resource:
         """Create, update, replace or keep one resource."""
-        urn = self.make_urn(request.parent, request.type, request.name)
-        self.registered.add(urn)
-        goal = _goal(urn, request)
-        if not request.custom:
-            if not self.preview:
-                self.engine.state[urn] = goal
-            return resource_pb2.RegisterResourceResponse(urn=urn)
-        made = self._converge(self.engine.state.get(urn), goal)
-        return resource_pb2.RegisterResourceResponse(urn=urn, id=made.id, object=_struct(made.outputs))
+        self.registered.add(goal.urn)
+        if goal.custom:
+            return self._converge(self.engine.state.get(goal.urn), goal)
+        if not self.preview:
+            self.engine.state[goal.urn] = goal
+        return goal
 
-    def RegisterResourceOutputs(self, request: Any) -> Any:  # noqa: N802
-        """Keep the stack's outputs."""
-        if f"::{STACK_TYPE}::" in request.urn:
-            self.outputs = _plain(request.outputs)[0]
-        return Empty()
-
-    def ReadResource(self, request: Any) -> Any:  # noqa: N802
-        """Answer a stack reference."""
-        urn = self.make_urn(request.parent, request.type, request.name)
-        outputs: Properties = {
-            "name": request.id,
-            "outputs": self.engine.stack_references[request.id],
-            "secretOutputNames": [],
-        }
-        return resource_pb2.ReadResourceResponse(urn=urn, properties=_struct(outputs))
-
-    def Invoke(self, request: Any) -> Any:  # noqa: N802
+    def invoke(self, token: str, arguments: Properties) -> Properties:
         """Answer a look-up."""
-        arguments, _ = _plain(request.args)
-        try:
-            answer = self.engine.provider.invoke(request.tok, arguments)
-        except Exception as error:
-            message = f"invocation of {request.tok} returned an error: {error}"
-            raise MonitorError(grpc.StatusCode.UNKNOWN, message) from error
-        fields: dict[str, Any] = {"return": _struct(answer)}
-        return resource_pb2.ResourceInvokeResponse(**fields)
+        return self.engine.provider.invoke(token, arguments)
 
-    def Log(self, request: Any) -> None:  # noqa: N802
+    def log(self, severity: Severity, message: str) -> None:
         """Pass on what the program says."""
-        if request.severity == engine_pb2.INFO:
-            self.engine.listener.logged("info", request.message)
-        elif request.severity == engine_pb2.WARNING:
-            self.engine.listener.logged("warning", request.message)
-        elif request.severity == engine_pb2.ERROR:
-            self.engine.listener.logged("error", request.message)
+        self.engine.listener.logged(severity, message)
 
     def _converge(self, old: Resource | None, goal: Resource) -> Resource:
         provider = self.engine.provider
@@ -416,56 +285,9 @@ class Monitor(MockMonitor):
         return replace(goal, id=old.id, outputs=old.outputs | goal.inputs)
 
 
-def _goal(urn: str, request: Any) -> Resource:
-    inputs, secrets = _plain(request.object)
-    return Resource(
-        urn=urn,
-        type=request.type,
-        name=request.name,
-        custom=request.custom,
-        id="",
-        inputs=inputs,
-        outputs={},
-        secrets=secrets,
-        parent=request.parent,
-        provider=request.provider.rpartition("::")[0],
-        dependencies=frozenset(request.dependencies),
-        property_dependencies={
-            key: frozenset(value.urns) for key, value in request.propertyDependencies.items() if value.urns
-        },
-        delete_before_replace=request.deleteBeforeReplace,
-        ignore_changes=tuple(request.ignoreChanges),
-    )
-
-
 def _errors(steps: Iterable[Step]) -> str:
     return "; ".join(f"{step.resource.name}: {step.error}" for step in steps if step.error)
 
 
 def _made(goal: Resource, id_: str, outputs: Properties) -> Resource:
     return replace(goal, id=id_, outputs=outputs | goal.inputs)
-
-
-def _plain(message: Message) -> tuple[Properties, frozenset[str]]:
-    """A protobuf struct as plain values, and the names of the properties that hold a secret."""
-    secrets: set[str] = set()
-
-    def plain(value: Any, name: str) -> Any:
-        if isinstance(value, dict):
-            mapping = cast(dict[str, Any], value)
-            if SIGNATURE in mapping:
-                secrets.add(name)
-                return plain(mapping.get("value"), name)
-            return {key: plain(part, name) for key, part in mapping.items()}
-        if isinstance(value, list):
-            return [plain(part, name) for part in cast(list[Any], value)]
-        return int(value) if isinstance(value, float) and value.is_integer() else value
-
-    found = {key: plain(value, key) for key, value in MessageToDict(message).items()}
-    return found, frozenset(secrets)
-
-
-def _struct(properties: Properties) -> Struct:
-    struct = Struct()
-    struct.update({key: value for key, value in properties.items() if value is not None})
-    return struct

@@ -1,7 +1,6 @@
 """The rehearsal itself: up, health, a second up, destroy, and what is left."""
 
 import os
-import runpy
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
@@ -9,10 +8,11 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Final, Protocol, Self
 
+from lls.operations.recording import Properties, run_project
 from lls.operations.stack import PROJECT, Stack
 from rehearsal.aws import Aws
 from rehearsal.cluster import Cluster
-from rehearsal.engine import Engine, Listener, Properties, Step, StepsFailedError
+from rehearsal.engine import Engine, Listener, Step, StepsFailedError
 from rehearsal.provider import TOKEN_LIFE, EmulatedProvider
 from rehearsal.stack import in_cluster, node_selector
 from rehearsal.world import Clock, World
@@ -209,11 +209,6 @@ class Rehearsal:
             for each in described["TargetHealthDescriptions"]
             if each["TargetHealth"]["State"] != "draining"
         ]
-
-
-def run_project() -> None:
-    """Run the project's own `__main__.py`."""
-    runpy.run_path(str(PROJECT / "__main__.py"), run_name="__main__")
 
 
 @contextmanager

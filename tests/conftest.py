@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from lls.cluster import EksCluster
+from lls.operations.recording import run_project
 from rehearsal.engine import Engine, Listener, Properties, Resource
 from rehearsal.provider import REPLACED_BY
-from rehearsal.rehearse import run_project
 
 CONFIG: Mapping[str, str] = {
     "aws:region": "us-west-2",

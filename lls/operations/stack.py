@@ -109,7 +109,8 @@ def read_stack(name: str, folder: Path = PROJECT) -> Stack:
         known = sorted(each.name.split(".")[1] for each in folder.glob("Pulumi.*.yaml"))
         raise StackError(f"--stack {name}: there is no {path.name}. Known stacks: {', '.join(known) or 'none'}.")
     try:
-        values = cast(dict[str, Any], (yaml.safe_load(path.read_text()) or {}).get("config") or {})
+        content = cast(dict[str, Any], yaml.safe_load(path.read_text()) or {})
+        values = cast(dict[str, Any], content.get("config") or {})
         shown = {key: _shown(value) for key, value in values.items()}
     except yaml.YAMLError as error:
         raise StackError(f"{path.name} is not YAML: {error}") from None

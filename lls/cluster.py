@@ -4,18 +4,20 @@ import ipaddress
 import json
 import re
 import threading
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass
-from typing import Any, Final, cast
+from typing import Any, Final, TypeVar, cast
 
 import pulumi
 import pulumi_kubernetes as k8s
 import yaml
-from kubernetes.client import ApiException, CoreV1Api, V1Node
+from kubernetes.client import ApiClient, ApiException, CoreV1Api, V1Node
 from kubernetes.config import new_client_from_config_dict  # pyright: ignore[reportUnknownVariableType]
 
 from lls import guide
+
+T = TypeVar("T")
 
 REQUEST_TIMEOUT: Final = (5, 30)
 """Seconds to connect to the Kubernetes API, and to wait for its answer."""
@@ -116,35 +118,65 @@ def kubernetes_provider(
     )
 
 
-def list_nodes(kubeconfig: str, context: str, selector: Mapping[str, str]) -> list[V1Node]:
-    """The nodes that carry the selector's labels.
+class ClusterError(ConnectionError):
+    """What the Kubernetes API answered instead of success. `status` is HTTP's."""
 
-    Raises TimeoutError without an answer in time, ConnectionError for an answer other than success, and
-    what the Kubernetes client raises where it cannot ask: ConfigException or urllib3's HTTPError.
-    """
-    labels = ",".join(f"{key}={value}" for key, value in selector.items())
-    answer: Future[list[V1Node]] = Future()
+    def __init__(self, status: int, reason: str) -> None:
+        """Carry the answer's status and reason."""
+        super().__init__(f"the API answered {status} {reason}")
+        self.status = status
 
-    def ask() -> None:
+
+class ClusterApi:
+    """The API of a cluster, with limits in time. Its client is made at the first question."""
+
+    def __init__(self, kubeconfig: str, context: str = "") -> None:
+        """Use a context of that kubeconfig, by default the current one."""
+        self._kubeconfig = kubeconfig
+        self._context = context
+        self._client: ApiClient | None = None
+        self._lock = threading.Lock()
+
+    def ask(self, question: Callable[[ApiClient], T]) -> T:
+        """The answer to a question, which should pass REQUEST_TIMEOUT to the client's methods.
+
+        Raises TimeoutError without an answer in time, ClusterError for an answer other than success, and
+        what the Kubernetes client raises where it cannot ask: ConfigException or urllib3's HTTPError.
+        """
+        answer: Future[T] = Future()
+
+        def ask() -> None:
+            try:
+                answer.set_result(question(self._connected()))
+            except Exception as error:
+                answer.set_exception(error)
+
+        # A thread, because the client waits without limit for the command that fetches the token.
+        threading.Thread(target=ask, daemon=True).start()
         try:
-            client = new_client_from_config_dict(
-                cast(Mapping[str, Any], yaml.safe_load(kubeconfig)), context=context or None, persist_config=False
-            )
-            answer.set_result(
-                CoreV1Api(client).list_node(label_selector=labels, _request_timeout=REQUEST_TIMEOUT).items
-            )
-        except Exception as error:
-            answer.set_exception(error)
+            return answer.result(TIMEOUT)
+        except ApiException as error:
+            status, reason = cast(tuple[int, str], (error.status, error.reason))  # pyright: ignore[reportUnknownMemberType]
+            raise ClusterError(status, reason) from error
+        except TimeoutError:
+            raise TimeoutError(f"no answer within {TIMEOUT} seconds") from None
 
-    # A thread, because the client waits without limit for the command that fetches the token.
-    threading.Thread(target=ask, daemon=True).start()
-    try:
-        return answer.result(TIMEOUT)
-    except ApiException as error:
-        status, reason = cast(tuple[int, str], (error.status, error.reason))  # pyright: ignore[reportUnknownMemberType]
-        raise ConnectionError(f"the API answered {status} {reason}") from error
-    except TimeoutError:
-        raise TimeoutError(f"no answer within {TIMEOUT} seconds") from None
+    def nodes(self, selector: Mapping[str, str]) -> list[V1Node]:
+        """The nodes that carry the selector's labels. Raises what `ask` raises."""
+        labels = ",".join(f"{key}={value}" for key, value in selector.items())
+        return self.ask(
+            lambda client: CoreV1Api(client).list_node(label_selector=labels, _request_timeout=REQUEST_TIMEOUT).items
+        )
+
+    def _connected(self) -> ApiClient:
+        with self._lock:
+            if self._client is None:
+                self._client = new_client_from_config_dict(
+                    cast(Mapping[str, Any], yaml.safe_load(self._kubeconfig)),
+                    context=self._context or None,
+                    persist_config=False,
+                )
+            return self._client
 
 
 def choose_targets(nodes: Iterable[V1Node], *, zone: str, target_type: guide.TargetType) -> Targets:

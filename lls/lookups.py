@@ -8,7 +8,7 @@ import pulumi
 import pulumi_aws as aws
 
 from lls import guide
-from lls.cluster import EksCluster, Targets, choose_targets, eks_kubeconfig, list_nodes
+from lls.cluster import ClusterApi, EksCluster, Targets, choose_targets, eks_kubeconfig
 from lls.config import Config
 from lls.registry import OCI_SCHEME, ecr_registry, write_auth_file
 from lls.streaming_nlb import ElasticIp
@@ -167,7 +167,7 @@ def _targets(config: Config, kubeconfig: str) -> tuple[str, ...]:
         return tuple(sorted(config.targets))
     nodes = _ask(
         "nodes in the Kubernetes API",
-        lambda: list_nodes(kubeconfig, config.kube_context, config.node_selector),
+        lambda: ClusterApi(kubeconfig, config.kube_context).nodes(config.node_selector),
         "Check that `aws eks get-token` works here and may list nodes, set lls:kubeconfig and lls:kubeContext, "
         "or list the targets with lls:registration static.",
     )

@@ -114,10 +114,13 @@ class Aws:
     def client(self, service: Literal["ecr"]) -> "ECRClient": ...
     @overload
     def client(self, service: Literal["sts"]) -> "STSClient": ...
-    def client(self, service: Literal["ec2", "elbv2", "eks", "ecr", "sts"]) -> Any:
+    @overload
+    def client(self, service: str) -> Any: ...
+    def client(self, service: str) -> Any:
         """A client of a service. It does not retry, so that no refusal goes unseen."""
         if service not in self._clients:
-            self._clients[service] = boto3.client(  # pyright: ignore[reportUnknownMemberType]
+            made: Any = boto3.client  # pyright: ignore[reportUnknownMemberType]
+            self._clients[service] = made(
                 service,
                 endpoint_url=self.endpoint,
                 region_name=self._world.region,

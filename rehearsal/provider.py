@@ -1,6 +1,5 @@
 """Makes Pulumi resources real in the emulated world, by the calls and waits of the real providers."""
 
-import base64
 import json
 import math
 import stat
@@ -13,9 +12,11 @@ from typing import Any, Final
 
 import yaml
 
+from lls.operations.account import Account
+from lls.operations.lookups import LookUps
+from lls.operations.recording import Properties
 from rehearsal.aws import Aws
 from rehearsal.cluster import Cluster
-from rehearsal.engine import Properties
 from rehearsal.world import Clock, World
 
 POLL: Final = 5.0
@@ -59,9 +60,6 @@ class EmulatedProvider:
         self._cluster = cluster
         self._ec2 = aws.client("ec2")
         self._elbv2 = aws.client("elbv2")
-        self._eks = aws.client("eks")
-        self._ecr = aws.client("ecr")
-        self._sts = aws.client("sts")
         self._lock = threading.Lock()
         self._tokens: dict[str, float] = {}
         self._registry_config: str | None = None
@@ -86,15 +84,7 @@ class EmulatedProvider:
             "kubernetes:helm.sh/v3:Release": Kind(self._install, self._upgrade, self._uninstall),
             "pulumi:providers:kubernetes": Kind(self._connect, self._reconnect, self._forget),
         }
-        self._functions: Mapping[str, Callable[[Properties], Properties]] = {
-            "aws:index/getCallerIdentity:getCallerIdentity": self._caller_identity,
-            "aws:index/getPartition:getPartition": self._partition,
-            "aws:eks/getCluster:getCluster": self._eks_cluster,
-            "aws:ec2/getSubnets:getSubnets": self._subnets,
-            "aws:ec2/getSecurityGroups:getSecurityGroups": self._security_groups,
-            "aws:ec2/getElasticIp:getElasticIp": self._elastic_ip,
-            "aws:ecr/getAuthorizationToken:getAuthorizationToken": self._authorization_token,
-        }
+        self._look_ups = LookUps(Account(aws.client), world.region)
 
     def now(self) -> float:
         """Seconds in the emulated world."""
@@ -127,57 +117,10 @@ class EmulatedProvider:
 
     def invoke(self, token: str, arguments: Properties) -> Properties:
         """Answer a look-up."""
-        return self._functions[token](arguments)
-
-    # --- Look-ups
-
-    def _caller_identity(self, _: Properties) -> Properties:
-        identity = self._sts.get_caller_identity()
-        return {"accountId": identity["Account"], "arn": identity["Arn"], "id": identity["Account"]}
-
-    def _partition(self, _: Properties) -> Properties:
-        return {"partition": self._world.partition, "dnsSuffix": self._world.dns_suffix, "id": self._world.partition}
-
-    def _eks_cluster(self, arguments: Properties) -> Properties:
-        cluster: Any = self._eks.describe_cluster(name=arguments["name"])["cluster"]
-        network = cluster["resourcesVpcConfig"]
-        return {
-            "arn": cluster["arn"],
-            "name": cluster["name"],
-            "endpoint": cluster["endpoint"],
-            "certificateAuthorities": [{"data": cluster["certificateAuthority"]["data"]}],
-            "vpcConfig": {
-                "vpcId": network["vpcId"],
-                "subnetIds": network["subnetIds"],
-                "clusterSecurityGroupId": network["clusterSecurityGroupId"],
-                "securityGroupIds": network["securityGroupIds"],
-            },
-        }
-
-    def _subnets(self, arguments: Properties) -> Properties:
-        found = self._ec2.describe_subnets(Filters=_filters(arguments))["Subnets"]
-        return {"ids": [subnet.get("SubnetId", "") for subnet in found]}
-
-    def _security_groups(self, arguments: Properties) -> Properties:
-        found = self._ec2.describe_security_groups(Filters=_filters(arguments))["SecurityGroups"]
-        return {"ids": [group.get("GroupId", "") for group in found]}
-
-    def _elastic_ip(self, arguments: Properties) -> Properties:
-        address = self._ec2.describe_addresses(AllocationIds=[arguments["id"]])["Addresses"][0]
-        return {"id": arguments["id"], "publicIp": address.get("PublicIp")}
-
-    def _authorization_token(self, arguments: Properties) -> Properties:
-        found: Any = self._ecr.get_authorization_token(registryIds=[arguments["registryId"]])["authorizationData"][0]
-        token: str = found["authorizationToken"]
-        self._tokens[token] = self._clock.now() + TOKEN_LIFE
-        user, _, password = base64.b64decode(token).decode().partition(":")
-        return {
-            "authorizationToken": token,
-            "userName": user,
-            "password": password,
-            "proxyEndpoint": found["proxyEndpoint"],
-            "expiresAt": str(found["expiresAt"]),
-        }
+        answer = self._look_ups.invoke(token, arguments)
+        if "authorizationToken" in answer:
+            self._tokens[answer["authorizationToken"]] = self._clock.now() + TOKEN_LIFE
+        return answer
 
     # --- Security groups and addresses
 
@@ -403,10 +346,6 @@ class EmulatedProvider:
 
     def _uninstall(self, _: str, inputs: Properties) -> None:
         self._cluster.uninstall(inputs["name"], inputs["namespace"])
-
-
-def _filters(arguments: Properties) -> list[Any]:
-    return [{"Name": each["name"], "Values": each["values"]} for each in arguments.get("filters", [])]
 
 
 def _tag_list(inputs: Properties) -> list[Any]:

@@ -6,7 +6,7 @@ from kubernetes.client import V1Node
 from urllib3.exceptions import HTTPError
 
 from lls import cluster
-from lls.cluster import REMOVAL_TAINTS, Targets, choose_targets, eks_kubeconfig, list_nodes
+from lls.cluster import REMOVAL_TAINTS, ClusterApi, Targets, choose_targets, eks_kubeconfig
 from lls.guide import TargetType
 from tests.conftest import CLUSTER
 
@@ -101,11 +101,11 @@ def kubeconfig_with(user: dict[str, Any]) -> str:
 
 def test_listing_nodes_of_a_cluster_that_does_not_listen_fails() -> None:
     with pytest.raises(HTTPError, match="refused"):
-        list_nodes(kubeconfig_with({}), "", {})
+        ClusterApi(kubeconfig_with({})).nodes({})
 
 
 def test_a_token_command_that_never_ends_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cluster, "TIMEOUT", 0.1)
     hanging = {"apiVersion": "client.authentication.k8s.io/v1beta1", "command": "sleep", "args": ["3"]}
     with pytest.raises(TimeoutError, match=r"no answer within 0\.1 seconds"):
-        list_nodes(kubeconfig_with({"exec": hanging}), "", {})
+        ClusterApi(kubeconfig_with({"exec": hanging})).nodes({})

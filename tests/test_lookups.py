@@ -9,6 +9,7 @@ import pytest
 from kubernetes.client import V1Node
 
 from lls import lookups
+from lls.cluster import ClusterApi, ClusterError
 from tests.conftest import ANSWERS, Stack, as_config, stack, up
 from tests.test_cluster import node
 
@@ -39,11 +40,15 @@ def with_nodes(monkeypatch: pytest.MonkeyPatch, *nodes: V1Node) -> list[tuple[st
     """Let the API have these nodes; the answer fills with what it is asked."""
     asked: list[tuple[str, str, Mapping[str, str]]] = []
 
-    def list_nodes(kubeconfig: str, context: str, selector: Mapping[str, str]) -> list[V1Node]:
-        asked.append((kubeconfig, context, selector))
-        return list(nodes)
+    class Api:
+        def __init__(self, kubeconfig: str, context: str) -> None:
+            self.known_by = (kubeconfig, context)
 
-    monkeypatch.setattr(lookups, "list_nodes", list_nodes)
+        def nodes(self, selector: Mapping[str, str]) -> list[V1Node]:
+            asked.append((*self.known_by, selector))
+            return list(nodes)
+
+    monkeypatch.setattr(lookups, "ClusterApi", Api)
     return asked
 
 
@@ -178,10 +183,10 @@ def test_no_labelled_node_is_an_error_that_says_so(monkeypatch: pytest.MonkeyPat
 
 
 def test_an_unreachable_api_is_an_error_with_the_ways_out(monkeypatch: pytest.MonkeyPatch) -> None:
-    def list_nodes(*_: object) -> list[V1Node]:
-        raise ConnectionError("the API answered 401 Unauthorized")
+    def nodes(*_: object) -> list[V1Node]:
+        raise ClusterError(401, "Unauthorized")
 
-    monkeypatch.setattr(lookups, "list_nodes", list_nodes)
+    monkeypatch.setattr(ClusterApi, "nodes", nodes)
     error = refused({"lls:registration": "nodes"})
     assert "the API answered 401 Unauthorized" in error
     assert "lls:kubeconfig" in error

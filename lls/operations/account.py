@@ -1,0 +1,107 @@
+"""Calls to AWS: with limits in time, with every page, and with failures that are one sentence."""
+
+import threading
+from collections.abc import Callable, Iterator
+from typing import Any, Final, Self
+
+import boto3
+from botocore.config import Config as ClientConfig
+from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError, PartialCredentialsError, ProfileNotFound
+
+from lls.config import Config
+
+TRIES: Final = 5
+"""How often a call is tried that is throttled or gets lost."""
+
+CLIENT_CONFIG: Final = ClientConfig(
+    connect_timeout=5, read_timeout=30, retries={"mode": "standard", "total_max_attempts": TRIES}
+)
+"""Seconds to connect and to wait for an answer."""
+
+DENIED: Final = frozenset({"AccessDenied", "AccessDeniedException", "UnauthorizedOperation", "AuthorizationError"})
+EXPIRED: Final = frozenset({"ExpiredToken", "ExpiredTokenException", "RequestExpired"})
+INVALID: Final = frozenset(
+    {"AuthFailure", "InvalidClientTokenId", "UnrecognizedClientException", "SignatureDoesNotMatch"}
+)
+THROTTLED: Final = frozenset(
+    {"Throttling", "ThrottlingException", "ThrottledException", "RequestLimitExceeded", "TooManyRequestsException"}
+)
+
+
+class AwsError(Exception):
+    """A call that AWS refused, in one sentence. `code` is AWS's own, `action` as IAM names it."""
+
+    def __init__(self, action: str, code: str, cause: str) -> None:
+        """Say what was called, how AWS names the refusal, and why."""
+        super().__init__(_sentence(action, code, " ".join(cause.split()).rstrip(".")))
+        self.action = action
+        self.code = code
+
+    @property
+    def denied(self) -> bool:
+        """Whether a permission is missing, rather than anything wrong."""
+        return self.code in DENIED
+
+
+class Account:
+    """The AWS account and region of a stack. Safe for threads."""
+
+    def __init__(self, client: Callable[[str], Any]) -> None:
+        """`client` makes the boto3 client of a service."""
+        self._make = client
+        self._clients: dict[str, Any] = {}
+        self._lock = threading.Lock()
+
+    def call(self, service: str, operation: str, **arguments: Any) -> Any:
+        """The answer to one call, such as `call("ec2", "describe_vpcs")`. Raises AwsError."""
+        return self._asking(service, operation, lambda client: getattr(client, operation)(**arguments))
+
+    def every(self, service: str, operation: str, key: str, **arguments: Any) -> Iterator[Any]:
+        """Everything under a key of a call's answer, over all its pages. Raises AwsError."""
+
+        def pages(client: Any) -> list[Any]:
+            if client.can_paginate(operation):
+                return list(client.get_paginator(operation).paginate(**arguments))
+            return [getattr(client, operation)(**arguments)]
+
+        for page in self._asking(service, operation, pages):
+            yield from page.get(key, ())
+
+    def _asking(self, service: str, operation: str, ask: Callable[[Any], Any]) -> Any:
+        try:
+            with self._lock:
+                client = self._clients.get(service) or self._clients.setdefault(service, self._make(service))
+            action = f"{client.meta.service_model.signing_name}:{client.meta.method_to_api_mapping[operation]}"
+        except BotoCoreError as error:
+            raise AwsError(f"{service}:{operation}", type(error).__name__, str(error)) from error
+        try:
+            return ask(client)
+        except ClientError as error:
+            details = error.response.get("Error", {})
+            raise AwsError(action, details.get("Code", ""), details.get("Message", "")) from error
+        except BotoCoreError as error:
+            raise AwsError(action, type(error).__name__, str(error)) from error
+
+    @classmethod
+    def of(cls, config: Config) -> Self:
+        """The account that `aws:profile` or the environment gives access to, in `aws:region`."""
+
+        def client(service: str) -> Any:
+            session: Any = boto3.Session(profile_name=config.profile or None, region_name=config.region)
+            return session.client(service, config=CLIENT_CONFIG)
+
+        return cls(client)
+
+
+def _sentence(action: str, code: str, cause: str) -> str:
+    if code in DENIED:
+        return f"AWS denied {action}: {cause}. Allow it to this identity."
+    if code in EXPIRED:
+        return f"The AWS credentials have expired (at {action}): {cause}. Log in again, then run this again."
+    if code in INVALID or code in (NoCredentialsError.__name__, PartialCredentialsError.__name__):
+        return f"AWS does not accept the credentials (at {action}): {cause}. Check `aws sts get-caller-identity`."
+    if code == ProfileNotFound.__name__:
+        return f"{cause}. Set aws:profile to a profile of ~/.aws/config."
+    if code in THROTTLED:
+        return f"AWS throttled {action}, {TRIES} times: {cause}. Run this again later."
+    return f"{action} failed with {code}: {cause}."

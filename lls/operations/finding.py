@@ -1,0 +1,112 @@
+"""What an operation found, and how a run of it ends."""
+
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from enum import IntEnum, StrEnum
+from typing import Protocol
+
+
+class Level(StrEnum):
+    """How much a finding matters."""
+
+    OK = "ok"
+    NOTE = "note"
+    UNKNOWN = "unknown"
+    PROBLEM = "problem"
+
+
+class Exit(IntEnum):
+    """Exit codes of every command."""
+
+    FINE = 0
+    FAILED = 1
+    """The command could not do its work: options, config, credentials, network."""
+    FOUND = 2
+    """It did, and something needs attention: a problem, a difference, something left."""
+    INTERRUPTED = 130
+
+
+@dataclass(frozen=True, kw_only=True)
+class Finding:
+    """One thing that was looked at. `check` names it for scripts; `remedy` says what to do about a problem."""
+
+    check: str
+    level: Level
+    seen: str
+    remedy: str = ""
+
+
+class Watcher(Protocol):
+    """Who watches a command at work."""
+
+    def began(self, task: str) -> None:
+        """A task began."""
+        ...
+
+    def ended(self, task: str) -> None:
+        """A task ended."""
+        ...
+
+    def say(self, text: str) -> None:
+        """Something was done that the user should read."""
+        ...
+
+
+class Unwatched:
+    """Nobody."""
+
+    def began(self, task: str) -> None:
+        """A task began."""
+
+    def ended(self, task: str) -> None:
+        """A task ended."""
+
+    def say(self, text: str) -> None:
+        """Something was done that the user should read."""
+
+
+def ok(check: str, seen: str) -> Finding:
+    """Nothing to do."""
+    return Finding(check=check, level=Level.OK, seen=seen)
+
+
+def note(check: str, seen: str, remedy: str = "") -> Finding:
+    """Worth knowing, no reason to stop."""
+    return Finding(check=check, level=Level.NOTE, seen=seen, remedy=remedy)
+
+
+def unknown(check: str, seen: str, remedy: str = "") -> Finding:
+    """Could not be looked at."""
+    return Finding(check=check, level=Level.UNKNOWN, seen=seen, remedy=remedy)
+
+
+def problem(check: str, seen: str, remedy: str) -> Finding:
+    """Something is wrong."""
+    return Finding(check=check, level=Level.PROBLEM, seen=seen, remedy=remedy)
+
+
+def outcome(findings: Iterable[Finding]) -> Exit:
+    """The exit code that findings amount to."""
+    return Exit.FOUND if any(each.level is Level.PROBLEM for each in findings) else Exit.FINE
+
+
+Check = Callable[[], list[Finding]]
+"""Looks at one thing."""
+
+
+def run_checks(checks: dict[str, Check], watcher: Watcher, failures: tuple[type[Exception], ...]) -> list[Finding]:
+    """Run checks in parallel; their findings in the checks' order. A failure of a check is a finding of its own."""
+
+    def run(name: str, check: Check) -> list[Finding]:
+        watcher.began(name)
+        try:
+            return check()
+        except failures as error:
+            return [unknown(name, str(error))]
+        finally:
+            watcher.ended(name)
+
+    with ThreadPoolExecutor(max_workers=16) as pool:
+        found = [pool.submit(run, name, check) for name, check in checks.items()]
+        return [finding for each in found for finding in each.result()]

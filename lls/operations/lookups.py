@@ -1,0 +1,88 @@
+"""The program's look-ups, answered by AWS without a Pulumi engine."""
+
+import base64
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import botocore.session
+
+from lls.operations.account import Account
+from lls.operations.recording import Properties
+
+
+class LookUps:
+    """Answers the invokes that `lls.lookups` makes, by the calls that the AWS provider makes for them."""
+
+    def __init__(self, account: Account, region: str) -> None:
+        """Ask that account; `region` tells the partition."""
+        self._account = account
+        self._region = region
+        self._answers: Mapping[str, Callable[[Properties], Properties]] = {
+            "aws:index/getCallerIdentity:getCallerIdentity": self._caller_identity,
+            "aws:index/getPartition:getPartition": self._partition,
+            "aws:eks/getCluster:getCluster": self._eks_cluster,
+            "aws:ec2/getSubnets:getSubnets": self._subnets,
+            "aws:ec2/getSecurityGroups:getSecurityGroups": self._security_groups,
+            "aws:ec2/getElasticIp:getElasticIp": self._elastic_ip,
+            "aws:ecr/getAuthorizationToken:getAuthorizationToken": self._authorization_token,
+        }
+
+    def invoke(self, token: str, arguments: Properties) -> Properties:
+        """The answer to one invoke. Raises AwsError."""
+        return self._answers[token](arguments)
+
+    def _caller_identity(self, _: Properties) -> Properties:
+        identity = self._account.call("sts", "get_caller_identity")
+        return {"accountId": identity["Account"], "arn": identity["Arn"], "id": identity["Account"]}
+
+    def _partition(self, _: Properties) -> Properties:
+        session = botocore.session.get_session()
+        name = session.get_partition_for_region(self._region)
+        partitions: list[Any] = session.get_data("partitions")["partitions"]
+        [suffix] = [each["outputs"]["dnsSuffix"] for each in partitions if each["id"] == name]
+        return {"partition": name, "dnsSuffix": suffix, "id": name}
+
+    def _eks_cluster(self, arguments: Properties) -> Properties:
+        cluster = self._account.call("eks", "describe_cluster", name=arguments["name"])["cluster"]
+        network = cluster["resourcesVpcConfig"]
+        authority = cluster.get("certificateAuthority", {}).get("data")
+        return {
+            "arn": cluster["arn"],
+            "name": cluster["name"],
+            "endpoint": cluster.get("endpoint", ""),
+            "certificateAuthorities": [{"data": authority}] if authority else [],
+            "vpcConfig": {
+                "vpcId": network["vpcId"],
+                "subnetIds": network["subnetIds"],
+                "clusterSecurityGroupId": network.get("clusterSecurityGroupId", ""),
+                "securityGroupIds": network["securityGroupIds"],
+            },
+        }
+
+    def _subnets(self, arguments: Properties) -> Properties:
+        found = self._account.every("ec2", "describe_subnets", "Subnets", Filters=_filters(arguments))
+        return {"ids": [each["SubnetId"] for each in found]}
+
+    def _security_groups(self, arguments: Properties) -> Properties:
+        found = self._account.every("ec2", "describe_security_groups", "SecurityGroups", Filters=_filters(arguments))
+        return {"ids": [each["GroupId"] for each in found]}
+
+    def _elastic_ip(self, arguments: Properties) -> Properties:
+        [address] = self._account.call("ec2", "describe_addresses", AllocationIds=[arguments["id"]])["Addresses"]
+        return {"id": arguments["id"], "publicIp": address["PublicIp"]}
+
+    def _authorization_token(self, arguments: Properties) -> Properties:
+        registry = arguments["registryId"]
+        [found] = self._account.call("ecr", "get_authorization_token", registryIds=[registry])["authorizationData"]
+        user, _, password = base64.b64decode(found["authorizationToken"]).decode().partition(":")
+        return {
+            "authorizationToken": found["authorizationToken"],
+            "userName": user,
+            "password": password,
+            "proxyEndpoint": found["proxyEndpoint"],
+            "expiresAt": str(found["expiresAt"]),
+        }
+
+
+def _filters(arguments: Properties) -> list[Any]:
+    return [{"Name": each["name"], "Values": each["values"]} for each in arguments.get("filters", [])]

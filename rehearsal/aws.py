@@ -119,8 +119,8 @@ class Aws:
     def client(self, service: str) -> Any:
         """A client of a service. It does not retry, so that no refusal goes unseen."""
         if service not in self._clients:
-            made: Any = boto3.client  # pyright: ignore[reportUnknownMemberType]
-            self._clients[service] = made(
+            session: Any = boto3.Session()
+            self._clients[service] = session.client(
                 service,
                 endpoint_url=self.endpoint,
                 region_name=self._world.region,

@@ -1,0 +1,321 @@
+"""What AWS holds for a cluster's stack, in Pulumi's terms: type, id and inputs."""
+
+from collections.abc import Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any, Final
+
+from lls.operations.account import Account
+from lls.operations.recording import Properties
+
+GROUP: Final = "aws:ec2/securityGroup:SecurityGroup"
+INGRESS: Final = "aws:vpc/securityGroupIngressRule:SecurityGroupIngressRule"
+EGRESS: Final = "aws:vpc/securityGroupEgressRule:SecurityGroupEgressRule"
+ADDRESS: Final = "aws:ec2/eip:Eip"
+TARGET_GROUP: Final = "aws:lb/targetGroup:TargetGroup"
+BALANCER: Final = "aws:lb/loadBalancer:LoadBalancer"
+LISTENER: Final = "aws:lb/listener:Listener"
+TARGET: Final = "aws:lb/targetGroupAttachment:TargetGroupAttachment"
+
+TAGS_AT_ONCE: Final = 20
+"""How many ARNs elasticloadbalancing:DescribeTags takes."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Thing:
+    """Something in AWS. `id` is what Pulumi imports it by, `inputs` what the program would have given for it.
+
+    `outputs` are the properties that others refer to; `state` is AWS's word for how it is, where it has one.
+    """
+
+    type: str
+    id: str
+    inputs: Properties
+    outputs: Properties
+    state: str = ""
+
+    @property
+    def tags(self) -> Mapping[str, str]:
+        """Its tags."""
+        return self.inputs.get("tags", {})
+
+    @property
+    def name(self) -> str:
+        """What a reader knows it by."""
+        return self.inputs.get("name") or self.tags.get("Name") or self.inputs.get("targetId") or self.id
+
+    @property
+    def kind(self) -> str:
+        """Its type in words."""
+        return KINDS[self.type]
+
+    def carries_tags_of(self, cluster: str) -> bool:
+        """Whether it has both tags that the guide's clean-up goes by."""
+        return self.tags.get("lls:cluster") == cluster and self.tags.get("lls:managed-by") == "customer"
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.name}" + (
+            "" if self.id.endswith(self.name) or "arn:" in self.id else f" ({self.id})"
+        )
+
+
+KINDS: Final[Mapping[str, str]] = {
+    GROUP: "security group",
+    INGRESS: "ingress rule",
+    EGRESS: "egress rule",
+    ADDRESS: "Elastic IP",
+    TARGET_GROUP: "target group",
+    BALANCER: "load balancer",
+    LISTENER: "listener",
+    TARGET: "target",
+}
+
+
+class Inventory:
+    """What one account and region hold. Each answer is fresh."""
+
+    def __init__(self, account: Account) -> None:
+        """Look in that account and region."""
+        self._account = account
+
+    def groups(self, **filters: str) -> list[Thing]:
+        """Security groups, by EC2's filters with _ for - (and `tags` for tags)."""
+        return [
+            Thing(
+                type=GROUP,
+                id=each["GroupId"],
+                inputs={
+                    "name": each["GroupName"],
+                    "description": each["Description"],
+                    "vpcId": each.get("VpcId", ""),
+                    "tags": _tags(each),
+                },
+                outputs={"id": each["GroupId"]},
+            )
+            for each in self._account.every(
+                "ec2", "describe_security_groups", "SecurityGroups", Filters=_filters(filters)
+            )
+        ]
+
+    def rules(self, group_ids: Iterable[str]) -> list[Thing]:
+        """The rules of these security groups."""
+        wanted = sorted(group_ids)
+        if not wanted:
+            return []
+        filters = [{"Name": "group-id", "Values": wanted}]
+        found = self._account.every("ec2", "describe_security_group_rules", "SecurityGroupRules", Filters=filters)
+        return [_rule(each) for each in found]
+
+    def rules_naming(self, group_id: str) -> list[Thing]:
+        """The ingress rules of other groups whose source is this group."""
+        others = [each.id for each in self.groups(ip_permission__group_id=group_id) if each.id != group_id]
+        return [each for each in self.rules(others) if each.inputs.get("referencedSecurityGroupId") == group_id]
+
+    def addresses(self) -> list[Thing]:
+        """The Elastic IPs; `state` is the network interface that holds one."""
+        return [
+            Thing(
+                type=ADDRESS,
+                id=each["AllocationId"],
+                inputs={"domain": each.get("Domain", "vpc"), "tags": _tags(each)},
+                outputs={"allocationId": each["AllocationId"], "publicIp": each["PublicIp"]},
+                state=each.get("NetworkInterfaceId", ""),
+            )
+            for each in self._account.call("ec2", "describe_addresses")["Addresses"]
+            if "AllocationId" in each
+        ]
+
+    def balancers(self) -> list[Thing]:
+        """The Network Load Balancers."""
+        found = [
+            each
+            for each in self._account.every("elbv2", "describe_load_balancers", "LoadBalancers")
+            if each["Type"] == "network"
+        ]
+        tags = self._tags_of([each["LoadBalancerArn"] for each in found])
+        return [_balancer(each, tags[each["LoadBalancerArn"]]) for each in found]
+
+    def is_protected(self, balancer: Thing) -> bool:
+        """Whether a load balancer refuses to be deleted."""
+        attributes = self._account.call("elbv2", "describe_load_balancer_attributes", LoadBalancerArn=balancer.id)
+        return {"Key": "deletion_protection.enabled", "Value": "true"} in attributes["Attributes"]
+
+    def target_groups(self) -> list[Thing]:
+        """The target groups."""
+        found = list(self._account.every("elbv2", "describe_target_groups", "TargetGroups"))
+        tags = self._tags_of([each["TargetGroupArn"] for each in found])
+        return [_target_group(each, tags[each["TargetGroupArn"]]) for each in found]
+
+    def listeners(self, balancer_arn: str) -> list[Thing]:
+        """The listeners of a load balancer."""
+        found = list(self._account.every("elbv2", "describe_listeners", "Listeners", LoadBalancerArn=balancer_arn))
+        tags = self._tags_of([each["ListenerArn"] for each in found])
+        return [
+            Thing(
+                type=LISTENER,
+                id=each["ListenerArn"],
+                inputs={
+                    "loadBalancerArn": each["LoadBalancerArn"],
+                    "protocol": each["Protocol"],
+                    "port": each["Port"],
+                    "defaultActions": [
+                        {"type": action["Type"], "targetGroupArn": action.get("TargetGroupArn", "")}
+                        for action in each["DefaultActions"]
+                    ],
+                    "tags": tags[each["ListenerArn"]],
+                },
+                outputs={"arn": each["ListenerArn"]},
+            )
+            for each in found
+        ]
+
+    def targets(self, target_group_arn: str) -> list[Thing]:
+        """What is registered in a target group and not draining; `state` is its health, with the reason."""
+        answer = self._account.call("elbv2", "describe_target_health", TargetGroupArn=target_group_arn)
+        found: list[Thing] = []
+        for each in answer["TargetHealthDescriptions"]:
+            target, health = each["Target"], each["TargetHealth"]
+            inputs = {"targetGroupArn": target_group_arn, "targetId": target["Id"], "port": target["Port"]}
+            if health["State"] != "draining":
+                found.append(
+                    Thing(
+                        type=TARGET,
+                        id=f"{target_group_arn},{target['Id']},{target['Port']}",
+                        inputs=inputs,
+                        outputs={},
+                        state=f"{health['State']} {health.get('Reason', '')}".strip(),
+                    )
+                )
+        return sorted(found, key=lambda each: each.id)
+
+    def of_cluster(self, cluster: str) -> list[Thing]:
+        """Everything that carries both of the guide's tags, what belongs to it, and the rules that name its groups."""
+        with ThreadPoolExecutor() as pool:
+            balancers, target_groups, addresses, groups = (
+                pool.submit(self.balancers),
+                pool.submit(self.target_groups),
+                pool.submit(self.addresses),
+                pool.submit(self.groups, tag__lls_cluster=cluster, tag__lls_managed_by="customer"),
+            )
+            tagged_rules = pool.submit(self._tagged_rules, cluster)
+            ours = [each for each in balancers.result() if each.carries_tags_of(cluster)]
+            groups_of_targets = [each for each in target_groups.result() if each.carries_tags_of(cluster)]
+            listeners = list(pool.map(self.listeners, (each.id for each in ours)))
+            targets = list(pool.map(self.targets, (each.id for each in groups_of_targets)))
+            naming = list(pool.map(self.rules_naming, (each.id for each in groups.result())))
+            rules = {each.id: each for found in (tagged_rules.result(), *naming) for each in found}
+            inner = {each.id for each in groups.result()}
+        return [
+            *(each for found in targets for each in found),
+            *(each for _, each in sorted(rules.items()) if each.inputs["securityGroupId"] not in inner),
+            *(each for found in listeners for each in found),
+            *ours,
+            *groups_of_targets,
+            *groups.result(),
+            *(each for each in addresses.result() if each.carries_tags_of(cluster)),
+        ]
+
+    def _tagged_rules(self, cluster: str) -> list[Thing]:
+        filters = _filters({"tag__lls_cluster": cluster, "tag__lls_managed_by": "customer"})
+        found = self._account.every("ec2", "describe_security_group_rules", "SecurityGroupRules", Filters=filters)
+        return [_rule(each) for each in found]
+
+    def _tags_of(self, arns: list[str]) -> Mapping[str, Mapping[str, str]]:
+        found: dict[str, Mapping[str, str]] = {}
+        for start in range(0, len(arns), TAGS_AT_ONCE):
+            answer = self._account.call("elbv2", "describe_tags", ResourceArns=arns[start : start + TAGS_AT_ONCE])
+            found |= {each["ResourceArn"]: _tags(each) for each in answer["TagDescriptions"]}
+        return found
+
+
+def _filters(filters: Mapping[str, str]) -> list[dict[str, Any]]:
+    """EC2's filters from names that Python takes: `ip_permission__group_id` is `ip-permission.group-id`."""
+    special = {"tag__lls_cluster": "tag:lls:cluster", "tag__lls_managed_by": "tag:lls:managed-by"}
+    return [
+        {"Name": special.get(name) or name.replace("__", ".").replace("_", "-"), "Values": [value]}
+        for name, value in filters.items()
+    ]
+
+
+def _tags(described: Any) -> dict[str, str]:
+    return {each["Key"]: each["Value"] for each in described.get("Tags", ())}
+
+
+def _rule(each: Any) -> Thing:
+    inputs: Properties = {
+        "securityGroupId": each["GroupId"],
+        "ipProtocol": each["IpProtocol"],
+        "description": each.get("Description"),
+        "cidrIpv4": each.get("CidrIpv4"),
+        "cidrIpv6": each.get("CidrIpv6"),
+        "referencedSecurityGroupId": each.get("ReferencedGroupInfo", {}).get("GroupId"),
+        "tags": _tags(each),
+    }
+    if each["IpProtocol"] != "-1":
+        inputs |= {"fromPort": each["FromPort"], "toPort": each["ToPort"]}
+    rule_id = each["SecurityGroupRuleId"]
+    return Thing(
+        type=EGRESS if each["IsEgress"] else INGRESS,
+        id=rule_id,
+        inputs={key: value for key, value in inputs.items() if value is not None},
+        outputs={"securityGroupRuleId": rule_id},
+    )
+
+
+def _balancer(each: Any, tags: Mapping[str, str]) -> Thing:
+    arn = each["LoadBalancerArn"]
+    mappings: list[Properties] = []
+    for zone in each["AvailabilityZones"]:
+        allocations = [
+            address["AllocationId"] for address in zone.get("LoadBalancerAddresses", ()) if "AllocationId" in address
+        ]
+        mappings.append({"subnetId": zone["SubnetId"], **({"allocationId": allocations[0]} if allocations else {})})
+    return Thing(
+        type=BALANCER,
+        id=arn,
+        inputs={
+            "name": each["LoadBalancerName"],
+            "loadBalancerType": each["Type"],
+            "internal": each["Scheme"] == "internal",
+            "securityGroups": sorted(each.get("SecurityGroups", ())),
+            "subnetMappings": mappings,
+            "tags": tags,
+        },
+        outputs={
+            "arn": arn,
+            "name": each["LoadBalancerName"],
+            "dnsName": each["DNSName"],
+            "zoneId": each.get("CanonicalHostedZoneId", ""),
+            "vpcId": each["VpcId"],
+        },
+        state=each["State"]["Code"],
+    )
+
+
+def _target_group(each: Any, tags: Mapping[str, str]) -> Thing:
+    arn = each["TargetGroupArn"]
+    return Thing(
+        type=TARGET_GROUP,
+        id=arn,
+        inputs={
+            "name": each["TargetGroupName"],
+            "protocol": each["Protocol"],
+            "port": each["Port"],
+            "vpcId": each["VpcId"],
+            "targetType": each["TargetType"],
+            "healthCheck": {
+                "enabled": each["HealthCheckEnabled"],
+                "protocol": each["HealthCheckProtocol"],
+                "port": each["HealthCheckPort"],
+                "path": each.get("HealthCheckPath"),
+                "interval": each["HealthCheckIntervalSeconds"],
+                "timeout": each["HealthCheckTimeoutSeconds"],
+                "healthyThreshold": each["HealthyThresholdCount"],
+                "unhealthyThreshold": each["UnhealthyThresholdCount"],
+                "matcher": each.get("Matcher", {}).get("HttpCode"),
+            },
+            "tags": tags,
+        },
+        outputs={"arn": arn},
+        state=", ".join(each.get("LoadBalancerArns", ())),
+    )

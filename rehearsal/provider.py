@@ -15,6 +15,7 @@ import yaml
 from lls.operations.account import Account
 from lls.operations.lookups import LookUps
 from lls.operations.recording import Properties
+from lls.operations.replacement import REPLACED_BY
 from rehearsal.aws import Aws
 from rehearsal.cluster import Cluster
 from rehearsal.world import Clock, World
@@ -24,21 +25,6 @@ POLL: Final = 5.0
 
 TOKEN_LIFE: Final = 12 * 3600
 """Seconds that an ECR token is good for."""
-
-REPLACED_BY: Final[Mapping[str, Collection[str]]] = {
-    "aws:ec2/securityGroup:SecurityGroup": ("name", "description", "vpcId"),
-    "aws:vpc/securityGroupIngressRule:SecurityGroupIngressRule": ("securityGroupId",),
-    "aws:vpc/securityGroupEgressRule:SecurityGroupEgressRule": ("securityGroupId",),
-    "aws:ec2/eip:Eip": ("domain",),
-    "aws:lb/targetGroup:TargetGroup": ("name", "port", "protocol", "targetType", "vpcId"),
-    "aws:lb/loadBalancer:LoadBalancer": ("name", "internal", "loadBalancerType", "subnetMappings"),
-    "aws:lb/listener:Listener": ("loadBalancerArn",),
-    "aws:lb/targetGroupAttachment:TargetGroupAttachment": ("targetGroupArn", "targetId", "port"),
-    "kubernetes:core/v1:Namespace": ("metadata",),
-    "kubernetes:helm.sh/v3:Release": ("name", "namespace"),
-    "pulumi:providers:kubernetes": ("clusterIdentifier",),
-}
-"""Inputs whose change replaces a resource, from the schemas of pulumi-aws 7 and pulumi-kubernetes 4."""
 
 
 @dataclass(frozen=True)

@@ -9,8 +9,8 @@ import pytest
 
 from lls.cluster import EksCluster
 from lls.operations.recording import run_project
+from lls.operations.replacement import REPLACED_BY
 from rehearsal.engine import Engine, Listener, Properties, Resource
-from rehearsal.provider import REPLACED_BY
 
 CONFIG: Mapping[str, str] = {
     "aws:region": "us-west-2",

@@ -1,0 +1,277 @@
+"""`adopt`: hand what the guide's commands, or a killed run, left in AWS to the stack that describes it."""
+
+import importlib.metadata
+import json
+import os
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Final
+
+from lls.operations.inventory import (
+    ADDRESS,
+    BALANCER,
+    EGRESS,
+    GROUP,
+    INGRESS,
+    LISTENER,
+    TARGET,
+    TARGET_GROUP,
+    Inventory,
+    Thing,
+)
+from lls.operations.lookups import LookUps
+from lls.operations.proxy import Proxy
+from lls.operations.recording import SIGNATURE, STACK_TYPE, Monitor, Properties, Resource, Severity, record, run_project
+from lls.operations.replacement import REPLACED_BY
+from lls.operations.stack import Stack, State
+
+UNKNOWN: Final = "04da6b54-80e4-46f7-96ec-b56ff0331ba9"
+"""What Pulumi's SDK sends for a value that is not known yet."""
+
+SECRET: Final = "1b47061264138c4ac30d75fd1eb44270"  # noqa: S105
+"""What marks a special value as a secret."""
+
+NAMESPACE: Final = "kubernetes:core/v1:Namespace"
+RELEASE: Final = "kubernetes:helm.sh/v3:Release"
+PROVIDER: Final = "pulumi:providers:kubernetes"
+
+_RULE: Final = (
+    "securityGroupId",
+    "ipProtocol",
+    "fromPort",
+    "toPort",
+    "cidrIpv4",
+    "cidrIpv6",
+    "referencedSecurityGroupId",
+)
+IDENTITY: Final[Mapping[str, tuple[str, ...]]] = {
+    GROUP: ("name", "vpcId"),
+    INGRESS: _RULE,
+    EGRESS: _RULE,
+    TARGET_GROUP: ("name",),
+    BALANCER: ("name",),
+    LISTENER: ("loadBalancerArn", "protocol", "port"),
+    TARGET: ("targetGroupArn", "targetId", "port"),
+}
+"""Inputs by which AWS tells two of a type apart: another one with the same could not be created."""
+
+
+@dataclass(frozen=True)
+class Difference:
+    """A property that `up` would change. `replaces` says that it would make a new resource for it."""
+
+    key: str
+    now: Any
+    wanted: Any
+    replaces: bool
+
+    def __str__(self) -> str:
+        return f"{self.key}: {_short(self.now)} -> {_short(self.wanted)}"
+
+
+@dataclass(frozen=True)
+class Match:
+    """A resource of the program, and what exists that it describes."""
+
+    resource: Resource
+    id: str
+    differences: tuple[Difference, ...] = ()
+
+
+@dataclass
+class Adoption:
+    """What an adoption found. Resources are those of the program, by their logical names."""
+
+    matches: list[Match] = field(default_factory=list[Match])
+    owned: list[Resource] = field(default_factory=list[Resource])
+    """Already in the stack's state."""
+    missing: list[Resource] = field(default_factory=list[Resource])
+    """Neither in the state nor in AWS: `up` creates them."""
+    conflicts: list[Match] = field(default_factory=list[Match])
+    """Rules between nodes that the program wants and that somebody else has made."""
+    strangers: list[Thing] = field(default_factory=list[Thing])
+    """In AWS with the cluster's tags, and in no way the program's."""
+    parents: list[Resource] = field(default_factory=list[Resource])
+    """Components and providers, which exist nowhere but in a state."""
+
+    @property
+    def interrupting(self) -> list[Match]:
+        """Matches that `up` would replace: adopting them would interrupt streaming."""
+        return [each for each in self.matches if any(difference.replaces for difference in each.differences)]
+
+
+def find(stack: Stack, inventory: Inventory, look_ups: LookUps, proxy: Callable[[], Proxy], state: State) -> Adoption:
+    """Run the program against what exists and see which of its resources that is. Changes nothing.
+
+    Raises what the program raises, AwsError, and what asking the cluster raises.
+    """
+    finder = _Finder(inventory, look_ups, proxy, state)
+    record(Monitor(finder), program=run_project, stack=stack.name, config=stack.config, secret_keys=stack.secret_keys)
+    adoption = finder.adoption
+    known = {each.id for each in adoption.matches} | state.ids
+    held = {_identity(each.type, each.inputs) for each in adoption.owned}
+    adoption.strangers = [
+        each
+        for each in inventory.of_cluster(stack.parsed().cluster_name)
+        if each.id not in known and _identity(each.type, each.inputs) not in held
+    ]
+    return adoption
+
+
+class _Finder:
+    """Surroundings in which a resource is what exists already, where that can be told."""
+
+    def __init__(self, inventory: Inventory, look_ups: LookUps, proxy: Callable[[], Proxy], state: State) -> None:
+        self.adoption = Adoption()
+        self.invoke = look_ups.invoke
+        self._inventory = inventory
+        self._proxy = proxy
+        self._state = {each.urn: each for each in state.resources}
+
+    def log(self, severity: Severity, message: str) -> None:
+        """The program's warnings are its own `up`'s business."""
+
+    def register(self, goal: Resource) -> Resource:
+        owned = self._state.get(goal.urn)
+        if not goal.custom or goal.type == PROVIDER:
+            if owned is None and goal.type != STACK_TYPE:
+                self.adoption.parents.append(goal)
+            return replace(goal, id=owned.id if owned else "", outputs=goal.inputs)
+        if owned:
+            self.adoption.owned.append(goal)
+            return replace(goal, id=owned.id, outputs={**goal.inputs, **owned.outputs})
+        found = self._find(goal)
+        if found is None:
+            self.adoption.missing.append(goal)
+            return replace(goal, outputs=goal.inputs)
+        if goal.type == INGRESS and _is_self(goal) and _is_foreign(found):
+            self.adoption.conflicts.append(Match(goal, found.id))
+            return replace(goal, id=found.id, outputs=goal.inputs | found.outputs)
+        self.adoption.matches.append(Match(goal, found.id, tuple(_differences(goal, found.inputs))))
+        return replace(goal, id=found.id, outputs=goal.inputs | found.outputs)
+
+    def _find(self, goal: Resource) -> Thing | None:
+        if goal.type == NAMESPACE:
+            return self._namespace(goal)
+        if goal.type == RELEASE:
+            return self._release(goal)
+        if goal.type == ADDRESS:
+            name = goal.inputs["tags"]["Name"]
+            return next((each for each in self._inventory.addresses() if each.tags.get("Name") == name), None)
+        wanted = _identity(goal.type, goal.inputs)
+        return next((each for each in self._candidates(goal) if _identity(goal.type, each.inputs) == wanted), None)
+
+    def _candidates(self, goal: Resource) -> Iterable[Thing]:
+        inputs = goal.inputs
+        if UNKNOWN in json.dumps([inputs.get(key) for key in IDENTITY[goal.type]]):
+            return []
+        if goal.type == GROUP:
+            return self._inventory.groups(group_name=inputs["name"], vpc_id=inputs["vpcId"])
+        if goal.type in (INGRESS, EGRESS):
+            return [each for each in self._inventory.rules([inputs["securityGroupId"]]) if each.type == goal.type]
+        if goal.type == TARGET_GROUP:
+            return self._inventory.target_groups()
+        if goal.type == BALANCER:
+            return self._inventory.balancers()
+        if goal.type == LISTENER:
+            return self._inventory.listeners(inputs["loadBalancerArn"])
+        return self._inventory.targets(inputs["targetGroupArn"])
+
+    def _namespace(self, goal: Resource) -> Thing | None:
+        name = goal.inputs["metadata"]["name"]
+        if self._proxy().find_namespace() is None:
+            return None
+        return Thing(type=goal.type, id=name, inputs={}, outputs=goal.inputs)
+
+    def _release(self, goal: Resource) -> Thing | None:
+        found = self._proxy().find_release()
+        if found is None:
+            return None
+        inputs = {"name": found.name, "namespace": found.namespace, "version": found.version}
+        return Thing(type=goal.type, id=f"{found.namespace}/{found.name}", inputs=inputs, outputs={})
+
+
+def import_file(stack: Stack, adoption: Adoption, state: State) -> Properties:
+    """What `pulumi import --file` takes: the matches, below the components that the program puts them in."""
+    known = {each.urn: each.name for each in state.resources}
+    parents = {each.urn: each for each in adoption.parents}
+    resources = [_parent(each) for each in adoption.parents]
+    table: dict[str, str] = {}
+    for match in adoption.matches:
+        goal = match.resource
+        package = goal.type.partition(":")[0]
+        spec: Properties = {
+            "type": goal.type,
+            "name": goal.name,
+            "id": match.id,
+            "version": importlib.metadata.version(f"pulumi-{package}"),
+        }
+        for key, urn in (("parent", goal.parent), ("provider", goal.provider)):
+            if urn in parents:
+                spec[key] = parents[urn].name
+            elif urn in known and "pulumi:pulumi:Stack" not in urn:
+                spec[key] = known[urn]
+                table[known[urn]] = urn
+        resources.append(spec)
+    return {"nameTable": table, "resources": resources}
+
+
+def _parent(resource: Resource) -> Properties:
+    if not resource.custom:
+        return {"type": resource.type, "name": resource.name, "component": True}
+    inputs = {
+        key: {SIGNATURE: SECRET, "plaintext": json.dumps(value)} if key in resource.secrets else value
+        for key, value in resource.inputs.items()
+    }
+    return {"type": resource.type, "name": resource.name, "inputs": inputs}
+
+
+def write(path: Path, content: Properties) -> None:
+    """Write the file, mode 0600: a kubeconfig of the stack's own may be in it."""
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "w") as file:
+        json.dump(content, file, indent=2)
+        file.write("\n")
+
+
+def _is_self(rule: Resource) -> bool:
+    return rule.inputs.get("referencedSecurityGroupId") == rule.inputs["securityGroupId"]
+
+
+def _is_foreign(rule: Thing) -> bool:
+    """Whether a rule bears neither the cluster's tag nor the name that the guide gives such rules."""
+    return "lls:cluster" not in rule.tags and not rule.tags.get("Name", "").startswith("streaming-proxy-")
+
+
+def _identity(type_: str, inputs: Properties) -> tuple[str, ...]:
+    return (type_, *(json.dumps(inputs.get(key)) for key in IDENTITY.get(type_, ())))
+
+
+def _differences(goal: Resource, now: Properties) -> Iterable[Difference]:
+    for key, wanted in sorted(goal.inputs.items()):
+        if key in goal.ignore_changes or key not in now or _equal(now[key], wanted):
+            continue
+        replaces = key in REPLACED_BY.get(goal.type, ())
+        if key == "tags":
+            changed = {tag for tag in now[key] | wanted if now[key].get(tag) != wanted.get(tag)}
+            tags = sorted(tag for tag in changed if not tag.startswith("aws:"))
+            if tags:
+                yield Difference(
+                    key, {tag: now[key].get(tag) for tag in tags}, {tag: wanted.get(tag) for tag in tags}, replaces
+                )
+        else:
+            yield Difference(key, now[key], wanted, replaces)
+
+
+def _equal(now: Any, wanted: Any) -> bool:
+    if UNKNOWN in json.dumps(wanted):
+        return True
+    if isinstance(now, list) and isinstance(wanted, list):
+        return sorted(map(json.dumps, now)) == sorted(map(json.dumps, wanted))  # pyright: ignore[reportUnknownArgumentType]
+    return now == wanted
+
+
+def _short(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value)

@@ -1,0 +1,196 @@
+"""`graph`: the stack's resources and the order between them, recorded from the program."""
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+from xml.sax.saxutils import escape
+
+from lls.config import SCHEMA, Config
+from lls.operations.recording import STACK_TYPE, Monitor, Properties, Resource, Severity, record, run_project
+from lls.operations.stack import Stack
+
+Order = Literal["create", "destroy"]
+Format = Literal["mermaid", "dot", "svg"]
+
+NODE_WIDTH, NODE_HEIGHT, GAP_X, GAP_Y = 240, 44, 60, 24
+"""Sizes in the SVG, in its user units."""
+
+
+@dataclass(frozen=True)
+class Node:
+    """A resource: its logical name, its type's last part, and the component that it belongs to."""
+
+    name: str
+    type: str
+    component: str
+
+
+@dataclass(frozen=True)
+class Graph:
+    """Resources, and pairs of names: the first must be done before the second."""
+
+    nodes: tuple[Node, ...]
+    edges: tuple[tuple[str, str], ...]
+
+    def layers(self) -> list[list[Node]]:
+        """The resources in waves: each after everything that must be done before it."""
+        before: dict[str, set[str]] = {node.name: set() for node in self.nodes}
+        for first, second in self.edges:
+            before[second].add(first)
+        layers: list[list[Node]] = []
+        done: set[str] = set()
+        while len(done) < len(self.nodes):
+            layer = [node for node in self.nodes if node.name not in done and before[node.name] <= done]
+            layers.append(layer)
+            done |= {node.name for node in layer}
+        return layers
+
+
+def graph(stack: Stack, order: Order = "create", *, whole: bool = False) -> Graph:
+    """The graph that the program registers, with stand-ins for everything that it looks up.
+
+    One target stands for all. `whole` keeps the edges that others imply. Raises pulumi.RunError for a
+    config with problems.
+    """
+    config = stack.parsed()
+    stand_ins = _StandIns(config)
+    # Any existing file: with stand-ins there is nothing to log in to, and no login may be overwritten.
+    changes = {"lls:kubeconfig": "", "lls:kubeContext": "", "lls:registryConfig": str(SCHEMA)}
+    if config.registration == "nodes":
+        target = "i-0123456789abcdef0" if config.target_type == "instance" else "10.0.0.1"
+        changes |= {"lls:registration": "static", "lls:targets": json.dumps([target])}
+    monitor = Monitor(stand_ins)
+    record(
+        monitor,
+        program=run_project,
+        stack=stack.name,
+        config=stack.with_config(changes).config,
+        secret_keys=stack.secret_keys - {"lls:kubeconfig"},
+    )
+    return graph_of(monitor.recorded.values(), order, whole=whole)
+
+
+def graph_of(resources: Iterable[Resource], order: Order = "create", *, whole: bool = False) -> Graph:
+    """The graph of recorded resources, components dissolved into what they hold."""
+    known = {each.urn: each for each in resources}
+    real = {urn: each for urn, each in known.items() if each.custom}
+    needs = {urn: {need for need in (*each.dependencies, each.provider) if need in real} for urn, each in real.items()}
+    if not whole:
+        needs = {urn: direct - _implied(direct, needs) for urn, direct in needs.items()}
+    edges = sorted((real[need].name, real[urn].name) for urn, direct in needs.items() for need in direct)
+    nodes = tuple(
+        Node(each.name, each.type.rpartition(":")[2], known[each.parent].name if _has_component(each, known) else "")
+        for each in sorted(real.values(), key=lambda each: (each.parent, each.name))
+    )
+    return Graph(nodes, tuple(edges if order == "create" else [(second, first) for first, second in edges]))
+
+
+def mermaid(graph: Graph) -> str:
+    """A Mermaid flowchart, a subgraph for each component."""
+    ids = {node.name: f"n{number}" for number, node in enumerate(graph.nodes)}
+    lines = ["flowchart LR"]
+    for component, nodes in _by_component(graph).items():
+        inner = [f'    {ids[node.name]}["{node.name}<br>{node.type}"]' for node in nodes]
+        lines += [f'  subgraph c_{component.replace("-", "_")}["{component}"]', *inner, "  end"] if component else inner
+    lines += [f"  {ids[first]} --> {ids[second]}" for first, second in graph.edges]
+    return "\n".join(lines)
+
+
+def dot(graph: Graph) -> str:
+    """A Graphviz digraph, a cluster for each component."""
+    lines = ["digraph lls {", "  rankdir=LR;", '  node [shape=box, fontname="sans-serif"];']
+    for component, nodes in _by_component(graph).items():
+        inner = [f'    "{node.name}" [label="{node.name}\\n{node.type}"];' for node in nodes]
+        head = [f'  subgraph "cluster_{component}" {{', f'    label="{component}";']
+        lines += [*head, *inner, "  }"] if component else inner
+    lines += [f'  "{first}" -> "{second}";' for first, second in graph.edges]
+    return "\n".join([*lines, "}"])
+
+
+def svg(graph: Graph) -> str:
+    """A picture: one column for each wave, a colour for each component."""
+    layers = graph.layers()
+    place = {
+        node.name: (GAP_X / 2 + column * (NODE_WIDTH + GAP_X), GAP_Y + row * (NODE_HEIGHT + GAP_Y))
+        for column, layer in enumerate(layers)
+        for row, node in enumerate(layer)
+    }
+    width = len(layers) * (NODE_WIDTH + GAP_X)
+    height = GAP_Y + max(map(len, layers)) * (NODE_HEIGHT + GAP_Y)
+    parts = [
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" font-family="sans-serif">',
+        '<defs><marker id="end" viewBox="0 0 8 8" refX="8" refY="4" markerWidth="7" markerHeight="7" orient="auto">'
+        '<path d="M0 0 8 4 0 8z" fill="#667"/></marker></defs>',
+    ]
+    for first, second in graph.edges:
+        (x1, y1), (x2, y2) = place[first], place[second]
+        x1, y1, y2 = x1 + NODE_WIDTH, y1 + NODE_HEIGHT / 2, y2 + NODE_HEIGHT / 2
+        middle = (x1 + x2) / 2
+        parts.append(
+            f'<path d="M{x1} {y1} C{middle} {y1} {middle} {y2} {x2} {y2}" fill="none" stroke="#667" '
+            'marker-end="url(#end)"/>'
+        )
+    colours = dict(zip(_by_component(graph), ("#eee", "#d8e8ff", "#ffe6cc", "#dff2d8", "#f3dcf5"), strict=False))
+    for node in graph.nodes:
+        x, y = place[node.name]
+        parts.append(
+            f"<g><title>{escape(node.component or 'provider')}</title>"
+            f'<rect x="{x}" y="{y}" width="{NODE_WIDTH}" height="{NODE_HEIGHT}" rx="6" '
+            f'fill="{colours.get(node.component, "#eee")}" stroke="#667"/>'
+            f'<text x="{x + 10}" y="{y + 19}" font-size="13">{escape(node.name)}</text>'
+            f'<text x="{x + 10}" y="{y + 35}" font-size="11" fill="#556">{escape(node.type)}</text></g>'
+        )
+    return "\n".join([*parts, "</svg>"])
+
+
+class _StandIns:
+    """Surroundings in which every look-up finds something, and nothing that is made is known yet."""
+
+    def __init__(self, config: Config) -> None:
+        network: Properties = {"vpcId": config.vpc_id or "vpc-1", "clusterSecurityGroupId": "sg-1"}
+        self._answers: Mapping[str, Properties] = {
+            "aws:index/getCallerIdentity:getCallerIdentity": {"accountId": "123456789012"},
+            "aws:index/getPartition:getPartition": {"dnsSuffix": "amazonaws.com"},
+            "aws:eks/getCluster:getCluster": {
+                "arn": "arn",
+                "endpoint": "https://cluster",
+                "certificateAuthorities": [{"data": ""}],
+                "vpcConfig": network,
+            },
+            "aws:ec2/getSubnets:getSubnets": {"ids": [config.public_subnet_id or "subnet-1"]},
+            "aws:ec2/getSecurityGroups:getSecurityGroups": {"ids": [config.node_security_group_id or "sg-2"]},
+            "aws:ec2/getElasticIp:getElasticIp": {"publicIp": "203.0.113.1"},
+        }
+
+    def invoke(self, token: str, arguments: Properties) -> Properties:
+        return self._answers[token]
+
+    def register(self, goal: Resource) -> Resource:
+        return replace(goal, outputs=goal.inputs)
+
+    def log(self, severity: Severity, message: str) -> None:
+        pass
+
+
+def _implied(direct: set[str], needs: Mapping[str, set[str]]) -> set[str]:
+    """Those of some needs that the others need already, directly or not."""
+    implied: set[str] = set()
+    waiting = [further for need in direct for further in needs[need]]
+    while waiting:
+        need = waiting.pop()
+        if need not in implied:
+            implied.add(need)
+            waiting += needs[need]
+    return implied
+
+
+def _has_component(resource: Resource, known: Mapping[str, Resource]) -> bool:
+    return resource.parent in known and known[resource.parent].type != STACK_TYPE
+
+
+def _by_component(graph: Graph) -> dict[str, list[Node]]:
+    components: dict[str, Any] = {}
+    for node in graph.nodes:
+        components.setdefault(node.component, []).append(node)
+    return components

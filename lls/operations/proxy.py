@@ -1,0 +1,137 @@
+"""The streaming proxy as the cluster has it: namespace, Helm release, pods, services."""
+
+import base64
+import gzip
+import json
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Final, cast
+
+from kubernetes.client import ApiClient, CoreV1Api, V1Namespace, V1Pod, V1Service
+from kubernetes.config import ConfigException
+from urllib3.exceptions import HTTPError
+
+from lls.cluster import REQUEST_TIMEOUT, ClusterApi, ClusterError, T
+
+CLUSTER_FAILURES: Final = (ClusterError, TimeoutError, ConfigException, HTTPError, OSError)
+"""What asking a cluster raises when it cannot answer."""
+
+HELM_TIMEOUT: Final = 600
+"""Seconds that `helm uninstall` gets."""
+
+
+@dataclass(frozen=True)
+class Release:
+    """A Helm release: its last revision's status, and the chart with its version."""
+
+    name: str
+    namespace: str
+    status: str
+    chart: str
+    version: str
+
+
+class Proxy:
+    """The proxy in one cluster, by the namespace and the release name that the config gives."""
+
+    def __init__(self, api: ClusterApi, namespace: str, release_name: str) -> None:
+        """Look there."""
+        self.api = api
+        self.namespace = namespace
+        self.release_name = release_name
+
+    def find_namespace(self) -> V1Namespace | None:
+        """The namespace, if there is one."""
+        return self._found(
+            lambda client: CoreV1Api(client).read_namespace(self.namespace, _request_timeout=REQUEST_TIMEOUT)
+        )
+
+    def find_release(self) -> Release | None:
+        """The last revision of the release, from the secret in which Helm keeps it."""
+        selector = f"owner=helm,name={self.release_name}"
+        secrets = self._list("list_namespaced_secret", label_selector=selector)
+        if not secrets:
+            return None
+        last = max(secrets, key=lambda each: int(each.metadata.labels.get("version", 0)))
+        packed = base64.b64decode(base64.b64decode(last.data["release"]))
+        found: Any = json.loads(gzip.decompress(packed))
+        chart = found["chart"]["metadata"]
+        return Release(
+            self.release_name, self.namespace, found["info"]["status"], chart["name"], str(chart.get("version", ""))
+        )
+
+    def pods(self) -> list[V1Pod]:
+        """The pods of the namespace that belong to no job."""
+        pods = cast(list[V1Pod], self._list("list_namespaced_pod"))
+        return [pod for pod in pods if not any(each.kind == "Job" for each in _owners(pod))]
+
+    def services(self) -> list[V1Service]:
+        """The services of the namespace."""
+        return self._list("list_namespaced_service")
+
+    def events(self) -> list[Any]:
+        """What happened lately in the namespace, oldest first."""
+        events = self._list("list_namespaced_event")
+        return sorted(events, key=lambda each: str(each.last_timestamp or each.event_time or ""))
+
+    def logs(self, pod: str, lines: int, *, previous: bool = False) -> str:
+        """The last lines of a pod's log; `previous` of the container before its last restart."""
+        return self.api.ask(
+            lambda client: CoreV1Api(client).read_namespaced_pod_log(
+                pod, self.namespace, tail_lines=lines, previous=previous, _request_timeout=REQUEST_TIMEOUT
+            )
+        )
+
+    def others(self) -> list[str]:
+        """What is in the namespace and would go with it: pods, services, volume claims."""
+        found = [f"pod {_name(each)}" for each in self.pods()]
+        found += [f"service {_name(each)}" for each in self.services()]
+        return found + [f"volume claim {_name(each)}" for each in self._list("list_namespaced_persistent_volume_claim")]
+
+    def delete_namespace(self) -> None:
+        """Delete the namespace. Does not wait."""
+        self.api.ask(
+            lambda client: CoreV1Api(client).delete_namespace(self.namespace, _request_timeout=REQUEST_TIMEOUT)
+        )
+
+    def uninstall(self, kubeconfig: str, context: str) -> str | None:
+        """Uninstall the release with Helm; what went wrong, or None."""
+        helm = shutil.which("helm")
+        if helm is None:
+            return "the helm command is not on the PATH"
+        with tempfile.NamedTemporaryFile("w", prefix="kubeconfig-") as file:  # NamedTemporaryFile's mode is 0600
+            file.write(kubeconfig)
+            file.flush()
+            where = ["--kubeconfig", file.name, *(["--kube-context", context] if context else [])]
+            command = [helm, "uninstall", self.release_name, "--namespace", self.namespace, "--wait", *where]
+            try:
+                done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=HELM_TIMEOUT)  # noqa: S603
+            except subprocess.TimeoutExpired:
+                return f"helm uninstall gave up after {HELM_TIMEOUT} seconds"
+        return None if done.returncode == 0 else " ".join(done.stderr.split())
+
+    def _list(self, method: str, **arguments: Any) -> list[Any]:
+        def ask(client: ApiClient) -> list[Any]:
+            call = getattr(CoreV1Api(client), method)
+            return call(self.namespace, _request_timeout=REQUEST_TIMEOUT, **arguments).items
+
+        return self.api.ask(ask)
+
+    def _found(self, question: Callable[[ApiClient], T]) -> T | None:
+        try:
+            return self.api.ask(question)
+        except ClusterError as error:
+            if error.status == 404:
+                return None
+            raise
+
+
+def _owners(pod: V1Pod) -> list[Any]:
+    return (pod.metadata.owner_references if pod.metadata else None) or []
+
+
+def _name(thing: Any) -> str:
+    return thing.metadata.name

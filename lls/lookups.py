@@ -41,17 +41,17 @@ def look_up(config: Config) -> Surroundings:
 
     Raises pulumi.RunError that names the key to set where something is missing or ambiguous.
     """
-    cluster = _cluster(config)
+    cluster = find_cluster(config)
     vpc_id = config.vpc_id or cluster.vpc_id
     kubeconfig = config.kubeconfig.get_secret_value() or eks_kubeconfig(cluster, config.profile)
-    chart, image_repository = _artifacts(config)
+    chart, image_repository = find_artifacts(config)
     return Surroundings(
         cluster=cluster,
         vpc_id=vpc_id,
-        subnet_id=_public_subnet(config, vpc_id),
-        node_security_group_id=_node_security_group(config, vpc_id, cluster),
-        elastic_ip=_elastic_ip(config),
-        targets=_targets(config, kubeconfig),
+        subnet_id=find_public_subnet(config, vpc_id),
+        node_security_group_id=find_node_security_group(config, vpc_id, cluster),
+        elastic_ip=find_elastic_ip(config),
+        targets=find_targets(config, kubeconfig),
         kubeconfig=kubeconfig,
         chart=chart,
         image_repository=image_repository,
@@ -59,7 +59,8 @@ def look_up(config: Config) -> Surroundings:
     )
 
 
-def _cluster(config: Config) -> EksCluster:
+def find_cluster(config: Config) -> EksCluster:
+    """2.2: the cluster, once it has an API."""
     found = _ask(
         f"EKS cluster {config.cluster_name} in {config.region}",
         lambda: aws.eks.get_cluster(name=config.cluster_name),
@@ -81,7 +82,7 @@ def _cluster(config: Config) -> EksCluster:
     )
 
 
-def _public_subnet(config: Config, vpc_id: str) -> str:
+def find_public_subnet(config: Config, vpc_id: str) -> str:
     """2.2: the one public subnet of the zone, or the given one if it lies there."""
     here = {"vpc-id": vpc_id, "availability-zone": config.availability_zone}
     if config.public_subnet_id:
@@ -113,7 +114,7 @@ def _subnets(filters: dict[str, str]) -> list[str]:
     return sorted(found.ids)
 
 
-def _node_security_group(config: Config, vpc_id: str, cluster: EksCluster) -> str:
+def find_node_security_group(config: Config, vpc_id: str, cluster: EksCluster) -> str:
     """4.3: the one group called CLUSTER-node-*, else the cluster security group."""
     given = config.node_security_group_id
     if given:
@@ -150,7 +151,8 @@ def _security_groups(filters: dict[str, str]) -> list[str]:
     return sorted(found.ids)
 
 
-def _elastic_ip(config: Config) -> ElasticIp | None:
+def find_elastic_ip(config: Config) -> ElasticIp | None:
+    """2.5 B: the address that the config names, if any."""
     if not config.eip_allocation_id:
         return None
     found = _ask(
@@ -161,7 +163,7 @@ def _elastic_ip(config: Config) -> ElasticIp | None:
     return ElasticIp(config.eip_allocation_id, found.public_ip)
 
 
-def _targets(config: Config, kubeconfig: str) -> tuple[str, ...]:
+def find_targets(config: Config, kubeconfig: str) -> tuple[str, ...]:
     """4.2: the given targets, or the labelled nodes of the NLB's zone."""
     if config.registration == "static":
         return tuple(sorted(config.targets))
@@ -196,7 +198,7 @@ def _reasons(chosen: Targets) -> str:
     return "; ".join(f"{reason}: {', '.join(nodes)}" for reason, nodes in by_reason.items())
 
 
-def _artifacts(config: Config) -> tuple[str, str]:
+def find_artifacts(config: Config) -> tuple[str, str]:
     """Chart and image repository, in the account's ECR where the config leaves them open."""
     if config.chart and config.image_repository:
         return config.chart, config.image_repository

@@ -1,0 +1,87 @@
+"""How the proxy's release, pods and logs are (guide step 6)."""
+
+import re
+from collections.abc import Sequence
+from typing import Any, Final
+
+from lls.operations.finding import Finding, ok, problem
+from lls.operations.proxy import Proxy
+
+LOG_LINES: Final = 50
+"""Lines of a pod's log that are read, as in the guide."""
+
+SHOWN_LINES: Final = 5
+"""Lines of them that are shown."""
+
+TRACE: Final = re.compile(r"\s+at |\s*File \"|Traceback|\s*\.\.\. \d+ more|\s{4,}|goroutine \d+|\s*\^+\s*$|\s+in <")
+"""Lines of stack traces, in the languages that services are written in."""
+
+
+def check_pods(proxy: Proxy, remedy: str) -> list[Finding]:
+    """The release and each pod, with the reason of one that does not run. Raises what asking the cluster raises."""
+    release = proxy.find_release()
+    found: list[Finding] = []
+    if release is None:
+        found.append(problem("release", f"there is no release {proxy.release_name} in {proxy.namespace}", remedy))
+    elif release.status != "deployed":
+        seen = f"release {release.name} is {release.status}"
+        found.append(problem("release", seen, f"{remedy}; if Helm is stuck: helm rollback {release.name}"))
+    else:
+        found.append(ok("release", f"{release.name} is deployed: {release.chart} {release.version}"))
+    pods: list[Any] = proxy.pods()
+    if not pods:
+        return [*found, problem("pod-not-running", f"no pod runs in {proxy.namespace}", remedy)]
+    events = proxy.events()
+    return [*found, *(_judge(pod, events, proxy.namespace) for pod in pods)]
+
+
+def check_logs(proxy: Proxy) -> list[Finding]:
+    """The last lines of each pod's log, without stack traces. Raises what asking the cluster raises."""
+    found: list[Finding] = []
+    pods: list[Any] = proxy.pods()
+    for pod in pods:
+        name = pod.metadata.name
+        containers: Sequence[Any] = pod.status.container_statuses or ()
+        restarted = any(each.restart_count and not each.ready for each in containers)
+        if not restarted and not any(each.state.running for each in containers):
+            continue
+        log = proxy.logs(name, LOG_LINES, previous=restarted)
+        lines = [line for line in log.splitlines() if line.strip() and not TRACE.match(line)]
+        shown = "\n".join(lines[-SHOWN_LINES:]) or "(empty)"
+        found.append(ok("logs", f"{name}, last lines{' before its restart' if restarted else ''}:\n{shown}"))
+    return found
+
+
+def is_ready(pod: Any) -> bool:
+    """Whether a pod runs and its readiness probe passes."""
+    conditions: Sequence[Any] = pod.status.conditions or ()
+    return pod.status.phase == "Running" and any(each.type == "Ready" and each.status == "True" for each in conditions)
+
+
+def _judge(pod: Any, events: Sequence[Any], namespace: str) -> Finding:
+    name, status = pod.metadata.name, pod.status
+    containers: Sequence[Any] = status.container_statuses or ()
+    ready = sum(bool(each.ready) for each in containers)
+    restarts = sum(each.restart_count for each in containers)
+    seen = f"{name} {ready}/{len(pod.spec.containers)} {status.phase} on {pod.spec.node_name or 'no node'}"
+    if restarts:
+        seen += f", {restarts} restarts"
+    if is_ready(pod):
+        gets = [each.http_get for each in _probes(pod) if each and each.http_get]
+        probes = ", ".join(sorted({f"{each.path} on {each.port}" for each in gets}))
+        return ok("pods", seen + (f", probes pass ({probes})" if probes else ", without HTTP probes"))
+    waiting = [each.state.waiting for each in containers if each.state.waiting]
+    why = [f"{each.reason} {each.message or ''}" for each in waiting]
+    conditions: Sequence[Any] = status.conditions or ()
+    why += [each.message or "" for each in conditions if each.type == "PodScheduled" and each.status != "True"]
+    warnings = [each.message for each in events if each.involved_object.name == name and each.type == "Warning"]
+    reasons = dict.fromkeys(" ".join(each.split()) for each in (*why, *warnings[-2:]))
+    return problem(
+        "pod-not-running",
+        f"{seen}: {'; '.join(filter(None, reasons)) or 'not ready'}",
+        f"kubectl -n {namespace} describe pod {name}",
+    )
+
+
+def _probes(pod: Any) -> list[Any]:
+    return [probe for each in pod.spec.containers for probe in (each.liveness_probe, each.readiness_probe)]

@@ -1,0 +1,517 @@
+"""`preflight`: everything that would make `up` fail or, worse, succeed and not stream, before anything is made."""
+
+import re
+import shutil
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import pulumi
+from kubernetes.client import AuthorizationV1Api, CoreV1Api
+
+from lls import guide, lookups, naming
+from lls.cluster import REQUEST_TIMEOUT, ClusterApi, EksCluster, T, eks_kubeconfig
+from lls.config import Config
+from lls.operations.account import Account, AwsError
+from lls.operations.capacity import lacks, name_of
+from lls.operations.finding import Check, Finding, Watcher, note, ok, problem, run_checks, unknown
+from lls.operations.inventory import INGRESS, Inventory
+from lls.operations.lookups import LookUps
+from lls.operations.path import Network
+from lls.operations.permissions import CLUSTER, needed_actions
+from lls.operations.proxy import CLUSTER_FAILURES, Proxy
+from lls.operations.recording import Monitor, Resource, Severity, record
+from lls.operations.stack import Stack, StackError, State
+from lls.registry import ecr_registry, is_oci
+
+FREE_ADDRESSES: Final = 8
+"""Free addresses that AWS asks of a load balancer's subnet."""
+
+NODE_RULES: Final = 2 + len(guide.NODE_INTERNAL_PORTS)
+"""Rules that the stack adds to the nodes' security group."""
+
+QUOTAS: Final[Mapping[str, tuple[str, str, int]]] = {
+    "load balancers": ("elasticloadbalancing", "L-69A177A2", 50),
+    "target groups": ("elasticloadbalancing", "L-B22855CB", 3000),
+    "Elastic IPs": ("ec2", "L-0263D0A3", 5),
+    "rules of a security group": ("vpc", "L-0EA8095F", 60),
+}
+"""Service Quotas: service, code, and AWS's default for where the value cannot be read."""
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where the stack will live, as far as it could be found."""
+
+    cluster: EksCluster
+    vpc_id: str
+    api: ClusterApi
+
+
+class Preflight:
+    """The checks of one stack. Nothing is changed."""
+
+    def __init__(self, stack: Stack, config: Config, account: Account, state: Callable[[], State]) -> None:
+        """Check that stack in that account; `state` reads its state."""
+        self._stack = stack
+        self._config = config
+        self._account = account
+        self._state = state
+        self._inventory = Inventory(account)
+        self._look_ups = LookUps(account, config.region)
+
+    def run(self, watcher: Watcher) -> list[Finding]:
+        """Every finding. The first checks decide whether the others can be made."""
+        watcher.began("credentials and cluster")
+        try:
+            identity = self._account.call("sts", "get_caller_identity")
+        except AwsError as error:
+            return [problem("credentials", str(error), "")]
+        finally:
+            watcher.ended("credentials and cluster")
+        first = [ok("credentials", f"account {identity['Account']} as {identity['Arn']}")]
+        if state_says := self._check_state():
+            first += state_says
+        failures = (AwsError, StackError, pulumi.RunError, *CLUSTER_FAILURES)
+        try:
+            place = self._place()
+        except (AwsError, pulumi.RunError) as error:
+            return [*first, problem("cluster", str(error), "")]
+        checks: dict[str, Check] = {
+            "tools": self._check_tools,
+            "permissions": lambda: self._check_permissions(identity["Arn"]),
+            "cluster": self._check_cluster,
+            "kubernetes": lambda: self._check_kubernetes(place),
+            "zone": self._check_zone,
+            "subnet": lambda: self._check_subnet(place),
+            "quotas": self._check_quotas,
+            "names": lambda: self._check_names(place),
+            "node group": lambda: self._check_node_group(place),
+            "nodes": lambda: self._check_nodes(place),
+            "node ports": lambda: self._check_node_ports(place),
+            "namespace": lambda: self._check_namespace(place),
+            "elastic ip": self._check_elastic_ip,
+            "chart": self._check_chart,
+            "image": self._check_image,
+            "leftovers": self._check_leftovers,
+        }
+        return [*first, *run_checks(checks, watcher, failures)]
+
+    # --- Looking up as the program does
+
+    def _as_program(self, question: Callable[[], T]) -> T:
+        """Ask one of the program's own look-ups, outside a Pulumi engine. Raises pulumi.RunError."""
+        answers: list[T] = []
+        stack = self._stack
+        record(
+            Monitor(_OnlyLookUps(self._look_ups)),
+            program=lambda: answers.append(question()),
+            stack=stack.name,
+            config=stack.config,
+            secret_keys=stack.secret_keys,
+        )
+        return answers[0]
+
+    def _place(self) -> Place:
+        config = self._config
+        cluster = self._as_program(lambda: lookups.find_cluster(config))
+        kubeconfig = config.kubeconfig.get_secret_value() or eks_kubeconfig(cluster, config.profile)
+        return Place(cluster, config.vpc_id or cluster.vpc_id, ClusterApi(kubeconfig, config.kube_context))
+
+    # --- AWS
+
+    def _check_state(self) -> list[Finding]:
+        try:
+            state = self._state()
+        except StackError as error:
+            return [unknown("state", str(error))]
+        if state.pending:
+            return [
+                problem(
+                    "state",
+                    f"an interrupted run left operations pending: {', '.join(state.pending)}",
+                    f"python -m lls adopt --stack {self._stack.name} finds what it made; "
+                    f"then pulumi refresh --clear-pending-creates --stack {self._stack.name}",
+                )
+            ]
+        return [ok("state", f"{len(state.resources)} resources" if state.resources else "nothing deployed yet")]
+
+    def _check_tools(self) -> list[Finding]:
+        if self._config.kubeconfig.get_secret_value() or shutil.which("aws"):
+            return [ok("tools", "what fetches the cluster's tokens is there")]
+        return [problem("tools", "the aws command is not on the PATH, and fetches the cluster's tokens", "install it")]
+
+    def _check_permissions(self, arn: str) -> list[Finding]:
+        actions = needed_actions(self._config)
+        try:
+            principal = self._principal(arn)
+            answers = list(
+                self._account.every(
+                    "iam",
+                    "simulate_principal_policy",
+                    "EvaluationResults",
+                    PolicySourceArn=principal,
+                    ActionNames=list(actions),
+                )
+            )
+        except AwsError as error:
+            return [unknown("permissions", f"could not be simulated: {error}", "docs/iam-policy.json lists them")]
+        denied = sorted(each["EvalActionName"] for each in answers if each["EvalDecision"] != "allowed")
+        if denied:
+            return [problem("permissions", f"{principal} may not {', '.join(denied)}", "see docs/iam-policy.json")]
+        return [ok("permissions", f"{principal} may do the {len(actions)} actions of up and destroy")]
+
+    def _principal(self, arn: str) -> str:
+        """The role behind an assumed role's ARN, which is what policies belong to."""
+        role = re.fullmatch(r"arn:[^:]+:sts::\d+:assumed-role/([^/]+)/.*", arn)
+        return self._account.call("iam", "get_role", RoleName=role.group(1))["Role"]["Arn"] if role else arn
+
+    def _check_cluster(self) -> list[Finding]:
+        name = self._config.cluster_name
+        status = self._account.call("eks", "describe_cluster", name=name)["cluster"]["status"]
+        if status in ("ACTIVE", "UPDATING"):
+            return [ok("cluster", f"{name} is {status}")]
+        return [problem("cluster", f"{name} is {status}", "wait until it is ACTIVE")]
+
+    def _check_zone(self) -> list[Finding]:
+        zone = self._config.availability_zone
+        found = self._account.call("ec2", "describe_availability_zones", AllAvailabilityZones=True)["AvailabilityZones"]
+        states = {each["ZoneName"]: each for each in found}
+        if zone not in states:
+            return [problem("zone", f"{self._config.region} has no zone {zone}", f"one of {', '.join(sorted(states))}")]
+        if states[zone]["State"] != "available" or states[zone].get("OptInStatus") == "not-opted-in":
+            return [problem("zone", f"{zone} is not available to this account", "opt in to it, or use another")]
+        return [ok("zone", f"{zone} is available")]
+
+    def _check_subnet(self, place: Place) -> list[Finding]:
+        config = self._config
+        subnet_id = self._as_program(lambda: lookups.find_public_subnet(config, place.vpc_id))
+        network = Network(self._account, place.vpc_id)
+        free = network.subnet(subnet_id)["AvailableIpAddressCount"]
+        found: list[Finding] = []
+        if not network.has_internet(subnet_id):
+            found.append(
+                problem(
+                    "subnet",
+                    f"{subnet_id} has no route to an internet gateway, so nothing from outside gets in",
+                    "set lls:publicSubnetId to one that has, or add the route 0.0.0.0/0 to an igw-...",
+                )
+            )
+        if free < FREE_ADDRESSES and not self._inventory_has_balancer():
+            found.append(
+                problem(
+                    "subnet",
+                    f"{subnet_id} has {free} free addresses; AWS asks for {FREE_ADDRESSES}",
+                    "free some, or set lls:publicSubnetId to another public subnet of the zone",
+                )
+            )
+        return found or [ok("subnet", f"{subnet_id} is public, with {free} free addresses")]
+
+    def _inventory_has_balancer(self) -> bool:
+        return any(each.name == naming.nlb_name(self._config.cluster_name) for each in self._inventory.balancers())
+
+    def _check_quotas(self) -> list[Finding]:
+        config, cluster = self._config, self._config.cluster_name
+        balancers, groups = self._inventory.balancers(), self._inventory.target_groups()
+        counts = {
+            "load balancers": (len(balancers), any(each.carries_tags_of(cluster) for each in balancers)),
+            "target groups": (len(groups), any(each.carries_tags_of(cluster) for each in groups)),
+        }
+        if config.static_ip and not config.eip_allocation_id:
+            addresses = self._inventory.addresses()
+            counts["Elastic IPs"] = (len(addresses), any(each.carries_tags_of(cluster) for each in addresses))
+        return [self._quota(what, used, ours) for what, (used, ours) in counts.items()]
+
+    def _quota(self, what: str, used: int, ours: bool, more: int = 1) -> Finding:
+        """Whether a quota leaves room; `ours` are there already, and count."""
+        service, code, default = QUOTAS[what]
+        try:
+            answer = self._account.call("service-quotas", "get_service_quota", ServiceCode=service, QuotaCode=code)
+            limit, source = int(answer["Quota"]["Value"]), f"quota {code}"
+        except AwsError as error:
+            limit, source = default, f"AWS's default for {code}; the account's own could not be read: {error}"
+        if not ours and used + more > limit:
+            return problem(
+                "quotas",
+                f"{used} of {limit} {what} are used ({source})",
+                f"aws service-quotas request-service-quota-increase --service-code {service} --quota-code {code} "
+                f"--desired-value {limit * 2}",
+            )
+        return ok("quotas", f"{used} of {limit} {what} are used")
+
+    def _check_names(self, place: Place) -> list[Finding]:
+        config, cluster = self._config, self._config.cluster_name
+        names = {
+            naming.nlb_name(cluster): self._inventory.balancers(),
+            naming.target_group_name(
+                cluster, port=config.streaming_node_port, target_type=config.target_type
+            ): self._inventory.target_groups(),
+            naming.security_group_name(cluster): self._inventory.groups(vpc_id=place.vpc_id),
+        }
+        taken = [
+            problem("names", f"{each} has the name that this stack needs, and is not this cluster's", "rename it")
+            for name, things in names.items()
+            for each in things
+            if each.name == name and not each.carries_tags_of(cluster)
+        ]
+        return taken or [ok("names", f"{', '.join(names)}: free, or this cluster's")]
+
+    def _check_elastic_ip(self) -> list[Finding]:
+        allocation = self._config.eip_allocation_id
+        if not allocation:
+            return []
+        self._as_program(lambda: lookups.find_elastic_ip(self._config))
+        address = next((each for each in self._inventory.addresses() if each.id == allocation), None)
+        ours = any(
+            mapping.get("allocationId") == allocation
+            for each in self._inventory.balancers()
+            if each.carries_tags_of(self._config.cluster_name)
+            for mapping in each.inputs["subnetMappings"]
+        )
+        if address and address.state and not ours:
+            return [
+                problem("elastic ip", f"{allocation} is held by {address.state}", "release it there, or use another")
+            ]
+        return [ok("elastic ip", f"{allocation} is free, or this stack's")]
+
+    def _check_leftovers(self) -> list[Finding]:
+        cluster, stack = self._config.cluster_name, self._stack.name
+        found = self._inventory.of_cluster(cluster)
+        try:
+            owned = self._state().ids
+        except StackError as error:
+            if found:
+                return [unknown("leftovers", f"{len(found)} things carry this cluster's tags, and {error}")]
+            owned = frozenset[str]()
+        # Targets, and rules of other groups, go by what they belong to.
+        lost = [each for each in found if each.id not in owned and not {*each.inputs.values()}.intersection(owned)]
+        if lost:
+            return [
+                problem(
+                    "leftovers",
+                    f"in AWS and not in the stack's state: {', '.join(map(str, lost))}",
+                    f"python -m lls adopt --stack {stack} takes them over, python -m lls sweep --stack {stack} deletes",
+                )
+            ]
+        return [ok("leftovers", "nothing of an earlier installation")]
+
+    # --- The nodes
+
+    def _check_node_group(self, place: Place) -> list[Finding]:
+        config = self._config
+        group = self._as_program(lambda: lookups.find_node_security_group(config, place.vpc_id, place.cluster))
+        found: list[Finding] = []
+        rules = [each for each in self._inventory.rules([group]) if each.type == INGRESS]
+        foreign = [each for each in rules if not each.carries_tags_of(config.cluster_name)]
+        wanted = [(port.protocol, port.number) for port in guide.NODE_INTERNAL_PORTS]
+        clashes = [
+            each
+            for each in foreign
+            if each.inputs.get("referencedSecurityGroupId") == group
+            and each.inputs.get("fromPort") == each.inputs.get("toPort")
+            and (each.inputs["ipProtocol"], each.inputs.get("fromPort")) in wanted
+        ]
+        if config.node_internal_rules and clashes:
+            found.append(
+                problem(
+                    "node group",
+                    f"{group} has rules that this stack would make too: {', '.join(map(str, clashes))}",
+                    "pulumi config set lls:nodeInternalRules false",
+                )
+            )
+        elif config.node_internal_rules and any(
+            each.inputs["ipProtocol"] == "-1" and each.inputs.get("referencedSecurityGroupId") == group
+            for each in foreign
+        ):
+            found.append(
+                note(
+                    "node group",
+                    f"{group} already lets its nodes send each other everything",
+                    "lls:nodeInternalRules false leaves three needless rules out",
+                )
+            )
+        ours = len(rules) > len(foreign)
+        more = NODE_RULES if config.node_internal_rules else 2
+        quota = self._quota("rules of a security group", len(rules), ours, more)
+        if quota.remedy:
+            found.append(quota)
+        found += self._carried(place, group)
+        return found or [ok("node group", f"{group} is what the nodes carry, with {len(rules)} rules")]
+
+    def _carried(self, place: Place, group: str) -> list[Finding]:
+        """Rules on a group that the nodes do not carry have no effect."""
+        targets = self._as_program(lambda: lookups.find_targets(self._config, self._kubeconfig(place)))
+        instances = Network(self._account, place.vpc_id).instances(targets)
+        bare = sorted(target for target, each in instances.items() if group not in each.group_ids)
+        if bare:
+            carried = sorted({each for target in bare for each in instances[target].group_ids})
+            return [
+                problem(
+                    "node group",
+                    f"{', '.join(bare)} do not carry {group}, so its rules do nothing for them; they carry "
+                    f"{', '.join(carried)}",
+                    "set lls:nodeSecurityGroupId to a group that they carry",
+                )
+            ]
+        missing = sorted(set(targets) - instances.keys())
+        if missing:
+            return [
+                problem("node group", f"no instance of {place.vpc_id} has {', '.join(missing)}", "check lls:targets")
+            ]
+        return []
+
+    def _kubeconfig(self, place: Place) -> str:
+        return self._config.kubeconfig.get_secret_value() or eks_kubeconfig(place.cluster, self._config.profile)
+
+    def _check_kubernetes(self, place: Place) -> list[Finding]:
+        found: list[Finding] = []
+        for verb, resource, namespaced in CLUSTER:
+            name, _, group = resource.partition(".")
+            attributes = {
+                "verb": verb,
+                "resource": name,
+                "group": group,
+                "namespace": self._config.namespace if namespaced else None,
+            }
+            review: Any = {
+                "apiVersion": "authorization.k8s.io/v1",
+                "kind": "SelfSubjectAccessReview",
+                "spec": {"resourceAttributes": attributes},
+            }
+
+            def ask(client: Any, review: Any = review) -> Any:
+                return AuthorizationV1Api(client).create_self_subject_access_review(
+                    review, _request_timeout=REQUEST_TIMEOUT
+                )
+
+            if not place.api.ask(ask).status.allowed:
+                found.append(
+                    problem(
+                        "kubernetes",
+                        f"this identity may not {verb} {resource}",
+                        f"give it an access entry: aws eks associate-access-policy --cluster-name "
+                        f"{self._config.cluster_name} --policy-arn "
+                        "arn:aws:eks::aws:cluster-access-policy/AmazonEKSClusterAdminPolicy ...",
+                    )
+                )
+        return found or [ok("kubernetes", f"{place.cluster.endpoint} answers, and allows what up needs")]
+
+    def _check_nodes(self, place: Place) -> list[Finding]:
+        config = self._config
+        targets = self._as_program(lambda: lookups.find_targets(config, self._kubeconfig(place)))
+        found = [ok("nodes", f"{len(targets)} targets in {config.availability_zone}")]
+        if config.registration == "static":
+            return found
+        nodes = place.api.nodes({**config.node_selector, "topology.kubernetes.io/zone": config.availability_zone})
+        pods = place.api.ask(
+            lambda client: CoreV1Api(client).list_pod_for_all_namespaces(_request_timeout=REQUEST_TIMEOUT).items
+        )
+        lacking = {name_of(node): lacks(node, pods, config) for node in nodes}
+        wanted = f"{config.cpu} CPU and {config.memory}"
+        if room := sum(not lack for lack in lacking.values()):
+            return [*found, ok("nodes", f"{room} of {len(nodes)} have {wanted} free for the proxy, or run it already")]
+        reasons = "; ".join(f"{name}: {lack}" for name, lack in lacking.items())
+        return [
+            problem(
+                "nodes",
+                f"no node of {config.availability_zone} has {wanted} free for the proxy: {reasons}",
+                "add a node, free one, or set lls:cpu and lls:memory",
+            )
+        ]
+
+    def _check_node_ports(self, place: Place) -> list[Finding]:
+        config = self._config
+        services: list[Any] = place.api.ask(
+            lambda client: CoreV1Api(client).list_service_for_all_namespaces(_request_timeout=REQUEST_TIMEOUT).items
+        )
+        ours = (config.namespace, config.release_name)
+        keys = {config.streaming_node_port: "streamingNodePort", config.health_node_port: "healthNodePort"}
+        taken = [
+            problem(
+                "node ports",
+                f"NodePort {port.node_port} is held by service {each.metadata.namespace}/{each.metadata.name}",
+                f"free it, or change the chart's port by lls:helmValues and set lls:{keys[port.node_port]}",
+            )
+            for each in services
+            for port in each.spec.ports or ()
+            if port.node_port in keys and _helm_release(each) != ours
+        ]
+        return taken or [ok("node ports", f"{', '.join(map(str, keys))} are free, or this stack's")]
+
+    def _check_namespace(self, place: Place) -> list[Finding]:
+        config = self._config
+        if Proxy(place.api, config.namespace, config.release_name).find_namespace() is None:
+            return [ok("namespace", f"{config.namespace} does not exist yet")]
+        try:
+            owned = config.namespace in self._state().ids
+        except StackError as error:
+            return [unknown("namespace", f"{config.namespace} exists, and {error}")]
+        if owned:
+            return [ok("namespace", f"{config.namespace} is this stack's")]
+        return [
+            problem(
+                "namespace",
+                f"{config.namespace} exists and is not in the stack's state",
+                f"python -m lls adopt --stack {self._stack.name}, or set lls:namespace to another",
+            )
+        ]
+
+    # --- The artifacts
+
+    def _check_chart(self) -> list[Finding]:
+        chart, _ = self._as_program(lambda: lookups.find_artifacts(self._config))
+        if not is_oci(chart):
+            return _local_chart(Path(chart))
+        return self._artifact("chart", chart.removeprefix("oci://"), self._config.chart_version.replace("+", "_"))
+
+    def _check_image(self) -> list[Finding]:
+        _, image = self._as_program(lambda: lookups.find_artifacts(self._config))
+        return self._artifact("image", image, self._config.image_tag)
+
+    def _artifact(self, check: str, repository: str, tag: str) -> list[Finding]:
+        registry = ecr_registry(f"oci://{repository}")
+        if registry is None:
+            return [unknown(check, f"{repository}:{tag} is not in ECR and was not looked for")]
+        try:
+            self._account.call(
+                "ecr",
+                "describe_images",
+                registryId=registry.account,
+                repositoryName=repository.partition("/")[2],
+                imageIds=[{"imageTag": tag}],
+            )
+        except AwsError as error:
+            if error.code in ("RepositoryNotFoundException", "ImageNotFoundException"):
+                return [
+                    problem(
+                        check, f"{repository}:{tag} does not exist", f"python -m lls mirror --stack {self._stack.name}"
+                    )
+                ]
+            raise
+        return [ok(check, f"{repository}:{tag} exists")]
+
+
+class _OnlyLookUps:
+    """Surroundings in which nothing is registered."""
+
+    def __init__(self, look_ups: LookUps) -> None:
+        self.invoke = look_ups.invoke
+
+    def register(self, goal: Resource) -> Resource:
+        return goal
+
+    def log(self, severity: Severity, message: str) -> None:
+        pass
+
+
+def _local_chart(path: Path) -> list[Finding]:
+    if path.is_dir() and not (path / "Chart.yaml").is_file():
+        return [problem("chart", f"{path} has no Chart.yaml", "set lls:chart to a chart's folder or .tgz")]
+    return [ok("chart", f"{path} is there")]
+
+
+def _helm_release(service: Any) -> tuple[str, str]:
+    """Namespace and name of the Helm release that made a service."""
+    annotations: dict[str, str] = service.metadata.annotations or {}
+    return service.metadata.namespace, annotations.get("meta.helm.sh/release-name", "")

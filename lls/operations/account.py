@@ -7,6 +7,7 @@ from typing import Any, Final, Self
 import boto3
 from botocore.config import Config as ClientConfig
 from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError, PartialCredentialsError, ProfileNotFound
+from botocore.parsers import ResponseParserError
 
 from lls.config import Config
 
@@ -79,7 +80,7 @@ class Account:
         except ClientError as error:
             details = error.response.get("Error", {})
             raise AwsError(action, details.get("Code", ""), details.get("Message", "")) from error
-        except BotoCoreError as error:
+        except (BotoCoreError, ResponseParserError) as error:
             raise AwsError(action, type(error).__name__, str(error)) from error
 
     @classmethod

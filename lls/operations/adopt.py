@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
+from lls.operations.installation import Installation
 from lls.operations.inventory import (
     ADDRESS,
     BALANCER,
@@ -24,7 +25,7 @@ from lls.operations.lookups import LookUps
 from lls.operations.proxy import Proxy
 from lls.operations.recording import SIGNATURE, STACK_TYPE, Monitor, Properties, Resource, Severity, record, run_project
 from lls.operations.replacement import REPLACED_BY
-from lls.operations.stack import Stack, State
+from lls.operations.stack import State
 
 UNKNOWN: Final = "04da6b54-80e4-46f7-96ec-b56ff0331ba9"
 """What Pulumi's SDK sends for a value that is not known yet."""
@@ -101,19 +102,24 @@ class Adoption:
         return [each for each in self.matches if any(difference.replaces for difference in each.differences)]
 
 
-def find(stack: Stack, inventory: Inventory, look_ups: LookUps, proxy: Callable[[], Proxy], state: State) -> Adoption:
+def find(installation: Installation, state: State) -> Adoption:
     """Run the program against what exists and see which of its resources that is. Changes nothing.
 
     Raises what the program raises, AwsError, and what asking the cluster raises.
     """
-    finder = _Finder(inventory, look_ups, proxy, state)
+    stack = installation.stack
+    inventory = Inventory(installation.account)
+    look_ups = LookUps(installation.account, installation.config.region)
+    finder = _Finder(inventory, look_ups, installation.proxy, state)
     record(Monitor(finder), program=run_project, stack=stack.name, config=stack.config, secret_keys=stack.secret_keys)
+    if finder.failure:
+        raise finder.failure
     adoption = finder.adoption
     known = {each.id for each in adoption.matches} | state.ids
     held = {_identity(each.type, each.inputs) for each in adoption.owned}
     adoption.strangers = [
         each
-        for each in inventory.of_cluster(stack.parsed().cluster_name)
+        for each in inventory.of_cluster(installation.config.cluster_name)
         if each.id not in known and _identity(each.type, each.inputs) not in held
     ]
     return adoption
@@ -124,6 +130,7 @@ class _Finder:
 
     def __init__(self, inventory: Inventory, look_ups: LookUps, proxy: Callable[[], Proxy], state: State) -> None:
         self.adoption = Adoption()
+        self.failure: Exception | None = None
         self.invoke = look_ups.invoke
         self._inventory = inventory
         self._proxy = proxy
@@ -141,7 +148,12 @@ class _Finder:
         if owned:
             self.adoption.owned.append(goal)
             return replace(goal, id=owned.id, outputs={**goal.inputs, **owned.outputs})
-        found = self._find(goal)
+        try:
+            found = self._find(goal)
+        except Exception as error:
+            # It comes out of `find`: raised here it would pass through Pulumi's SDK and lose its type.
+            self.failure = self.failure or error
+            found = None
         if found is None:
             self.adoption.missing.append(goal)
             return replace(goal, outputs=goal.inputs)
@@ -192,7 +204,7 @@ class _Finder:
         return Thing(type=goal.type, id=f"{found.namespace}/{found.name}", inputs=inputs, outputs={})
 
 
-def import_file(stack: Stack, adoption: Adoption, state: State) -> Properties:
+def import_file(adoption: Adoption, state: State) -> Properties:
     """What `pulumi import --file` takes: the matches, below the components that the program puts them in."""
     known = {each.urn: each.name for each in state.resources}
     parents = {each.urn: each for each in adoption.parents}

@@ -5,22 +5,22 @@ from collections.abc import Callable
 from lls.config import Config
 from lls.operations.account import Account, AwsError
 from lls.operations.finding import Finding, note, ok, problem, unknown
+from lls.operations.installation import Installation
 from lls.operations.inventory import Inventory
-from lls.operations.proxy import CLUSTER_FAILURES, Proxy
+from lls.operations.proxy import CLUSTER_FAILURES
 from lls.operations.stack import StackError, State
 
 
-def check_clean(
-    config: Config, account: Account, proxy: Proxy | None, state: Callable[[], State], stack: str
-) -> list[Finding]:
+def check_clean(installation: Installation) -> list[Finding]:
     """What is left of a stack: in AWS, in the cluster, in its state, and of NVIDIA's Terraform module.
 
-    `proxy` is None where the cluster itself is gone. `state` reads the stack's state.
+    Raises AwsError where AWS cannot be asked at all.
     """
+    stack, config, account = installation.stack.name, installation.config, installation.account
     return [
         *_in_aws(config, account, stack),
-        *_in_cluster(proxy, stack),
-        *_in_state(state, stack),
+        *_in_cluster(installation, stack),
+        *_in_state(installation.state, stack),
         *_of_terraform(config, account),
     ]
 
@@ -42,9 +42,10 @@ def _in_aws(config: Config, account: Account, stack: str) -> list[Finding]:
     return found or [ok("aws", f"nothing carries lls:cluster={cluster} and lls:managed-by=customer")]
 
 
-def _in_cluster(proxy: Proxy | None, stack: str) -> list[Finding]:
-    if proxy is None:
+def _in_cluster(installation: Installation, stack: str) -> list[Finding]:
+    if not installation.kubeconfig:
         return [note("kubernetes", "the cluster is gone, and what was in it")]
+    proxy = installation.proxy()
     try:
         release = proxy.find_release()
         namespace = proxy.find_namespace()

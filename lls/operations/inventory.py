@@ -42,6 +42,8 @@ class Thing:
     @property
     def name(self) -> str:
         """What a reader knows it by."""
+        if self.type == LISTENER:
+            return f"{self.inputs['protocol']} {self.inputs['port']}"
         return self.inputs.get("name") or self.tags.get("Name") or self.inputs.get("targetId") or self.id
 
     @property

@@ -3,7 +3,7 @@
 import re
 import shutil
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
@@ -11,18 +11,18 @@ import pulumi
 from kubernetes.client import AuthorizationV1Api, CoreV1Api
 
 from lls import guide, lookups, naming
-from lls.cluster import REQUEST_TIMEOUT, ClusterApi, EksCluster, T, eks_kubeconfig
-from lls.config import Config
-from lls.operations.account import Account, AwsError
+from lls.cluster import REQUEST_TIMEOUT, ClusterApi, EksCluster, T
+from lls.operations.account import AwsError
 from lls.operations.capacity import lacks, name_of
 from lls.operations.finding import Check, Finding, Watcher, note, ok, problem, run_checks, unknown
+from lls.operations.installation import Installation
 from lls.operations.inventory import INGRESS, Inventory
 from lls.operations.lookups import LookUps
 from lls.operations.path import Network
 from lls.operations.permissions import CLUSTER, needed_actions
 from lls.operations.proxy import CLUSTER_FAILURES, Proxy
 from lls.operations.recording import Monitor, Resource, Severity, record
-from lls.operations.stack import Stack, StackError, State
+from lls.operations.stack import StackError
 from lls.registry import ecr_registry, is_oci
 
 FREE_ADDRESSES: Final = 8
@@ -47,19 +47,21 @@ class Place:
     cluster: EksCluster
     vpc_id: str
     api: ClusterApi
+    kubeconfig: str = field(repr=False)
 
 
 class Preflight:
     """The checks of one stack. Nothing is changed."""
 
-    def __init__(self, stack: Stack, config: Config, account: Account, state: Callable[[], State]) -> None:
-        """Check that stack in that account; `state` reads its state."""
-        self._stack = stack
-        self._config = config
-        self._account = account
-        self._state = state
-        self._inventory = Inventory(account)
-        self._look_ups = LookUps(account, config.region)
+    def __init__(self, installation: Installation) -> None:
+        """Check what that stack describes."""
+        self._installation = installation
+        self._stack = installation.stack
+        self._config = installation.config
+        self._account = installation.account
+        self._state = installation.state
+        self._inventory = Inventory(installation.account)
+        self._look_ups = LookUps(installation.account, installation.config.region)
 
     def run(self, watcher: Watcher) -> list[Finding]:
         """Every finding. The first checks decide whether the others can be made."""
@@ -116,8 +118,8 @@ class Preflight:
     def _place(self) -> Place:
         config = self._config
         cluster = self._as_program(lambda: lookups.find_cluster(config))
-        kubeconfig = config.kubeconfig.get_secret_value() or eks_kubeconfig(cluster, config.profile)
-        return Place(cluster, config.vpc_id or cluster.vpc_id, ClusterApi(kubeconfig, config.kube_context))
+        found = self._installation
+        return Place(cluster, config.vpc_id or cluster.vpc_id, found.api, found.kubeconfig)
 
     # --- AWS
 
@@ -341,7 +343,7 @@ class Preflight:
 
     def _carried(self, place: Place, group: str) -> list[Finding]:
         """Rules on a group that the nodes do not carry have no effect."""
-        targets = self._as_program(lambda: lookups.find_targets(self._config, self._kubeconfig(place)))
+        targets = self._as_program(lambda: lookups.find_targets(self._config, place.kubeconfig))
         instances = Network(self._account, place.vpc_id).instances(targets)
         bare = sorted(target for target, each in instances.items() if group not in each.group_ids)
         if bare:
@@ -360,9 +362,6 @@ class Preflight:
                 problem("node group", f"no instance of {place.vpc_id} has {', '.join(missing)}", "check lls:targets")
             ]
         return []
-
-    def _kubeconfig(self, place: Place) -> str:
-        return self._config.kubeconfig.get_secret_value() or eks_kubeconfig(place.cluster, self._config.profile)
 
     def _check_kubernetes(self, place: Place) -> list[Finding]:
         found: list[Finding] = []
@@ -399,7 +398,7 @@ class Preflight:
 
     def _check_nodes(self, place: Place) -> list[Finding]:
         config = self._config
-        targets = self._as_program(lambda: lookups.find_targets(config, self._kubeconfig(place)))
+        targets = self._as_program(lambda: lookups.find_targets(config, place.kubeconfig))
         found = [ok("nodes", f"{len(targets)} targets in {config.availability_zone}")]
         if config.registration == "static":
             return found

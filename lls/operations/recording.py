@@ -202,6 +202,8 @@ def record(
             loop = runner.get_loop()
             loop.set_default_executor(ThreadPoolExecutor(WORKERS))
             asyncio.set_event_loop(loop)
+            # What fails is raised below; asyncio need not report it a second time.
+            loop.set_exception_handler(_ignore)
 
             async def body() -> None:
                 program()
@@ -209,6 +211,10 @@ def record(
             runner.run(run_in_stack(body))
 
     contextvars.Context().run(run)
+
+
+def _ignore(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    pass
 
 
 def run_project() -> None:

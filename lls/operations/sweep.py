@@ -6,6 +6,7 @@ from typing import Final, Protocol
 
 from lls.operations.account import Account, AwsError
 from lls.operations.finding import Watcher
+from lls.operations.installation import Installation
 from lls.operations.inventory import (
     ADDRESS,
     BALANCER,
@@ -18,6 +19,7 @@ from lls.operations.inventory import (
     Inventory,
     Thing,
 )
+from lls.operations.proxy import Proxy, Release
 from lls.operations.stack import State
 
 PATIENCE: Final = 900.0
@@ -189,3 +191,62 @@ def _lookalikes(inventory: Inventory, cluster: str) -> list[Kept]:
         for each in inventory.addresses()
         if each.tags.get("lls:cluster") == cluster and not each.carries_tags_of(cluster)
     ]
+
+
+@dataclass(frozen=True)
+class ClusterSweep:
+    """What a sweep would delete in the cluster, and what it leaves alone, with the reason."""
+
+    release: Release | None = None
+    namespace: str | None = None
+    kept: tuple[str, ...] = ()
+
+
+def plan_cluster(proxy: Proxy, chart: str, states: Mapping[str, State]) -> ClusterSweep:
+    """The release of that chart and its namespace, unless a stack owns them or they hold something else.
+
+    Raises what asking the cluster raises.
+    """
+    owners = {id_: name for name, state in states.items() for id_ in state.ids}
+    release = proxy.find_release()
+    if release is None and proxy.find_namespace() is None:
+        return ClusterSweep()
+    owner = owners.get(f"{proxy.namespace}/{proxy.release_name}") or owners.get(proxy.namespace)
+    if owner:
+        return ClusterSweep(kept=(f"namespace {proxy.namespace}: stack {owner} owns it",))
+    if release is None:
+        others = proxy.others()
+        if others:
+            return ClusterSweep(kept=(f"namespace {proxy.namespace}: it holds {', '.join(others)}, and no release",))
+        return ClusterSweep(namespace=proxy.namespace)
+    if release.chart != chart:
+        kept = f"release {proxy.namespace}/{release.name}: its chart is {release.chart}, not {chart}"
+        return ClusterSweep(kept=(kept,))
+    return ClusterSweep(release, proxy.namespace)
+
+
+def carry_out_cluster(sweep: ClusterSweep, installation: Installation, time: Time, watcher: Watcher) -> str | None:
+    """Uninstall the release with Helm, then delete the namespace if nothing else is in it; what stopped it, or None.
+
+    Raises what asking the cluster raises.
+    """
+    if sweep.release:
+        task = f"uninstalling {sweep.release.name}"
+        watcher.began(task)
+        failure = installation.proxy().uninstall(installation.kubeconfig, installation.config.kube_context)
+        watcher.ended(task)
+        if failure:
+            return f"release {sweep.release.name} is left: {failure}"
+        watcher.say(f"uninstalled {sweep.release.name}")
+    if sweep.namespace:
+        proxy = installation.proxy()
+        if others := proxy.others():
+            return f"namespace {sweep.namespace} is left: it still holds {', '.join(others)}"
+        proxy.delete_namespace()
+        deadline = time.now() + PATIENCE
+        while proxy.find_namespace() is not None:
+            if time.now() > deadline:
+                return f"namespace {sweep.namespace} is still terminating"
+            time.sleep(POLL)
+        watcher.say(f"deleted namespace {sweep.namespace}")
+    return None

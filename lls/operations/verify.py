@@ -6,14 +6,14 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from lls import naming
-from lls.config import Config
 from lls.guide import Port
-from lls.operations.account import Account, AwsError
+from lls.operations.account import AwsError
 from lls.operations.finding import Check, Finding, Watcher, note, ok, problem, run_checks, unknown
+from lls.operations.installation import Installation
 from lls.operations.inventory import Inventory, Thing
 from lls.operations.path import Instance, Network
 from lls.operations.pods import check_logs, check_pods, is_ready
-from lls.operations.proxy import CLUSTER_FAILURES, Proxy
+from lls.operations.proxy import CLUSTER_FAILURES
 from lls.operations.stun import Answer
 from lls.operations.sweep import Time
 
@@ -41,22 +41,18 @@ class Verification:
 
     def __init__(
         self,
-        config: Config,
-        account: Account,
-        proxy: Callable[[], Proxy],
-        *,
-        stack: str,
-        outputs: Mapping[str, Any] | None = None,
+        installation: Installation,
+        outputs: Mapping[str, Any],
         resolve: Callable[[str], Sequence[str]] | None = None,
     ) -> None:
-        """Look in that account and cluster; without `outputs` the stack is found by its names."""
-        self._config = config
-        self._account = account
-        self._proxy = proxy
-        self._stack = stack
-        self._outputs = outputs or {}
+        """Look at that stack; without `outputs` it is found by its names. `resolve` defaults to the system's."""
+        self._config = installation.config
+        self._account = installation.account
+        self._proxy = installation.proxy
+        self._stack = installation.stack.name
+        self._outputs = outputs
         self._resolve = resolve or _resolve
-        self._inventory = Inventory(account)
+        self._inventory = Inventory(installation.account)
 
     def run(self, watcher: Watcher) -> list[Finding]:
         """Everything that was found, each problem with its cause and remedy."""

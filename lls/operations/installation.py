@@ -1,0 +1,86 @@
+"""A stack with everything that gives access to what it describes: account, cluster, state."""
+
+from collections.abc import Callable, Mapping
+from functools import cached_property
+from threading import Lock
+from typing import Self
+
+from lls.cluster import ClusterApi, EksCluster, eks_kubeconfig
+from lls.config import Config
+from lls.operations.account import Account, AwsError
+from lls.operations.proxy import Proxy
+from lls.operations.stack import Stack, State, read_all_states, read_stack, read_state, reveal
+
+
+class Installation:
+    """One stack and the ways to look at it. Nothing is asked before it is needed, and all of it only once."""
+
+    def __init__(
+        self, stack: Stack, account: Account | None = None, states: Callable[[], Mapping[str, State]] | None = None
+    ) -> None:
+        """Read the stack's config. `account` and `states` default to the real ones.
+
+        Raises pulumi.RunError that lists every problem of the config.
+        """
+        self.stack = stack
+        self.config: Config = stack.parsed()
+        self.account = account or Account.of(self.config)
+        self._states = states
+        self._lock = Lock()
+
+    @classmethod
+    def open(cls, name: str) -> Self:
+        """The stack of that name, as its file describes it. Raises StackError or pulumi.RunError."""
+        return cls(reveal(read_stack(name)))
+
+    def state(self) -> State:
+        """The stack's state. Raises NoCliError or StackError."""
+        with self._lock:
+            return self._state
+
+    def states(self) -> Mapping[str, State]:
+        """The states of all stacks of the project. Raises NoCliError or StackError."""
+        return self._states() if self._states else read_all_states()
+
+    @cached_property
+    def _state(self) -> State:
+        return self._states().get(self.stack.name, State()) if self._states else read_state(self.stack.name)
+
+    @cached_property
+    def cluster(self) -> EksCluster | None:
+        """The EKS cluster; None where there is none. Raises AwsError."""
+        try:
+            found = self.account.call("eks", "describe_cluster", name=self.config.cluster_name)["cluster"]
+        except AwsError as error:
+            if error.code == "ResourceNotFoundException":
+                return None
+            raise
+        network = found["resourcesVpcConfig"]
+        return EksCluster(
+            name=found["name"],
+            arn=found["arn"],
+            region=self.config.region,
+            endpoint=found.get("endpoint", ""),
+            certificate_authority=found.get("certificateAuthority", {}).get("data", ""),
+            vpc_id=network["vpcId"],
+            security_group_id=network.get("clusterSecurityGroupId", ""),
+        )
+
+    @cached_property
+    def kubeconfig(self) -> str:
+        """The stack's own kubeconfig, or one built from the cluster. May hold a secret."""
+        own = self.config.kubeconfig.get_secret_value()
+        if own or self.cluster is None:
+            return own
+        return eks_kubeconfig(self.cluster, self.config.profile)
+
+    @cached_property
+    def api(self) -> ClusterApi:
+        """The cluster's API."""
+        return ClusterApi(self.kubeconfig, self.config.kube_context)
+
+    def proxy(self) -> Proxy:
+        """The streaming proxy in the cluster. Raises ConnectionError where there is no cluster."""
+        if not self.kubeconfig:
+            raise ConnectionError(f"there is no EKS cluster {self.config.cluster_name} in {self.config.region}")
+        return Proxy(self.api, self.config.namespace, self.config.release_name)

@@ -1,0 +1,99 @@
+"""What a command shows: findings in a terminal, plain when piped, or as JSON; and what it is doing."""
+
+import json
+from threading import Lock, Timer
+from typing import Any, Final
+
+from rich.console import Console
+from rich.markup import escape
+from rich.status import Status
+
+from lls.operations.finding import Exit, Finding, Level
+
+COLOURS: Final = {Level.OK: "green", Level.NOTE: "cyan", Level.UNKNOWN: "yellow", Level.PROBLEM: "bold red"}
+
+PATIENCE: Final = 2.0
+"""Seconds after which a running task is worth a line where there is no terminal."""
+
+
+class Screen:
+    """Results go to standard output, everything else to standard error."""
+
+    def __init__(self, *, as_json: bool) -> None:
+        """Show text, or one JSON object at the end."""
+        self.as_json = as_json
+        self._out = Console()
+        self._err = Console(stderr=True)
+        self._running: dict[str, Timer] = {}
+        self._lock = Lock()
+        self._status = Status("", console=self._err)
+
+    def __enter__(self) -> "Screen":
+        """Begin to show what runs."""
+        if self._err.is_terminal:
+            self._status.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Stop showing it."""
+        self._status.stop()
+        for timer in self._running.values():
+            timer.cancel()
+
+    def began(self, task: str) -> None:
+        """A task began."""
+        timer = Timer(PATIENCE, self._still, [task])
+        timer.daemon = True
+        with self._lock:
+            self._running[task] = timer
+            self._status.update(escape(", ".join(self._running)))
+        if not self._err.is_terminal:
+            timer.start()
+
+    def ended(self, task: str) -> None:
+        """A task ended."""
+        with self._lock:
+            if timer := self._running.pop(task, None):
+                timer.cancel()
+            self._status.update(escape(", ".join(self._running)))
+
+    def say(self, text: str) -> None:
+        """Something happened that the user should read."""
+        self._line(self._err, escape(text))
+
+    def print(self, text: str = "") -> None:
+        """A line of the result; nothing where the result is JSON."""
+        if not self.as_json:
+            self._line(self._out, escape(text))
+
+    def findings(self, findings: list[Finding]) -> None:
+        """Each finding, and what to do about it."""
+        if self.as_json:
+            return
+        width = max((len(each.check) for each in findings), default=0)
+        for each in findings:
+            indent = " " * (width + 11)
+            seen = escape(each.seen).replace("\n", f"\n{indent}  ")
+            self._line(self._out, f"[{COLOURS[each.level]}]{each.level:8}[/] {each.check.ljust(width)}  {seen}")
+            if each.remedy:
+                self._line(self._out, f"{indent}[dim]-> {escape(each.remedy)}[/]")
+
+    def result(self, command: str, stack: str, outcome: Exit, **facts: Any) -> None:
+        """The whole result as JSON, where that was asked for."""
+        if self.as_json:
+            self._out.file.write(
+                json.dumps({"command": command, "stack": stack, "exit": int(outcome), **facts}, indent=2) + "\n"
+            )
+
+    def _still(self, task: str) -> None:
+        self._line(self._err, f"... {escape(task)}")
+
+    def _line(self, console: Console, text: str) -> None:
+        console.print(text, highlight=False, soft_wrap=True)
+
+
+def as_facts(findings: list[Finding]) -> list[dict[str, str]]:
+    """Findings for JSON."""
+    return [
+        {"check": each.check, "level": each.level.value, "seen": each.seen, "remedy": each.remedy} for each in findings
+    ]

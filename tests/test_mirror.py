@@ -461,14 +461,15 @@ def test_a_host_without_a_login_is_asked_anonymously_whatever_the_user_has_at_ho
         mirror(sides.artifact, logins={sides.destination.host: ECR})
 
 
-def test_a_login_is_never_sent_over_plain_http(sides: Sides) -> None:
+def test_a_registry_on_this_machine_is_logged_in_to_without_tls(sides: Sides) -> None:
     with Registry(login=NGC) as plain:
+        content = an_image("plain")
+        plain.put("x", "1", content)
         artifact = Artifact(
             name="x", key="k", source=f"{plain.host}/x", destination=sides.artifact.destination, tag="1"
         )
-        with pytest.raises(MirrorError, match="never sent over plain HTTP"):
-            mirror(artifact, logins={**sides.logins, plain.host: NGC})
-        assert plain.count(".*token.*") == 0
+        done = mirror(artifact, logins={**sides.logins, plain.host: NGC})
+        assert done.digest == content.digest
 
 
 def test_logs_hold_no_secret(sides: Sides, caplog: pytest.LogCaptureFixture) -> None:

@@ -53,6 +53,11 @@ class Account:
         self._clients: dict[str, Any] = {}
         self._lock = threading.Lock()
 
+    def client(self, service: str) -> Any:
+        """The client of a service, for those who have errors of their own."""
+        with self._lock:
+            return self._clients.get(service) or self._clients.setdefault(service, self._make(service))
+
     def call(self, service: str, operation: str, **arguments: Any) -> Any:
         """The answer to one call, such as `call("ec2", "describe_vpcs")`. Raises AwsError."""
         return self._asking(service, operation, lambda client: getattr(client, operation)(**arguments))
@@ -70,8 +75,7 @@ class Account:
 
     def _asking(self, service: str, operation: str, ask: Callable[[Any], Any]) -> Any:
         try:
-            with self._lock:
-                client = self._clients.get(service) or self._clients.setdefault(service, self._make(service))
+            client = self.client(service)
             action = f"{client.meta.service_model.signing_name}:{client.meta.method_to_api_mapping[operation]}"
         except BotoCoreError as error:
             raise AwsError(f"{service}:{operation}", type(error).__name__, str(error)) from error

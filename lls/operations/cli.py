@@ -1,5 +1,6 @@
 """The command line. Each command opens a stack, does its work, and ends with an exit code of `Exit`."""
 
+import os
 import re
 import sys
 import time
@@ -13,6 +14,7 @@ import typer
 from lls import guide
 from lls.operations import adopt as adoption
 from lls.operations import graph as graphs
+from lls.operations import mirror_stack as mirroring
 from lls.operations import stun
 from lls.operations import sweep as sweeping
 from lls.operations.account import AwsError
@@ -20,6 +22,7 @@ from lls.operations.check_clean import check_clean as look_for_rests
 from lls.operations.finding import Exit, Finding, note, outcome, problem, unknown
 from lls.operations.installation import Installation
 from lls.operations.inventory import Inventory
+from lls.operations.mirror import NGC_SOURCE, MirrorError
 from lls.operations.preflight import Preflight
 from lls.operations.proxy import CLUSTER_FAILURES
 from lls.operations.recording import Properties
@@ -27,7 +30,7 @@ from lls.operations.screen import Screen, as_facts
 from lls.operations.stack import NoCliError, StackError, State, read_stack
 from lls.operations.verify import Verification, judge_probe
 
-FAILURES = (StackError, pulumi.RunError, AwsError, *CLUSTER_FAILURES)
+FAILURES = (MirrorError, StackError, pulumi.RunError, AwsError, *CLUSTER_FAILURES)
 
 app = typer.Typer(
     name="python -m lls",
@@ -191,6 +194,27 @@ def adopt(
         for command in commands:
             screen.print(f"  {command}")
         return _conclude(screen, "adopt", stack, notes, Exit.FINE, file=str(path), commands=commands, **facts)
+
+
+@app.command()
+def mirror(
+    stack: StackName,
+    source: Annotated[str, typer.Option(help="HOST/PATH that has chart and image.")] = NGC_SOURCE,
+    destination: Annotated[
+        str | None, typer.Option(help="HOST/PATH to copy to, instead of where the stack looks.")
+    ] = None,
+    json: AsJson = False,
+) -> Exit:
+    """Copy chart and image from NVIDIA's registry to the stack's own (the guide's step 1).
+
+    All platforms, byte for byte, with every digest checked. Missing ECR repositories are created, with immutable
+    tags and scans on push. What is there already is skipped, so an interrupted run goes on where it was. The key
+    comes from NGC_API_KEY in the environment; other logins from the auth file of lls:registryConfig.
+    """
+    with Screen(as_json=json) as screen:
+        installation = Installation.open(stack)
+        done = mirroring.mirror_stack(installation, source, destination, os.environ, screen)
+        return _conclude(screen, "mirror", stack, done)
 
 
 @app.command(name="check-clean")

@@ -5,10 +5,12 @@ from functools import cached_property
 from threading import Lock
 from typing import Self
 
-from lls.cluster import ClusterApi, EksCluster, eks_kubeconfig
+from lls.cluster import ClusterApi, EksCluster, T, eks_kubeconfig
 from lls.config import Config
 from lls.operations.account import Account, AwsError
+from lls.operations.lookups import LookUps
 from lls.operations.proxy import Proxy
+from lls.operations.recording import Monitor, Resource, Severity, record
 from lls.operations.stack import Stack, State, read_all_states, read_stack, read_state, reveal
 
 
@@ -79,8 +81,33 @@ class Installation:
         """The cluster's API."""
         return ClusterApi(self.kubeconfig, self.config.kube_context)
 
+    def ask_as_program(self, question: Callable[[], T]) -> T:
+        """The answer of one of the program's own look-ups, outside a Pulumi engine. Raises pulumi.RunError."""
+        answers: list[T] = []
+        record(
+            Monitor(_OnlyLookUps(LookUps(self.account, self.config.region))),
+            program=lambda: answers.append(question()),
+            stack=self.stack.name,
+            config=self.stack.config,
+            secret_keys=self.stack.secret_keys,
+        )
+        return answers[0]
+
     def proxy(self) -> Proxy:
         """The streaming proxy in the cluster. Raises ConnectionError where there is no cluster."""
         if not self.kubeconfig:
             raise ConnectionError(f"there is no EKS cluster {self.config.cluster_name} in {self.config.region}")
         return Proxy(self.api, self.config.namespace, self.config.release_name)
+
+
+class _OnlyLookUps:
+    """Surroundings in which nothing is registered."""
+
+    def __init__(self, look_ups: LookUps) -> None:
+        self.invoke = look_ups.invoke
+
+    def register(self, goal: Resource) -> Resource:
+        return goal
+
+    def log(self, severity: Severity, message: str) -> None:
+        pass

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, Self, TypeVar, cast
 
 from botocore.exceptions import BotoCoreError, ClientError
 from dxf import DXF, DXFBase
-from dxf.exceptions import DXFAuthInsecureError, DXFUnauthorizedError
+from dxf.exceptions import DXFUnauthorizedError
 from pydantic import BaseModel, Field, ValidationError
 from requests import HTTPError, PreparedRequest, RequestException, Response, Session, Timeout
 from requests.exceptions import SSLError
@@ -44,7 +44,7 @@ NGC_REMEDY: Final = f"set {NGC_KEY} to an API key with access to the nvcf-onprem
 ECR_REMEDY: Final = "use AWS credentials that may push to this ECR repository"
 
 PLAIN_HTTP: Final = ("127.0.0.1", "localhost")
-"""Hosts that speak HTTP, without a login; all others speak HTTPS."""
+"""Hosts that speak HTTP: what is sent to them stays on this machine. All others speak HTTPS."""
 
 TIMEOUT: Final = 120
 """Seconds that a registry may stay silent."""
@@ -365,8 +365,6 @@ class _Repository(DXF):
             return
         except DXFUnauthorizedError:
             status = HTTPStatus.UNAUTHORIZED
-        except DXFAuthInsecureError:
-            raise MirrorError(f"{self.name}: wants a login, which is never sent over plain HTTP: use HTTPS.") from None
         except HTTPError as error:
             answer = cast(Response, error.response)
             status, said = answer.status_code, self._reason(answer)
@@ -396,7 +394,11 @@ class _Repository(DXF):
     def _authenticate(self, _: DXFBase, challenge: Response) -> None:
         if "www-authenticate" in challenge.headers:
             user, password = (self.login.user, self.login.password) if self.login else (None, None)
-            self.authenticate(user, password, response=challenge)
+            plain, self._insecure = self._insecure, False  # or else the library refuses to log in on this machine
+            try:
+                self.authenticate(user, password, response=challenge)
+            finally:
+                self._insecure = plain
 
     def _reason(self, response: Response) -> str:
         """What the registry says of an error, shortened."""

@@ -2,7 +2,7 @@
 
 import re
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -11,17 +11,15 @@ import pulumi
 from kubernetes.client import AuthorizationV1Api, CoreV1Api
 
 from lls import guide, lookups, naming
-from lls.cluster import REQUEST_TIMEOUT, ClusterApi, EksCluster, T
+from lls.cluster import REQUEST_TIMEOUT, ClusterApi, EksCluster
 from lls.operations.account import AwsError
 from lls.operations.capacity import lacks, name_of
 from lls.operations.finding import Check, Finding, Watcher, note, ok, problem, run_checks, unknown
 from lls.operations.installation import Installation
 from lls.operations.inventory import INGRESS, Inventory
-from lls.operations.lookups import LookUps
 from lls.operations.path import Network
 from lls.operations.permissions import CLUSTER, needed_actions
 from lls.operations.proxy import CLUSTER_FAILURES, Proxy
-from lls.operations.recording import Monitor, Resource, Severity, record
 from lls.operations.stack import StackError
 from lls.registry import ecr_registry, is_oci
 
@@ -61,7 +59,6 @@ class Preflight:
         self._account = installation.account
         self._state = installation.state
         self._inventory = Inventory(installation.account)
-        self._look_ups = LookUps(installation.account, installation.config.region)
 
     def run(self, watcher: Watcher) -> list[Finding]:
         """Every finding. The first checks decide whether the others can be made."""
@@ -100,24 +97,9 @@ class Preflight:
         }
         return [*first, *run_checks(checks, watcher, failures)]
 
-    # --- Looking up as the program does
-
-    def _as_program(self, question: Callable[[], T]) -> T:
-        """Ask one of the program's own look-ups, outside a Pulumi engine. Raises pulumi.RunError."""
-        answers: list[T] = []
-        stack = self._stack
-        record(
-            Monitor(_OnlyLookUps(self._look_ups)),
-            program=lambda: answers.append(question()),
-            stack=stack.name,
-            config=stack.config,
-            secret_keys=stack.secret_keys,
-        )
-        return answers[0]
-
     def _place(self) -> Place:
         config = self._config
-        cluster = self._as_program(lambda: lookups.find_cluster(config))
+        cluster = self._installation.ask_as_program(lambda: lookups.find_cluster(config))
         found = self._installation
         return Place(cluster, config.vpc_id or cluster.vpc_id, found.api, found.kubeconfig)
 
@@ -188,7 +170,7 @@ class Preflight:
 
     def _check_subnet(self, place: Place) -> list[Finding]:
         config = self._config
-        subnet_id = self._as_program(lambda: lookups.find_public_subnet(config, place.vpc_id))
+        subnet_id = self._installation.ask_as_program(lambda: lookups.find_public_subnet(config, place.vpc_id))
         network = Network(self._account, place.vpc_id)
         free = network.subnet(subnet_id)["AvailableIpAddressCount"]
         found: list[Finding] = []
@@ -263,7 +245,7 @@ class Preflight:
         allocation = self._config.eip_allocation_id
         if not allocation:
             return []
-        self._as_program(lambda: lookups.find_elastic_ip(self._config))
+        self._installation.ask_as_program(lambda: lookups.find_elastic_ip(self._config))
         address = next((each for each in self._inventory.addresses() if each.id == allocation), None)
         ours = any(
             mapping.get("allocationId") == allocation
@@ -302,7 +284,9 @@ class Preflight:
 
     def _check_node_group(self, place: Place) -> list[Finding]:
         config = self._config
-        group = self._as_program(lambda: lookups.find_node_security_group(config, place.vpc_id, place.cluster))
+        group = self._installation.ask_as_program(
+            lambda: lookups.find_node_security_group(config, place.vpc_id, place.cluster)
+        )
         found: list[Finding] = []
         rules = [each for each in self._inventory.rules([group]) if each.type == INGRESS]
         foreign = [each for each in rules if not each.carries_tags_of(config.cluster_name)]
@@ -343,7 +327,7 @@ class Preflight:
 
     def _carried(self, place: Place, group: str) -> list[Finding]:
         """Rules on a group that the nodes do not carry have no effect."""
-        targets = self._as_program(lambda: lookups.find_targets(self._config, place.kubeconfig))
+        targets = self._installation.ask_as_program(lambda: lookups.find_targets(self._config, place.kubeconfig))
         instances = Network(self._account, place.vpc_id).instances(targets)
         bare = sorted(target for target, each in instances.items() if group not in each.group_ids)
         if bare:
@@ -398,7 +382,7 @@ class Preflight:
 
     def _check_nodes(self, place: Place) -> list[Finding]:
         config = self._config
-        targets = self._as_program(lambda: lookups.find_targets(config, place.kubeconfig))
+        targets = self._installation.ask_as_program(lambda: lookups.find_targets(config, place.kubeconfig))
         found = [ok("nodes", f"{len(targets)} targets in {config.availability_zone}")]
         if config.registration == "static":
             return found
@@ -459,13 +443,13 @@ class Preflight:
     # --- The artifacts
 
     def _check_chart(self) -> list[Finding]:
-        chart, _ = self._as_program(lambda: lookups.find_artifacts(self._config))
+        chart, _ = self._installation.ask_as_program(lambda: lookups.find_artifacts(self._config))
         if not is_oci(chart):
             return _local_chart(Path(chart))
         return self._artifact("chart", chart.removeprefix("oci://"), self._config.chart_version.replace("+", "_"))
 
     def _check_image(self) -> list[Finding]:
-        _, image = self._as_program(lambda: lookups.find_artifacts(self._config))
+        _, image = self._installation.ask_as_program(lambda: lookups.find_artifacts(self._config))
         return self._artifact("image", image, self._config.image_tag)
 
     def _artifact(self, check: str, repository: str, tag: str) -> list[Finding]:
@@ -489,19 +473,6 @@ class Preflight:
                 ]
             raise
         return [ok(check, f"{repository}:{tag} exists")]
-
-
-class _OnlyLookUps:
-    """Surroundings in which nothing is registered."""
-
-    def __init__(self, look_ups: LookUps) -> None:
-        self.invoke = look_ups.invoke
-
-    def register(self, goal: Resource) -> Resource:
-        return goal
-
-    def log(self, severity: Severity, message: str) -> None:
-        pass
 
 
 def _local_chart(path: Path) -> list[Finding]:

@@ -1,6 +1,7 @@
 """What a command shows: findings in a terminal, plain when piped, or as JSON; and what it is doing."""
 
 import json
+import time
 from threading import Lock, Timer
 from typing import Any, Final
 
@@ -26,6 +27,7 @@ class Screen:
         self._err = Console(stderr=True)
         self._running: dict[str, Timer] = {}
         self._lock = Lock()
+        self._said = 0.0
         self._status = Status("", console=self._err)
 
     def __enter__(self) -> "Screen":
@@ -56,6 +58,14 @@ class Screen:
             if timer := self._running.pop(task, None):
                 timer.cancel()
             self._status.update(escape(", ".join(self._running)))
+
+    def doing(self, text: str) -> None:
+        """How far a long task is: at once in a terminal, now and then elsewhere."""
+        if self._err.is_terminal:
+            self._status.update(escape(text))
+        elif time.monotonic() - self._said > PATIENCE:
+            self._said = time.monotonic()
+            self._line(self._err, f"... {escape(text)}")
 
     def say(self, text: str) -> None:
         """Something happened that the user should read."""

@@ -1,0 +1,119 @@
+"""`mirror` for a stack: which artifacts, with which logins, into which repositories."""
+
+import base64
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from lls import guide, lookups
+from lls.operations.finding import Finding, ok
+from lls.operations.installation import Installation
+from lls.operations.mirror import (
+    NGC_HOST,
+    NGC_KEY,
+    PLAIN_HTTP,
+    Artifact,
+    Login,
+    MirrorError,
+    Progress,
+    artifacts,
+    ecr_login,
+    ensure_repositories,
+    mirror,
+    ngc_login,
+)
+from lls.operations.screen import Screen
+from lls.registry import OCI_SCHEME, ecr_registry
+
+MIB = 1 << 20
+
+
+def mirror_stack(
+    installation: Installation, source: str, destination: str | None, environ: Mapping[str, str], screen: Screen
+) -> list[Finding]:
+    """Copy what a stack needs, and say of each artifact what was done.
+
+    Raises MirrorError, KeyboardInterrupt, and what the look-ups raise.
+    """
+    config = installation.config
+    if destination:
+        chart, image = f"{OCI_SCHEME}{destination}/{guide.RELEASE_NAME}", f"{destination}/{guide.IMAGE_NAME}"
+    else:
+        chart, image = installation.ask_as_program(lambda: lookups.find_artifacts(config))
+    todo = artifacts(config, chart=chart, image=image, source=source)
+    logins = _logins(installation, todo, environ)
+    created = _create_repositories(installation, todo)
+    found = [ok("repository", f"created {name}: immutable tags, scan on push") for name in created]
+    found += [_copy(each, logins, screen) for each in todo]
+    return found or [ok("mirror", "nothing to copy: chart and image are taken from where they are")]
+
+
+def _copy(artifact: Artifact, logins: Mapping[str, Login], screen: Screen) -> Finding:
+    def watch(progress: Progress) -> None:
+        screen.doing(f"{artifact.name}: {progress.done / MIB:.0f} of {progress.total / MIB:.0f} MiB")
+
+    screen.began(artifact.name)
+    try:
+        done = mirror(artifact, logins=logins, watch=watch)
+    except MirrorError as error:
+        if isinstance(error.__cause__, KeyboardInterrupt):
+            screen.say(str(error))
+            raise KeyboardInterrupt from error
+        raise
+    finally:
+        screen.ended(artifact.name)
+    where = f"{artifact.destination}:{artifact.tag} is {done.digest}"
+    if done.unchanged:
+        return ok(artifact.name, f"{where}, as it was")
+    return ok(
+        artifact.name,
+        f"{where}: {len(done.copied)} blobs copied ({done.copied_bytes} bytes), {len(done.skipped)} were there",
+    )
+
+
+def _create_repositories(installation: Installation, todo: tuple[Artifact, ...]) -> list[str]:
+    """Create those that are missing in the stack's own account and region."""
+    registries = {each: ecr_registry(OCI_SCHEME + each.destination) for each in todo}
+    if not any(registries.values()):
+        return []
+    own = installation.account.call("sts", "get_caller_identity")["Account"]
+    config = installation.config
+    names = [
+        each.repository
+        for each, registry in registries.items()
+        if registry and (registry.account, registry.region) == (own, config.region)
+    ]
+    ecr = installation.account.client("ecr")
+    return ensure_repositories(ecr, names, cluster=config.cluster_name, extra=config.tags)
+
+
+def _logins(installation: Installation, todo: tuple[Artifact, ...], environ: Mapping[str, str]) -> Mapping[str, Login]:
+    """The login for each host: NVIDIA's by its key, ECR's by AWS, others' from the stack's auth file."""
+    logins: dict[str, Login] = {}
+    given = _auth_file(installation.config.registry_config)
+    for each in todo:
+        for reference in (each.source, each.destination):
+            host = reference.partition("/")[0]
+            if host in logins:
+                continue
+            if host in given:
+                logins[host] = given[host]
+            elif ecr_registry(OCI_SCHEME + reference):
+                logins[host] = ecr_login(installation.account.client("ecr"))
+            elif host == NGC_HOST or (host.partition(":")[0] in PLAIN_HTTP and environ.get(NGC_KEY)):
+                logins[host] = ngc_login(environ)
+    return logins
+
+
+def _auth_file(path: str) -> Mapping[str, Login]:
+    """The logins of a docker-style auth file."""
+    if not path:
+        return {}
+    found: dict[str, Any] = json.loads(Path(path).read_text()).get("auths", {})
+    logins: dict[str, Login] = {}
+    for host, entry in found.items():
+        user, _, password = base64.b64decode(entry.get("auth", "")).decode().partition(":")
+        if user:
+            logins[host] = Login(user, password, f"check the login of {host} in lls:registryConfig")
+    return logins

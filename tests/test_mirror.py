@@ -462,7 +462,7 @@ def test_a_host_without_a_login_is_asked_anonymously_whatever_the_user_has_at_ho
 
 
 def test_a_registry_on_this_machine_is_logged_in_to_without_tls(sides: Sides) -> None:
-    with Registry(login=NGC) as plain:
+    with Registry(login=NGC, scheme="basic") as plain:
         content = an_image("plain")
         plain.put("x", "1", content)
         artifact = Artifact(

@@ -212,12 +212,11 @@ def import_file(adoption: Adoption, state: State) -> Properties:
     table: dict[str, str] = {}
     for match in adoption.matches:
         goal = match.resource
-        package = goal.type.partition(":")[0]
         spec: Properties = {
             "type": goal.type,
             "name": goal.name,
             "id": match.id,
-            "version": importlib.metadata.version(f"pulumi-{package}"),
+            "version": _version(goal.type),
         }
         for key, urn in (("parent", goal.parent), ("provider", goal.provider)):
             if urn in parents:
@@ -236,7 +235,13 @@ def _parent(resource: Resource) -> Properties:
         key: {SIGNATURE: SECRET, "plaintext": json.dumps(value)} if key in resource.secrets else value
         for key, value in resource.inputs.items()
     }
-    return {"type": resource.type, "name": resource.name, "inputs": inputs}
+    return {"type": resource.type, "name": resource.name, "version": _version(resource.type), "inputs": inputs}
+
+
+def _version(type_: str) -> str:
+    """The version of the provider package that the program uses for a type: another one would be a diff."""
+    package = type_.removeprefix("pulumi:providers:").partition(":")[0]
+    return importlib.metadata.version(f"pulumi-{package}")
 
 
 def write(path: Path, content: Properties) -> None:
@@ -281,8 +286,12 @@ def _equal(now: Any, wanted: Any) -> bool:
     if UNKNOWN in json.dumps(wanted):
         return True
     if isinstance(now, list) and isinstance(wanted, list):
-        return sorted(map(json.dumps, now)) == sorted(map(json.dumps, wanted))  # pyright: ignore[reportUnknownArgumentType]
+        return _sorted(now) == _sorted(wanted)  # pyright: ignore[reportUnknownArgumentType]
     return now == wanted
+
+
+def _sorted(values: list[Any]) -> list[str]:
+    return sorted(json.dumps(value, sort_keys=True) for value in values)
 
 
 def _short(value: Any) -> str:

@@ -247,7 +247,7 @@ def _rule(each: Any) -> Thing:
     inputs: Properties = {
         "securityGroupId": each["GroupId"],
         "ipProtocol": each["IpProtocol"],
-        "description": each.get("Description"),
+        "description": each.get("Description", ""),
         "cidrIpv4": each.get("CidrIpv4"),
         "cidrIpv6": each.get("CidrIpv6"),
         "referencedSecurityGroupId": each.get("ReferencedGroupInfo", {}).get("GroupId"),

@@ -139,7 +139,7 @@ def sweep(
         }
         if not yes:
             screen.print("\nNothing was deleted: this was a dry run. Add --yes to delete in this order.")
-            todo = plan.delete or plan.kept or _names(cluster)
+            todo = plan.delete or plan.unresolved or _names(cluster)
             return _conclude(screen, "sweep", stack, notes, Exit.FOUND if todo else None, done=[], **facts)
         if notes and not stateless and any(each.check == "state" for each in notes):
             raise StackError(f"{notes[0].seen}. If you know that no stack owns what is listed, add --stateless.")
@@ -151,7 +151,7 @@ def sweep(
             raise
         if stopped:
             notes.append(problem("kubernetes", stopped, "delete it by hand, or install helm and run this again"))
-        left = Exit.FOUND if plan.kept or stopped else None
+        left = Exit.FOUND if plan.unresolved or stopped else None
         return _conclude(screen, "sweep", stack, notes, left, done=[str(each) for each in plan.done], **facts)
 
 
@@ -332,9 +332,9 @@ def _names(cluster: sweeping.ClusterSweep) -> list[str]:
 def _show_plan(screen: Screen, plan: sweeping.Sweep, cluster: sweeping.ClusterSweep) -> None:
     for number, text in enumerate([*_names(cluster), *map(str, plan.delete)], 1):
         screen.print(f"{number:4}  delete  {text}")
-    for each in plan.kept:
+    for each, following in zip(plan.kept, [*plan.kept[1:], None], strict=True):
         screen.print(f"      keep    {each.thing}: {each.why}")
-        if each.remedy:
+        if each.remedy and not (following and following.remedy == each.remedy):
             screen.print(f"              -> {each.remedy}")
     for each in cluster.kept:
         screen.print(f"      keep    {each}")
@@ -385,15 +385,6 @@ def _judge_adoption(found: adoption.Adoption, stack: str, state: State) -> list[
             )
         )
     return notes
-
-
-def _remove(thing: Any) -> str:
-    if "targetId" not in thing.inputs:
-        return ""
-    return (
-        f"aws elbv2 deregister-targets --target-group-arn {thing.inputs['targetGroupArn']} "
-        f"--targets Id={thing.inputs['targetId']},Port={thing.inputs['port']}"
-    )
 
 
 def _show_adoption(screen: Screen, found: adoption.Adoption) -> Properties:

@@ -256,6 +256,12 @@ def mirror(artifact: Artifact, *, logins: Mapping[str, Login], watch: Watch = la
         )
 
 
+def exists(repository: str, tag: str, logins: Mapping[str, Login]) -> bool:
+    """Whether a repository (HOST/PATH) has a tag. Raises MirrorError."""
+    with _Repository(repository, logins) as there:
+        return there.has(f"manifests/{tag}")
+
+
 class _Descriptor(BaseModel, frozen=True):
     """A reference to content; `size` is in bytes."""
 

@@ -91,7 +91,7 @@ def _create_repositories(installation: Installation, todo: tuple[Artifact, ...])
 def _logins(installation: Installation, todo: tuple[Artifact, ...], environ: Mapping[str, str]) -> Mapping[str, Login]:
     """The login for each host: NVIDIA's by its key, ECR's by AWS, others' from the stack's auth file."""
     logins: dict[str, Login] = {}
-    given = _auth_file(installation.config.registry_config)
+    given = logins_of(installation.config.registry_config)
     for each in todo:
         for reference in (each.source, each.destination):
             host = reference.partition("/")[0]
@@ -106,8 +106,8 @@ def _logins(installation: Installation, todo: tuple[Artifact, ...], environ: Map
     return logins
 
 
-def _auth_file(path: str) -> Mapping[str, Login]:
-    """The logins of a docker-style auth file."""
+def logins_of(path: str) -> Mapping[str, Login]:
+    """The logins of a docker-style auth file; none without a path."""
     if not path:
         return {}
     found: dict[str, Any] = json.loads(Path(path).read_text()).get("auths", {})

@@ -17,6 +17,8 @@ from lls.operations.capacity import lacks, name_of
 from lls.operations.finding import Check, Finding, Watcher, note, ok, problem, run_checks, unknown
 from lls.operations.installation import Installation
 from lls.operations.inventory import INGRESS, Inventory
+from lls.operations.mirror import MirrorError, exists
+from lls.operations.mirror_stack import logins_of
 from lls.operations.path import Network
 from lls.operations.permissions import CLUSTER, needed_actions
 from lls.operations.proxy import CLUSTER_FAILURES, Proxy
@@ -72,7 +74,7 @@ class Preflight:
         first = [ok("credentials", f"account {identity['Account']} as {identity['Arn']}")]
         if state_says := self._check_state():
             first += state_says
-        failures = (AwsError, StackError, pulumi.RunError, *CLUSTER_FAILURES)
+        failures = (AwsError, StackError, MirrorError, pulumi.RunError, *CLUSTER_FAILURES)
         try:
             place = self._place()
         except (AwsError, pulumi.RunError) as error:
@@ -455,7 +457,9 @@ class Preflight:
     def _artifact(self, check: str, repository: str, tag: str) -> list[Finding]:
         registry = ecr_registry(f"oci://{repository}")
         if registry is None:
-            return [unknown(check, f"{repository}:{tag} is not in ECR and was not looked for")]
+            if exists(repository, tag, logins_of(self._config.registry_config)):
+                return [ok(check, f"{repository}:{tag} exists")]
+            return [problem(check, f"{repository}:{tag} does not exist", "push it there, or correct the config")]
         try:
             self._account.call(
                 "ecr",

@@ -118,6 +118,10 @@ class Monitor(MockMonitor):
         info: Any = self.GetDeploymentInfo(Empty())  # pyright: ignore[reportUnknownMemberType]
         return set(info.supportedFeatures)
 
+    def make_urn(self, parent: str, type_: str, name: str) -> str:
+        """A URN as the engine makes it: the stack is no part of its children's types."""
+        return super().make_urn(parent, type_, name).replace(f"::{STACK_TYPE}$", "::")
+
     def RegisterResource(self, request: Any) -> Any:  # noqa: N802
         """Record one resource, as the surroundings have it."""
         goal = _goal(self.make_urn(request.parent, request.type, request.name), request)
@@ -186,7 +190,7 @@ def record(
                 monitor_features=monitor.features,
                 engine=monitor,
                 project=project,
-                stack=stack,
+                stack=stack.rpartition("/")[2],
                 organization="organization",
                 root_directory=None,
                 dry_run=preview,

@@ -81,11 +81,11 @@ class Screen:
         if self.as_json:
             return
         width = max((len(each.check) for each in findings), default=0)
-        for each in findings:
+        for each, following in zip(findings, [*findings[1:], None], strict=True):
             indent = " " * (width + 11)
             seen = escape(each.seen).replace("\n", f"\n{indent}  ")
             self._line(self._out, f"[{COLOURS[each.level]}]{each.level:8}[/] {each.check.ljust(width)}  {seen}")
-            if each.remedy:
+            if each.remedy and not (following and following.remedy == each.remedy):
                 self._line(self._out, f"{indent}[dim]-> {escape(each.remedy)}[/]")
 
     def result(self, command: str, stack: str, outcome: Exit, **facts: Any) -> None:

@@ -51,6 +51,7 @@ class Kept:
     thing: Thing
     why: str
     remedy: str = ""
+    is_owned: bool = False
 
 
 @dataclass
@@ -60,6 +61,11 @@ class Sweep:
     delete: list[Thing]
     kept: list[Kept]
     done: list[Thing] = field(default_factory=list[Thing])
+
+    @property
+    def unresolved(self) -> list[Kept]:
+        """What is kept although no stack owns it."""
+        return [each for each in self.kept if not each.is_owned]
 
     @property
     def left(self) -> list[Thing]:
@@ -80,7 +86,7 @@ def plan(inventory: Inventory, cluster: str, states: Mapping[str, State]) -> Swe
     for each in found:
         owner = next((owners[id_] for id_ in (each.id, *_belongs_to(each)) if id_ in owners), None)
         if owner is not None:
-            kept.append(Kept(each, f"stack {owner} owns it", f"pulumi destroy --stack {owner}"))
+            kept.append(Kept(each, f"stack {owner} owns it", f"pulumi destroy --stack {owner}", is_owned=True))
         elif each.type == BALANCER and inventory.is_protected(each):
             kept.append(
                 Kept(

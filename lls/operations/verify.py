@@ -177,7 +177,8 @@ class Verification:
         }
         if instance.zone not in subnets:
             zones = ", ".join(subnets)
-            yield "wrong-zone", f"its node is in {instance.zone}, the load balancer only in {zones}", self._up
+            seen = f"its node is in {instance.zone}, the load balancer only in {zones}"
+            yield "wrong-zone", seen, deregistration(target)
             return
         subnet_id = subnets[instance.zone]
         balancer_block = network.subnet(subnet_id)["CidrBlock"]
@@ -299,6 +300,16 @@ class Verification:
             return [ok("dns", f"{name} is {', '.join(self._resolve(name))}")]
         except OSError as error:
             return [unknown("dns", f"{name} does not resolve here: {error}", "a new name takes minutes; see --wait")]
+
+
+def deregistration(thing: Thing) -> str:
+    """The command that takes a target out of its group; empty for anything else."""
+    if "targetId" not in thing.inputs:
+        return ""
+    return (
+        f"aws elbv2 deregister-targets --target-group-arn {thing.inputs['targetGroupArn']} "
+        f"--targets Id={thing.inputs['targetId']},Port={thing.inputs['port']}"
+    )
 
 
 def judge_probe(endpoint: str, answer: Answer | None) -> Finding:

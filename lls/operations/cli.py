@@ -28,7 +28,7 @@ from lls.operations.proxy import CLUSTER_FAILURES
 from lls.operations.recording import Properties
 from lls.operations.screen import Screen, as_facts
 from lls.operations.stack import NoCliError, StackError, State, read_stack
-from lls.operations.verify import Verification, judge_probe
+from lls.operations.verify import Verification, deregistration, judge_probe
 
 FAILURES = (MirrorError, StackError, pulumi.RunError, AwsError, *CLUSTER_FAILURES)
 
@@ -370,9 +370,7 @@ def _judge_adoption(found: adoption.Adoption, stack: str, state: State) -> list[
     ]
     notes += [
         note(
-            "adopt",
-            f"{each} carries the cluster's tags and is no part of the program; it stays as it is",
-            _remove(each),
+            "adopt", f"{each} is the cluster's by its tags, and no part of the program: it stays", deregistration(each)
         )
         for each in found.strangers
     ]

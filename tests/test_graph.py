@@ -1,0 +1,75 @@
+import json
+from xml.etree import ElementTree
+
+import pytest
+
+from lls.operations.graph import Graph, Order, dot, graph, mermaid, svg
+from lls.operations.stack import Stack
+from tests.conftest import as_config
+from tests.world import STACK
+
+
+def made(order: Order = "create", *, whole: bool = False, **keys: object) -> Graph:
+    return graph(Stack("test", {**STACK, **as_config(**keys)}), order, whole=whole)
+
+
+CONTRACT = {
+    ("streaming-sg", "streaming-nlb"),
+    ("streaming-sg", "node-ports-media"),
+    ("streaming-tg", "streaming-nlb"),
+    ("streaming-nlb", "streaming-listener"),
+    ("streaming-nlb", "proxy-release"),
+    ("proxy-namespace", "proxy-release"),
+    ("proxy-release", "targets-10.0.0.1"),
+    ("streaming-listener", "targets-10.0.0.1"),
+    ("node-ports-health", "targets-10.0.0.1"),
+}
+
+
+def test_the_contracts_order_is_in_the_graph() -> None:
+    assert set(made().edges) >= CONTRACT
+
+
+def test_destroy_order_is_create_order_reversed() -> None:
+    assert {(second, first) for first, second in made("destroy").edges} == set(made().edges)
+
+
+def test_implied_arrows_are_left_out_unless_asked_for() -> None:
+    implied = ("streaming-tg", "streaming-listener")
+    assert implied not in made().edges
+    assert implied in made(whole=True).edges
+
+
+def test_a_static_address_comes_before_the_load_balancer() -> None:
+    assert ("streaming-eip", "streaming-nlb") in made(staticIp=True).edges
+
+
+def test_every_layer_needs_only_earlier_ones() -> None:
+    it = made()
+    layer = {node.name: number for number, nodes in enumerate(it.layers()) for node in nodes}
+    assert len(layer) == len(it.nodes)
+    assert all(layer[first] < layer[second] for first, second in it.edges)
+
+
+def test_the_picture_is_svg_with_every_resource_and_arrow() -> None:
+    it = made()
+    root = ElementTree.fromstring(svg(it))  # noqa: S314
+    space = "{http://www.w3.org/2000/svg}"
+    texts = {each.text for each in root.iter(f"{space}text")}
+    assert {node.name for node in it.nodes} <= texts
+    assert sum("marker-end" in each.attrib for each in root.iter(f"{space}path")) == len(it.edges)
+
+
+@pytest.mark.parametrize(("draw", "arrow"), [(mermaid, " --> "), (dot, " -> ")])
+def test_the_texts_have_every_resource_and_arrow(draw: object, arrow: str) -> None:
+    assert callable(draw)
+    it = made()
+    text = str(draw(it))
+    assert all(node.name in text for node in it.nodes)
+    assert text.count(arrow) == len(it.edges)
+
+
+def test_a_stack_with_secrets_is_drawn_without_them() -> None:
+    kubeconfig = json.dumps({"contexts": [{"name": "mine"}], "token": "not-to-be-seen"})
+    stack = Stack("test", {**STACK, **as_config(kubeconfig=kubeconfig)}, frozenset({"lls:kubeconfig"}))
+    assert "not-to-be-seen" not in mermaid(graph(stack))

@@ -1,0 +1,102 @@
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lls.operations.stack import NoCliError, Stack, StackError, State, read_all_states, read_stack, read_state, reveal
+
+EXPORT: dict[str, Any] = {
+    "deployment": {
+        "resources": [
+            {"urn": "urn:x::lls-dev", "type": "pulumi:pulumi:Stack", "outputs": {"udpPort": 5004}},
+            {"urn": "urn:x::streaming-eip", "type": "aws:ec2/eip:Eip", "id": "eip-1"},
+            {"urn": "urn:x::old", "type": "aws:ec2/eip:Eip", "id": "e", "delete": True},
+        ],
+        "pending_operations": [{"type": "creating", "resource": {"urn": "urn:x::streaming-nlb"}}],
+    }
+}
+
+
+@pytest.fixture
+def cli(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder of answers: what a `pulumi` on the PATH prints for arguments, or fails with."""
+    answers = tmp_path / "answers"
+    answers.mkdir()
+    command = tmp_path / "bin" / "pulumi"
+    command.parent.mkdir()
+    command.write_text(
+        '#!/bin/sh\nshift\nname=$(echo "$*" | tr " /" "__")\n'
+        f'[ -f "{answers}/$name" ] && exec cat "{answers}/$name"\n'
+        "echo \"error: no stack named '$4' found\" >&2; exit 255\n"
+    )
+    command.chmod(0o700)
+    monkeypatch.setenv("PATH", f"{command.parent}{os.pathsep}{os.environ['PATH']}")
+    return answers
+
+
+@pytest.fixture
+def no_cli(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setattr("lls.operations.stack.PROJECT", tmp_path)
+
+
+def test_the_state_is_what_the_cli_exports(cli: Path) -> None:
+    (cli / "stack_export_--stack_dev").write_text(json.dumps(EXPORT))
+    state = read_state("dev")
+    assert state.outputs == {"udpPort": 5004}
+    assert state.ids == {"eip-1"}
+    assert [each.name for each in state.resources] == ["lls-dev", "streaming-eip"]
+    assert state.pending == ("creating streaming-nlb",)
+
+
+def test_a_stack_that_was_never_made_has_an_empty_state(cli: Path) -> None:
+    assert read_state("new") == State()
+
+
+def test_the_states_of_all_stacks_are_read(cli: Path) -> None:
+    (cli / "stack_ls_--json").write_text('[{"name": "dev"}, {"name": "prod"}]')
+    (cli / "stack_export_--stack_dev").write_text(json.dumps(EXPORT))
+    assert {name: len(state.resources) for name, state in read_all_states().items()} == {"dev": 2, "prod": 0}
+
+
+def test_a_failing_cli_is_quoted_in_one_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    command = tmp_path / "pulumi"
+    command.write_text("#!/bin/sh\necho 'error: not\n logged in' >&2; exit 1\n")
+    command.chmod(0o700)
+    monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
+    with pytest.raises(StackError, match=r"`pulumi stack export --stack dev` failed: not logged in"):
+        read_state("dev")
+
+
+@pytest.mark.usefixtures("no_cli")
+def test_a_missing_cli_is_named_with_the_way_to_get_it() -> None:
+    with pytest.raises(NoCliError, match=r"The Pulumi CLI is needed .* https://www.pulumi.com/docs/install/"):
+        read_state("dev")
+
+
+def test_an_encrypted_kubeconfig_is_decrypted_by_the_cli(cli: Path, tmp_path: Path) -> None:
+    (tmp_path / "Pulumi.x.yaml").write_text("config:\n  lls:kubeconfig: {secure: v1:abc}\n")
+    (cli / "config_get_lls:kubeconfig_--stack_x").write_text("contexts: []\n")
+    stack = reveal(read_stack("x", tmp_path))
+    assert stack.get("kubeconfig") == "contexts: []"
+    assert stack.secret_keys == {"lls:kubeconfig"}
+
+
+@pytest.mark.usefixtures("no_cli")
+def test_a_stack_without_encrypted_values_needs_no_cli(tmp_path: Path) -> None:
+    stack = Stack("x", {"aws:region": "us-west-2"})
+    assert reveal(stack) == stack
+
+
+def test_a_qualified_name_is_the_file_of_its_last_part(tmp_path: Path) -> None:
+    (tmp_path / "Pulumi.prod.yaml").write_text("config: {aws:region: us-west-2}\n")
+    assert read_stack("org/lls/prod", tmp_path).config == {"aws:region": "us-west-2"}
+
+
+@pytest.mark.parametrize("text", ["- a\n", "config: [a]\n"])
+def test_a_file_of_another_shape_is_refused(tmp_path: Path, text: str) -> None:
+    (tmp_path / "Pulumi.x.yaml").write_text(text)
+    with pytest.raises(StackError, match="has no mapping `config`"):
+        read_stack("x", tmp_path)

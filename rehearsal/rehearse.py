@@ -8,8 +8,13 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Final, Protocol, Self
 
+from lls.operations.account import Account
+from lls.operations.check_clean import check_clean
+from lls.operations.finding import Finding, Level, Unwatched
+from lls.operations.installation import Installation
 from lls.operations.recording import Properties, run_project
-from lls.operations.stack import PROJECT, Stack
+from lls.operations.stack import PROJECT, Stack, State, StateResource
+from lls.operations.verify import Verification
 from rehearsal.aws import Aws
 from rehearsal.cluster import Cluster
 from rehearsal.engine import Engine, Listener, Step, StepsFailedError
@@ -19,6 +24,9 @@ from rehearsal.world import Clock, World
 
 HEALTH_PATIENCE: Final = 300.0
 """Seconds of AWS that a target may take to become healthy: twice five checks of 30 s."""
+
+NLB_ADDRESS: Final = "203.0.113.1"
+"""What the names of the emulated load balancers stand for: an address of RFC 5737, for documentation."""
 
 
 @dataclass(frozen=True)
@@ -49,8 +57,10 @@ class Report:
     up: list[Step] = field(default_factory=list[Step])
     outputs: Properties = field(default_factory=dict[str, Any])
     targets: list[TargetHealth] = field(default_factory=list[TargetHealth])
+    verify: list[Finding] = field(default_factory=list[Finding])
     again: list[Step] = field(default_factory=list[Step])
     destroy: list[Step] = field(default_factory=list[Step])
+    check_clean: list[Finding] = field(default_factory=list[Finding])
     checks: list[Check] = field(default_factory=list[Check])
 
     @property
@@ -72,6 +82,10 @@ class Audience(Protocol):
 
     def facts(self, facts: Mapping[str, Any]) -> None:
         """A phase showed these facts."""
+        ...
+
+    def findings(self, findings: Sequence[Finding]) -> None:
+        """One of the operations found this."""
         ...
 
     def verdict(self, checks: Sequence[Check]) -> None:
@@ -159,6 +173,12 @@ class Rehearsal:
             )
         )
 
+        audience.phase("verify")
+        verification = Verification(self.installation(), report.outputs, resolve=lambda _: [NLB_ADDRESS])
+        report.verify = verification.run(Unwatched())
+        audience.findings(report.verify)
+        report.checks.append(_nothing_found("verify finds nothing wrong", report.verify))
+
         self.engine.listener = audience.phase("up again, after the registry login has expired")
         self.clock.skip(TOKEN_LIFE + 1)
         report.again = self.engine.up()
@@ -180,8 +200,31 @@ class Rehearsal:
         left = self.leftovers()
         report.checks.append(Check("nothing is left", not left, ", ".join(left) or "as before"))
         audience.steps(report.destroy, report.factor)
+
+        audience.phase("check-clean")
+        report.check_clean = check_clean(self.installation())
+        audience.findings(report.check_clean)
+        report.checks.append(_nothing_found("check-clean finds nothing left", report.check_clean))
         audience.verdict(report.checks)
         return report
+
+    def installation(self) -> Installation:
+        """The stack as the operations see it: this account, this cluster, and the engine's state."""
+        return Installation(
+            in_cluster(self._stack.with_config(self.engine.config), self.cluster.endpoint),
+            Account(self.aws.client),
+            lambda: {self._stack.name: self.state()},
+        )
+
+    def state(self) -> State:
+        """The engine's state, as the Pulumi CLI would export it."""
+        resources = tuple(
+            StateResource(
+                urn=each.urn, type=each.type, id=each.id, parent=each.parent, inputs=each.inputs, outputs=each.outputs
+            )
+            for each in self.engine.state.values()
+        )
+        return State(resources, self.engine.outputs)
 
     def await_health(self) -> list[TargetHealth]:
         """Health of each registered target, once AWS has made up its mind."""
@@ -209,6 +252,11 @@ class Rehearsal:
             for each in described["TargetHealthDescriptions"]
             if each["TargetHealth"]["State"] != "draining"
         ]
+
+
+def _nothing_found(name: str, findings: Sequence[Finding]) -> Check:
+    problems = [each.seen for each in findings if each.level is Level.PROBLEM]
+    return Check(name, not problems, "; ".join(problems) or f"{len(findings)} findings")
 
 
 @contextmanager

@@ -9,6 +9,8 @@ from rich.live import Live
 from rich.markup import escape
 from rich.text import Text
 
+from lls.operations.finding import Finding
+from lls.operations.screen import as_facts, print_findings
 from rehearsal.engine import Listener, Operation, Resource, Step
 from rehearsal.rehearse import Check, Report
 
@@ -37,6 +39,9 @@ class Silence:
 
     def facts(self, facts: Mapping[str, Any]) -> None:
         """A phase showed these facts."""
+
+    def findings(self, findings: Sequence[Finding]) -> None:
+        """One of the operations found this."""
 
     def verdict(self, checks: Sequence[Check]) -> None:
         """The rehearsal ended."""
@@ -103,6 +108,10 @@ class Screen(Listener):
         for key, value in sorted(facts.items()):
             self._print(f"  {key.ljust(width)}  {escape(value if isinstance(value, str) else json.dumps(value))}")
 
+    def findings(self, findings: Sequence[Finding]) -> None:
+        """One of the operations found this: a line each."""
+        print_findings(self._console, findings)
+
     def verdict(self, checks: Sequence[Check]) -> None:
         """The rehearsal ended: what held and what did not."""
         self._console.rule("[bold]verdict", align="left", style="dim")
@@ -166,8 +175,10 @@ def as_json(report: Report) -> str:
                 for each in report.targets
             ],
             "up": steps(report.up),
+            "verify": as_facts(report.verify),
             "again": steps(report.again),
             "destroy": steps(report.destroy),
+            "checkClean": as_facts(report.check_clean),
         },
         indent=2,
     )

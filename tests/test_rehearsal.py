@@ -49,7 +49,7 @@ def broken(report: Report) -> dict[str, str]:
 def test_every_shape_of_stack_holds(config: Mapping[str, str]) -> None:
     report = rehearsed(config)
     assert broken(report) == {}
-    assert len(report.checks) == 4
+    assert len(report.checks) == 6
     assert all(target.state == "healthy" for target in report.targets)
 
 

@@ -2,6 +2,7 @@
 
 import json
 import time
+from collections.abc import Sequence
 from threading import Lock, Timer
 from typing import Any, Final
 
@@ -78,15 +79,8 @@ class Screen:
 
     def findings(self, findings: list[Finding]) -> None:
         """Each finding, and what to do about it."""
-        if self.as_json:
-            return
-        width = max((len(each.check) for each in findings), default=0)
-        for each, following in zip(findings, [*findings[1:], None], strict=True):
-            indent = " " * (width + 11)
-            seen = escape(each.seen).replace("\n", f"\n{indent}  ")
-            self._line(self._out, f"[{COLOURS[each.level]}]{each.level:8}[/] {each.check.ljust(width)}  {seen}")
-            if each.remedy and not (following and following.remedy == each.remedy):
-                self._line(self._out, f"{indent}[dim]-> {escape(each.remedy)}[/]")
+        if not self.as_json:
+            print_findings(self._out, findings)
 
     def result(self, command: str, stack: str, outcome: Exit, **facts: Any) -> None:
         """The whole result as JSON, where that was asked for."""
@@ -102,7 +96,19 @@ class Screen:
         console.print(text, highlight=False, soft_wrap=True)
 
 
-def as_facts(findings: list[Finding]) -> list[dict[str, str]]:
+def print_findings(console: Console, findings: Sequence[Finding]) -> None:
+    """A line for each finding; a remedy that several in a row share comes once, after the last."""
+    width = max((len(each.check) for each in findings), default=0)
+    indent = " " * (width + 10)
+    for each, following in zip(findings, [*findings[1:], None], strict=True):
+        seen = escape(each.seen).replace("\n", f"\n{indent}")
+        line = f"[{COLOURS[each.level]}]{each.level:7}[/]  {each.check.ljust(width)} {seen}"
+        console.print(line, highlight=False, soft_wrap=True)
+        if each.remedy and not (following and following.remedy == each.remedy):
+            console.print(f"{indent}[dim]-> {escape(each.remedy)}[/]", highlight=False, soft_wrap=True)
+
+
+def as_facts(findings: Sequence[Finding]) -> list[dict[str, str]]:
     """Findings for JSON."""
     return [
         {"check": each.check, "level": each.level.value, "seen": each.seen, "remedy": each.remedy} for each in findings

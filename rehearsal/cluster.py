@@ -1,281 +1,392 @@
-"""An emulated EKS cluster: serves its nodes to the Kubernetes client, and takes the streaming proxy's release."""
+"""An emulated EKS cluster: nodes, pods and services, and the streaming proxy's Helm release."""
 
 import json
-import os
 import threading
-from collections.abc import Mapping
-from contextlib import ExitStack
-from dataclasses import dataclass
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
-from tempfile import TemporaryDirectory
-from typing import Annotated, Any, Final, Literal, Self
-from unittest.mock import patch
-from urllib.parse import parse_qs, urlsplit
+from collections.abc import Generator, Iterator, Mapping
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from dataclasses import replace
+from typing import Any, Final, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
-from pydantic.alias_generators import to_camel
-
+from lls.cluster import ZONE_LABEL
+from rehearsal import kubernetes_objects as objects
+from rehearsal.chart import ClusterError, Service, documented, foreign_service, service_of
+from rehearsal.commands import commands_on_the_path
+from rehearsal.kubernetes_api import TOKEN, KubernetesApi, Outage, RefusedError
+from rehearsal.pods import Pod, State, UnschedulableError, place, quantity
+from rehearsal.release import Release, Status, next_revision, pod_of
 from rehearsal.world import Clock, Node, World
 
-TOKEN: Final = "token-of-the-rehearsal"  # noqa: S105
+__all__ = ["Cluster", "ClusterError", "Release", "kubeconfig_for"]
 
-
-class ClusterError(Exception):
-    """What the Kubernetes API or Helm refuses, in its words."""
-
-
-class Values(BaseModel):
-    """Chart values that the guide documents (step 3). A chart takes others too, and ignores them."""
-
-    model_config = ConfigDict(alias_generator=to_camel, extra="allow", strict=True)
-
-
-class Environment(Values):
-    """The pod's environment: strings, or Kubernetes refuses the pod."""
-
-    lb_port: Annotated[str, Field(pattern=r"^\d{1,5}$")]
-    lb_dns: Annotated[str, Field(pattern=r"^[a-z0-9A-Z.-]+$")]
-
-
-class Zones(Values):
-    """Zones in which pods may run."""
-
-    enabled: bool
-    zones: list[str]
-
-
-class Image(Values):
-    """The image to pull."""
-
-    repository: str
-    tag: str
-    pull_policy: Literal["Always", "IfNotPresent", "Never"]
-
-
-class Resources(Values):
-    """Resources of a pod."""
-
-    requests: dict[str, str]
-    limits: dict[str, str]
-
-
-class ChartValues(Values):
-    """The values file of the guide's step 3."""
-
-    env: Environment
-    replica_count: Annotated[int, Field(ge=0)]
-    availability_zones: Zones
-    node_selector: dict[str, str]
-    image: Image
-    resources: Resources
-
-
-@dataclass(frozen=True)
-class Release:
-    """An installed Helm release and the nodes that its pods run on."""
-
-    name: str
-    namespace: str
-    chart: str
-    version: str | None
-    values: Mapping[str, Any]
-    pods: tuple[str, ...]
+STACK_TRACE: Final = """\
+2026-01-01T00:00:00Z INFO  starting streaming-proxy
+2026-01-01T00:00:01Z ERROR unhandled exception
+Traceback (most recent call last):
+  File "/opt/streaming-proxy/main.py", line 87, in <module>
+    serve(Settings.from_environment())
+  File "/opt/streaming-proxy/settings.py", line 41, in from_environment
+    raise SettingsError(f"LB_DNS {name!r} does not resolve")
+SettingsError: LB_DNS 'streaming.example' does not resolve
+"""
+"""The log of a proxy that cannot start."""
 
 
 class Cluster:
-    """The cluster of a world. A context manager: inside it, its API listens and `aws eks get-token` works.
+    """The cluster of a world. A context manager: inside it, its API listens and `aws` and `helm` are on the path.
 
-    `nodes` may be changed at any time, as an autoscaler does.
+    `nodes` may be changed at any time, as an autoscaler does; so may `services` and `denied`, the verbs and
+    resources that the user may not use, such as ("list", "nodes") or ("get", "pods/log").
     """
 
     def __init__(self, world: World, clock: Clock, node_selector: Mapping[str, str]) -> None:
         """Describe the cluster; nodes without labels of their own carry `node_selector`."""
-        self._world = world
+        self.world = world
         self._clock = clock
         self._node_selector = node_selector
         self._exit = ExitStack()
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
+        self._gone_at: dict[str, float] = {}
+        taken = map(foreign_service, world.quirks.taken_node_ports)
         self.nodes: dict[str, Node] = {}
-        self.namespaces: set[str] = {"default", "kube-system"}
+        self.services: dict[tuple[str, str], Service] = {(each.namespace, each.name): each for each in taken}
+        self.pods: dict[tuple[str, str], Pod] = {
+            (each.namespace, each.name): Pod(
+                name=each.name,
+                namespace=each.namespace,
+                node=each.node,
+                requests={"cpu": each.cpu, "memory": each.memory},
+            )
+            for each in world.pods
+        }
+        self.namespaces: set[str] = {"default", "kube-system"} | {each for each, _ in (*self.services, *self.pods)}
+        self._before = frozenset(self.namespaces)
         self.releases: dict[tuple[str, str], Release] = {}
-        self.endpoint = ""
+        self.bindings: dict[tuple[str, str], dict[str, Any]] = {}
+        self.denied: set[tuple[str, str]] = set()
+        self.user = f"arn:{world.partition}:sts::{world.account}:assumed-role/rehearsal/session"
+        self._api = KubernetesApi(self)
+
+    @property
+    def endpoint(self) -> str:
+        """Where the API listens; empty before it does."""
+        return self._api.endpoint
 
     def __enter__(self) -> Self:
-        """Start the API on a free port of 127.0.0.1 and put an `aws` command on the path."""
-        server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
-        self.endpoint = f"http://127.0.0.1:{server.server_port}"
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
-        thread.start()
-        self._exit.callback(server.server_close)
-        self._exit.callback(thread.join)
-        self._exit.callback(server.shutdown)
-        commands = Path(self._exit.enter_context(TemporaryDirectory()))
-        self._write_aws_command(commands / "aws")
-        path = f"{commands}{os.pathsep}{os.environ.get('PATH', '')}"
-        self._exit.enter_context(patch.dict(os.environ, {"PATH": path}))
+        """Start the API on a free port of 127.0.0.1 and put `aws` and `helm` commands on the path."""
+        self._exit.enter_context(self._api)
+        self._exit.enter_context(commands_on_the_path(self.world.cluster, self.endpoint))
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Stop the API and take the command away."""
+        """Stop the API and take the commands away."""
         self._exit.close()
+
+    # --- What Pulumi's provider and Helm do
 
     def create_namespace(self, name: str) -> None:
         """Create a namespace; one that exists is refused."""
-        with self._lock:
+        with self._settled():
             if name in self.namespaces:
                 raise ClusterError(f'namespaces "{name}" already exists')
             self.namespaces.add(name)
 
     def delete_namespace(self, name: str) -> None:
-        """Delete a namespace with everything in it."""
-        self._clock.sleep(self._world.latencies.namespace_delete)
+        """Delete a namespace with everything in it, and wait until it is gone."""
+        self.begin_deletion(name)
+        self._clock.sleep(self.world.latencies.namespace_delete)
         with self._lock:
-            self.namespaces.discard(name)
-            self.releases = {key: release for key, release in self.releases.items() if release.namespace != name}
+            self._gone_at[name] = self._clock.now()
+            self._expire()
+
+    def begin_deletion(self, name: str) -> None:
+        """Delete a namespace in the background."""
+        with self._settled():
+            self._gone_at.setdefault(name, self._clock.now() + self.world.latencies.namespace_delete)
+
+    def terminating(self, namespace: str) -> bool:
+        """Whether a namespace is being deleted."""
+        return namespace in self._gone_at
 
     def install(
         self, name: str, namespace: str, *, chart: str, version: str | None, values: Mapping[str, Any], timeout: int
     ) -> Release:
         """Install or upgrade a release and wait until its pods run, at most `timeout` seconds."""
-        with self._lock:
+        key = (namespace, name)
+        with self._settled():
             if namespace not in self.namespaces:
                 raise ClusterError(f'create: failed to create: namespaces "{namespace}" not found')
-            others = [each for key, each in self.releases.items() if key != (namespace, name)]
-            for port in self._node_ports():
-                if others or port in self._world.quirks.taken_node_ports:
-                    raise ClusterError(
-                        f"Service {name!r} is invalid: spec.ports[0].nodePort: Invalid value: {port}: "
-                        "provided port is already allocated"
-                    )
-        pods = self._schedule(_documented(values), timeout)
-        self._clock.sleep(self._world.latencies.helm_install)
-        release = Release(name, namespace, chart, version, values, pods)
-        with self._lock:
-            self.releases[namespace, name] = release
-        return release
+            before = self.releases.get(key)
+            if before and before.status.startswith("pending-"):
+                raise ClusterError("another operation (install/upgrade/rollback) is in progress")
+            read = documented(values)
+            for each in (*read.resources.requests.values(), *read.resources.limits.values()):
+                quantity(each)
+            self.releases[key] = next_revision(before, Release(name, namespace, chart, version, values))
+            service = service_of(name, namespace, self.world.quirks)
+            if taken := self._taken(service):
+                self._conclude(key, "failed")
+                raise ClusterError(
+                    f"Service {name!r} is invalid: spec.ports[0].nodePort: Invalid value: {taken}: "
+                    "provided port is already allocated"
+                )
+            self.services[namespace, service.name] = service
+            self._reconcile()
+            waiting = self._pending(key)
+        if waiting:
+            self._clock.sleep(timeout)
+        else:
+            self._clock.sleep(self.world.latencies.helm_install)
+        with self._settled():
+            if waiting := self._pending(key):
+                self._conclude(key, "failed")
+                raise ClusterError(f"context deadline exceeded: {waiting[0].message}")
+            return self._conclude(key, "deployed")
 
     def uninstall(self, name: str, namespace: str) -> None:
         """Uninstall a release."""
-        self._clock.sleep(self._world.latencies.helm_uninstall)
+        self._clock.sleep(self.world.latencies.helm_uninstall)
         with self._lock:
             if self.releases.pop((namespace, name), None) is None:
                 raise ClusterError(f"uninstall: Release not loaded: {name}: release: not found")
+            for kept in (self.services, self.pods):
+                for key in [each for each in kept if each[0] == namespace and kept[each].release == name]:
+                    del kept[key]
+
+    # --- What runs
 
     def answers(self, address: str, port: int, path: str) -> bool:
-        """Whether a node answers on a port: every node serves the chart's NodePorts while a pod runs.
+        """Whether a node answers on a port: a service has it as NodePort, and a ready pod serves it.
 
         `path` is asked of the health port only.
         """
-        with self._lock:
-            running = any(release.pods for release in self.releases.values())
-            known = any(node.ip == address for node in self.nodes.values())
-        quirks = self._world.quirks
-        if port == quirks.chart_health_node_port:
-            return running and known and path == quirks.chart_health_path
-        return running and known and port == quirks.chart_streaming_node_port
+        with self._settled():
+            node = next((node.name for node in self.nodes.values() if node.ip == address), None)
+            if node is None or (path and path != self.world.quirks.chart_health_path):
+                return False
+            return any(
+                self.ready(pod) and (service.external_traffic_policy == "Cluster" or pod.node == node)
+                for service in self.services.values()
+                if any(each.node_port == port for each in service.ports)
+                for pod in self.selected(service)
+            )
+
+    def selected(self, service: Service) -> list[Pod]:
+        """The pods of a service."""
+        return [
+            pod
+            for pod in self.pods.values()
+            if pod.namespace == service.namespace and service.selector.items() <= pod.labels.items()
+        ]
+
+    def ready(self, pod: Pod) -> bool:
+        """Whether a pod is ready; none is on a node that is not."""
+        return pod.state == "running" and pod.node in self.nodes and self.nodes[pod.node].ready
+
+    def proxies(self) -> list[str]:
+        """Names of the pods of Helm releases."""
+        with self._settled():
+            return sorted(pod.name for pod in self.pods.values() if pod.release)
 
     def leftovers(self) -> tuple[str, ...]:
         """Namespaces and releases that a stack left behind."""
-        namespaces = (f"namespace {name}" for name in self.namespaces - {"default", "kube-system"})
-        releases = (f"release {namespace}/{name}" for namespace, name in self.releases)
-        return tuple(sorted([*namespaces, *releases]))
+        with self._settled():
+            namespaces = (f"namespace {name}" for name in self.namespaces - self._before)
+            releases = (f"release {namespace}/{name}" for namespace, name in self.releases)
+            return tuple(sorted([*namespaces, *releases]))
 
-    def _node_ports(self) -> tuple[int, int]:
-        return self._world.quirks.chart_streaming_node_port, self._world.quirks.chart_health_node_port
-
-    def _schedule(self, values: ChartValues, timeout: int) -> tuple[str, ...]:
-        """Nodes for the pods, by selector and zone; Helm waits for them in vain where there are none."""
-        zones = values.availability_zones
-        fitting = [
-            name
-            for name, node in sorted(self.nodes.items())
-            if values.node_selector.items() <= self._labels(node).items()
-            and (not zones.enabled or self._world.zone(node.zone) in zones.zones)
-            and not node.taints
-        ]
-        if values.replica_count and not fitting:
-            self._clock.sleep(timeout)
-            raise ClusterError(
-                f"context deadline exceeded: 0/{len(self.nodes)} nodes are available: "
-                "none match the pod's node affinity/selector"
-            )
-        return tuple(fitting[number % len(fitting)] for number in range(values.replica_count))
-
-    def _labels(self, node: Node) -> dict[str, str]:
+    def labels(self, node: Node) -> dict[str, str]:
+        """The labels of a node."""
         own = self._node_selector if node.labels is None else node.labels
         return {
             **own,
             "kubernetes.io/hostname": node.name,
-            "topology.kubernetes.io/region": self._world.region,
-            "topology.kubernetes.io/zone": self._world.zone(node.zone),
+            "topology.kubernetes.io/region": self.world.region,
+            ZONE_LABEL: self.world.zone(node.zone),
         }
 
-    def _matching(self, selector: str) -> list[dict[str, Any]]:
-        wanted = dict(part.split("=", 1) for part in selector.split(",") if part)
-        nodes = sorted(self.nodes.values(), key=lambda node: node.name)
-        return [self._node(node) for node in nodes if wanted.items() <= self._labels(node).items()]
+    def objects(self, resource: str) -> list[dict[str, Any]]:
+        """Everything of a resource, as the API shows it."""
+        with self._settled():
+            return sorted(objects.SHOWN[resource](self), key=lambda each: str(each["metadata"].get("name")))
 
-    def _node(self, node: Node) -> dict[str, Any]:
-        metadata: dict[str, Any] = {"name": node.name, "labels": self._labels(node)}
-        if node.deleting:
-            metadata["deletionTimestamp"] = "2026-01-01T00:00:00Z"
-        return {
-            "metadata": metadata,
-            "spec": {
-                "providerID": f"aws:///{self._world.zone(node.zone)}/{node.instance_id}",
-                "taints": [{"key": key, "effect": "NoSchedule"} for key in node.taints],
-            },
-            "status": {
-                "addresses": [
-                    {"type": "InternalIP", "address": node.ip},
-                    {"type": "Hostname", "address": node.name},
-                ]
-            },
+    def remove(self, resource: str, namespace: str, name: str) -> bool:
+        """Delete an object; whether the resource is one that can be."""
+        kept: Mapping[str, dict[tuple[str, str], Any]] = {
+            "pods": self.pods,
+            "services": self.services,
+            "targetgroupbindings": self.bindings,
         }
+        if resource == "namespaces":
+            self.begin_deletion(name)
+        elif resource in kept:
+            with self._lock:
+                kept[resource].pop((namespace, name), None)
+        return resource == "namespaces" or resource in kept
 
-    def _handler(self) -> type[BaseHTTPRequestHandler]:
-        cluster = self
+    def find_pod(self, name: str) -> Pod:
+        """A pod by its name. Raises KeyError."""
+        with self._settled():
+            return self.pods[next((key for key in self.pods if key[1] == name), ("", name))]
 
-        class Handler(BaseHTTPRequestHandler):
-            def do_GET(self) -> None:
-                url = urlsplit(self.path)
-                if self.headers.get("Authorization") != f"Bearer {TOKEN}":
-                    return self._answer(401, {"kind": "Status", "reason": "Unauthorized"})
-                if url.path != "/api/v1/nodes":
-                    return self._answer(404, {"kind": "Status", "reason": "NotFound"})
-                selector = parse_qs(url.query).get("labelSelector", [""])[0]
-                items = cluster._matching(selector)  # pyright: ignore[reportPrivateUsage]
-                return self._answer(200, {"kind": "NodeList", "apiVersion": "v1", "metadata": {}, "items": items})
+    # --- Ways to break it
 
-            def _answer(self, status: int, body: Mapping[str, Any]) -> None:
-                content = json.dumps(body).encode()
-                self.send_response(status)
-                self.send_header("Content-Type", "application/json")
-                self.send_header("Content-Length", str(len(content)))
-                self.end_headers()
-                self.wfile.write(content)
+    def crash(self, pod: str, *, restarts: int = 7, log: str = STACK_TRACE) -> None:
+        """Let a pod end in CrashLoopBackOff."""
+        self._set(pod, "crashing", restarts=restarts, log=log)
 
-            def log_message(self, format: str, *args: object) -> None:  # noqa: A002
-                pass
+    def fail_image_pull(self, pod: str) -> None:
+        """Let a pod end in ImagePullBackOff."""
+        self._set(pod, "unpullable")
 
-        return Handler
+    def fail_probe(self, pod: str) -> None:
+        """Let a pod fail its readiness probe."""
+        self._set(pod, "unready")
 
-    def _write_aws_command(self, path: Path) -> None:
-        credential = {
-            "kind": "ExecCredential",
-            "apiVersion": "client.authentication.k8s.io/v1beta1",
-            "status": {"token": TOKEN},
-        }
-        path.write_text(
-            f"""#!/bin/sh
-case "$*" in
-*"eks get-token --cluster-name {self._world.cluster} "*) echo '{json.dumps(credential)}' ;;
-*) echo "the rehearsal has no: aws $*" >&2; exit 252 ;;
-esac
-"""
+    def unschedule(self, pod: str, message: str = "0/1 nodes are available: 1 Insufficient cpu.") -> None:
+        """Let no node take a pod."""
+        self._set(pod, "pending", node="", message=message)
+
+    def recover(self, pod: str) -> None:
+        """Let a pod run again; one without a node is scheduled anew."""
+        found = self.find_pod(pod)
+        self._set(pod, "running" if found.node else "pending", held=False)
+
+    def delete_node(self, name: str) -> None:
+        """Take a node away; its pods are made anew elsewhere."""
+        with self._lock:
+            del self.nodes[name]
+            self._reconcile()
+
+    def change_node(self, name: str, **changes: Any) -> None:
+        """Change a node, such as `ready=False` or `cordoned=True`."""
+        with self._lock:
+            self.nodes[name] = self.nodes[name].model_copy(update=changes)
+
+    def change_node_port(self, old: int, new: int) -> None:
+        """Give the service with that NodePort another one."""
+        with self._lock:
+            for key, service in self.services.items():
+                ports = tuple(replace(each, node_port=new) if each.node_port == old else each for each in service.ports)
+                self.services[key] = replace(service, ports=ports)
+
+    def delete_service(self, namespace: str, name: str = "streaming-proxy") -> None:
+        """Take a service away."""
+        with self._lock:
+            del self.services[namespace, name]
+
+    def change_release(self, namespace: str, name: str, status: Status) -> None:
+        """Give the last revision of a release another status, such as `failed` or `pending-upgrade`."""
+        self._conclude((namespace, name), status)
+
+    def outage(self, kind: Outage) -> AbstractContextManager[None]:
+        """Let the API refuse connections, be silent, or know nobody, for a while."""
+        return self._api.outage(kind)
+
+    # --- Controllers
+
+    @contextmanager
+    def _settled(self) -> Generator[None]:
+        """Hold the cluster, after its controllers have done what is due."""
+        with self._lock:
+            self._expire()
+            self._reconcile()
+            yield
+
+    def _expire(self) -> None:
+        """Remove the namespaces whose time has come, with what is in them."""
+        for name in [each for each, at in self._gone_at.items() if at <= self._clock.now()]:
+            del self._gone_at[name]
+            self.namespaces.discard(name)
+            for kept in (self.releases, self.services, self.pods, self.bindings):
+                for key in [each for each in kept if each[0] == name]:
+                    del kept[key]
+
+    def _reconcile(self) -> None:
+        """Let each release have its pods, on nodes that exist; pods of an old template go when the new ones run."""
+        for key in [key for key, pod in self.pods.items() if pod.node and pod.node not in self.nodes and pod.release]:
+            del self.pods[key]
+        for key, pod in list(self.pods.items()):
+            if pod.state == "pending" and not pod.held:
+                self.pods[key] = self._scheduled(pod, starting=False)
+        for release in self.releases.values():
+            if any((each.namespace, each.release) == (release.namespace, release.name) for each in self._serving()):
+                self._replicate(release)
+
+    def _serving(self) -> list[Service]:
+        """The services of namespaces that are there to stay."""
+        return [each for each in self.services.values() if each.namespace not in self._gone_at]
+
+    def _replicate(self, release: Release) -> None:
+        values = documented(release.values)
+        own = [pod for pod in self._of(release) if pod.template == values.template]
+        for pod in own[values.replica_count :]:
+            del self.pods[pod.namespace, pod.name]
+        for _ in range(values.replica_count - len(own)):
+            pod = self._scheduled(pod_of(release, values), starting=release.status.startswith("pending-"))
+            self.pods[pod.namespace, pod.name] = pod
+            own.append(pod)
+        if all(self.ready(pod) for pod in own):
+            for pod in self._of(release):
+                if pod.template != values.template:
+                    del self.pods[pod.namespace, pod.name]
+
+    def _scheduled(self, pod: Pod, *, starting: bool) -> Pod:
+        others = [each for each in self.pods.values() if each.name != pod.name]
+        try:
+            node = place(pod, self.nodes.values(), self.labels, others, ZONE_LABEL)
+        except UnschedulableError as error:
+            return replace(pod, state="pending", message=str(error))
+        return replace(pod, node=node, state="starting" if starting else "running", message="")
+
+    def _of(self, release: Release) -> Iterator[Pod]:
+        """Its pods, of any template."""
+        return (
+            pod for pod in list(self.pods.values()) if (pod.namespace, pod.release) == (release.namespace, release.name)
         )
-        path.chmod(0o700)
+
+    def _pending(self, key: tuple[str, str]) -> list[Pod]:
+        return [pod for pod in self._of(self.releases[key]) if pod.state == "pending"]
+
+    def _conclude(self, key: tuple[str, str], status: Status) -> Release:
+        """End an operation of Helm; what was starting runs."""
+        with self._lock:
+            release = self.releases[key] = replace(self.releases[key], status=status)
+            for pod in self._of(release):
+                if pod.state == "starting":
+                    self.pods[pod.namespace, pod.name] = replace(pod, state="running")
+            self._reconcile()
+            return release
+
+    def _taken(self, wanted: Service) -> int | None:
+        """The NodePort that another service holds."""
+        others = [each for each in self.services.values() if each.name != wanted.name or each.release != wanted.release]
+        held = {(each.protocol, each.node_port) for service in others for each in service.ports}
+        return next((each.node_port for each in wanted.ports if (each.protocol, each.node_port) in held), None)
+
+    def _set(self, name: str, state: State, *, held: bool = True, **changes: Any) -> None:
+        with self._lock:
+            pod = self.find_pod(name)
+            self.pods[pod.namespace, name] = replace(pod, state=state, held=held, **changes)
+
+    def log_of(self, namespace: str, name: str, *, previous: bool) -> str:
+        """The log of a pod's container, or of the one before its last restart. Raises RefusedError."""
+        pod = self.pods[namespace, name]
+        node = self.nodes.get(pod.node)
+        if not pod.node:
+            return ""
+        if node and not node.ready:
+            where = f"{node.ip}:10250"
+            path = f"containerLogs/{namespace}/{name}/{pod.container}"
+            message = f'Get "https://{where}/{path}": dial tcp {where}: i/o timeout'
+            raise RefusedError(500, "InternalError", message)
+        if pod.phase == "Pending":
+            why = "trying and failing to pull image" if pod.state == "unpullable" else "ContainerCreating"
+            message = f'container "{pod.container}" in pod "{name}" is waiting to start: {why}'
+            raise RefusedError(400, "BadRequest", message)
+        if previous and not pod.restarts:
+            message = f'previous terminated container "{pod.container}" in pod "{name}" not found'
+            raise RefusedError(400, "BadRequest", message)
+        return pod.log
 
 
 def kubeconfig_for(endpoint: str, context: str) -> str:
@@ -290,11 +401,3 @@ def kubeconfig_for(endpoint: str, context: str) -> str:
             "current-context": context,
         }
     )
-
-
-def _documented(values: Mapping[str, Any]) -> ChartValues:
-    try:
-        return ChartValues.model_validate(values)
-    except ValidationError as error:
-        problems = (f"{'.'.join(str(part) for part in each['loc'])}: {each['msg']}" for each in error.errors())
-        raise ClusterError(f"values don't meet the chart: {'; '.join(problems)}") from None

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Self, cast
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
 from lls import guide
@@ -18,6 +18,10 @@ class Model(BaseModel):
     """A frozen part of the world file; keys are camelCase and unknown ones are refused."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", alias_generator=to_camel, populate_by_name=True)
+
+
+Quantity = Annotated[str, BeforeValidator(str)]
+"""A quantity as Kubernetes writes it, such as 500m or 24Gi."""
 
 
 class Subnet(Model):
@@ -32,6 +36,7 @@ class Node(Model):
     """A node of the cluster and the EC2 instance behind it.
 
     Without `labels` it carries the stack's `nodeSelector`; without `ip` or `instance_id` it gets one.
+    `cpu` and `memory` are what its pods may request together.
     """
 
     name: str
@@ -41,6 +46,20 @@ class Node(Model):
     ip: str | None = None
     instance_id: str | None = None
     deleting: bool = False
+    cordoned: bool = False
+    ready: bool = True
+    cpu: Quantity = "48"
+    memory: Quantity = "384Gi"
+
+
+class Pod(Model):
+    """A pod that runs before `up` and holds part of a node."""
+
+    name: str
+    namespace: str = "default"
+    node: str
+    cpu: Quantity = "0"
+    memory: Quantity = "0"
 
 
 class Latencies(Model):
@@ -60,7 +79,8 @@ class Quirks(Model):
     `node_groups` counts the security groups called CLUSTER-node-*; with none, nodes carry the cluster
     security group. `taken_node_ports` are NodePorts held by another service. The chart opens
     `chart_streaming_node_port` and `chart_health_node_port`, and answers on `chart_health_path`: what the
-    stack's config says of them, unless the world says otherwise.
+    stack's config says of them, unless the world says otherwise. `external_traffic_policy` is that of the
+    chart's service; `load_balancer_controller` installs the AWS Load Balancer Controller.
     """
 
     node_groups: Annotated[int, Field(ge=0)] = 1
@@ -68,6 +88,8 @@ class Quirks(Model):
     chart_streaming_node_port: int = guide.STREAMING_NODE_PORT
     chart_health_node_port: int = guide.HEALTH_NODE_PORT
     chart_health_path: str = guide.HEALTH_PATH
+    external_traffic_policy: Literal["Cluster", "Local"] = "Cluster"
+    load_balancer_controller: bool = False
 
 
 class World(Model):
@@ -84,6 +106,7 @@ class World(Model):
     eip_allocation_id: str | None = None
     subnets: tuple[Subnet, ...]
     nodes: tuple[Node, ...]
+    pods: tuple[Pod, ...] = ()
     latencies: Latencies
     quirks: Quirks = Quirks()
 

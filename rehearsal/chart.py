@@ -1,0 +1,133 @@
+"""The streaming proxy's chart: the values it takes and the service it makes."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic.alias_generators import to_camel
+
+from rehearsal.world import Quirks
+
+SELECTOR: Mapping[str, str] = {"app": "streaming-proxy"}
+"""Labels of the proxy's pods: the guide's `kubectl logs -l app=streaming-proxy`."""
+
+
+class ClusterError(Exception):
+    """What the Kubernetes API or Helm refuses, in its words."""
+
+
+class Values(BaseModel):
+    """Chart values that the guide documents (step 3). A chart takes others too, and ignores them."""
+
+    model_config = ConfigDict(alias_generator=to_camel, extra="allow", strict=True)
+
+
+class Environment(Values):
+    """The pod's environment: strings, or Kubernetes refuses the pod."""
+
+    lb_port: Annotated[str, Field(pattern=r"^\d{1,5}$")]
+    lb_dns: Annotated[str, Field(pattern=r"^[a-z0-9A-Z.-]+$")]
+
+
+class Zones(Values):
+    """Zones in which pods may run."""
+
+    enabled: bool
+    zones: list[str]
+
+
+class Image(Values):
+    """The image to pull."""
+
+    repository: str
+    tag: str
+    pull_policy: Literal["Always", "IfNotPresent", "Never"]
+
+    def __str__(self) -> str:
+        return f"{self.repository}:{self.tag}"
+
+
+class Resources(Values):
+    """Resources of a pod."""
+
+    requests: dict[str, str]
+    limits: dict[str, str]
+
+
+class ChartValues(Values):
+    """The values file of the guide's step 3."""
+
+    env: Environment
+    replica_count: Annotated[int, Field(ge=0)]
+    availability_zones: Zones
+    node_selector: dict[str, str]
+    image: Image
+    resources: Resources
+
+    @property
+    def template(self) -> str:
+        """The hash of the pod template, which a change of the number of replicas leaves alone."""
+        text = json.dumps(self.model_dump(exclude={"replica_count"}), sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()[:10]
+
+
+def documented(values: Mapping[str, Any]) -> ChartValues:
+    """The values as the chart reads them. Raises ClusterError where it cannot."""
+    try:
+        return ChartValues.model_validate(values)
+    except ValidationError as error:
+        problems = (f"{'.'.join(str(part) for part in each['loc'])}: {each['msg']}" for each in error.errors())
+        raise ClusterError(f"values don't meet the chart: {'; '.join(problems)}") from None
+
+
+@dataclass(frozen=True, kw_only=True)
+class ServicePort:
+    """A port of a NodePort service."""
+
+    name: str
+    protocol: Literal["TCP", "UDP"]
+    port: int
+    node_port: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Service:
+    """A NodePort service. `release` is the name of the Helm release that made it."""
+
+    name: str
+    namespace: str
+    ports: tuple[ServicePort, ...]
+    selector: Mapping[str, str]
+    release: str = ""
+    external_traffic_policy: str = "Cluster"
+
+
+def service_of(release: str, namespace: str, quirks: Quirks) -> Service:
+    """The service that the chart makes, with its fixed NodePorts."""
+    return Service(
+        name="streaming-proxy",
+        namespace=namespace,
+        ports=(
+            ServicePort(name="streaming", protocol="UDP", port=6004, node_port=quirks.chart_streaming_node_port),
+            ServicePort(name="health", protocol="TCP", port=8000, node_port=quirks.chart_health_node_port),
+        ),
+        selector=SELECTOR,
+        release=release,
+        external_traffic_policy=quirks.external_traffic_policy,
+    )
+
+
+def foreign_service(node_port: int) -> Service:
+    """A service of somebody else, which holds a NodePort for both protocols."""
+    return Service(
+        name=f"other-{node_port}",
+        namespace="other",
+        ports=(
+            ServicePort(name="tcp", protocol="TCP", port=80, node_port=node_port),
+            ServicePort(name="udp", protocol="UDP", port=80, node_port=node_port),
+        ),
+        selector={"app": f"other-{node_port}"},
+    )

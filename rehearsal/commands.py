@@ -1,0 +1,40 @@
+"""The commands that a rehearsal puts on the PATH: `aws` for the cluster's tokens, and `helm`."""
+
+import json
+import os
+import shlex
+import sys
+from collections.abc import Generator
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from unittest.mock import patch
+
+from rehearsal import helm_command
+from rehearsal.kubernetes_api import TOKEN
+
+
+@contextmanager
+def commands_on_the_path(cluster: str, endpoint: str) -> Generator[None]:
+    """Put `aws`, which knows the tokens of that cluster, and `helm`, which knows its API, on the PATH."""
+    credential = {
+        "kind": "ExecCredential",
+        "apiVersion": "client.authentication.k8s.io/v1beta1",
+        "status": {"token": TOKEN},
+    }
+    aws = f"""#!/bin/sh
+case "$*" in
+*"eks get-token --cluster-name {cluster} "*) echo '{json.dumps(credential)}' ;;
+*) echo "the rehearsal has no: aws $*" >&2; exit 252 ;;
+esac
+"""
+    helm = f"""#!/bin/sh
+exec {shlex.quote(sys.executable)} -I {shlex.quote(helm_command.__file__)} {endpoint} {TOKEN} "$@"
+"""
+    with TemporaryDirectory() as folder:
+        for name, text in (("aws", aws), ("helm", helm)):
+            path = Path(folder, name)
+            path.write_text(text)
+            path.chmod(0o700)
+        with patch.dict(os.environ, {"PATH": f"{folder}{os.pathsep}{os.environ.get('PATH', '')}"}):
+            yield

@@ -1,0 +1,427 @@
+"""The HTTP API of an emulated cluster, as the Kubernetes API answers."""
+
+import json
+import re
+import threading
+from collections.abc import Callable, Generator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import TYPE_CHECKING, Any, Final, Literal, Self
+from urllib.parse import parse_qs, urlsplit
+
+from rehearsal.chart import ClusterError
+from rehearsal.kubernetes_objects import Json, metadata
+
+if TYPE_CHECKING:
+    from rehearsal.cluster import Cluster
+
+TOKEN: Final = "token-of-the-rehearsal"  # noqa: S105
+
+ELBV2: Final = "elbv2.k8s.aws"
+
+Outage = Literal["refused", "silent", "unauthorized"]
+"""How an API is out of reach: no connection, no answer, or nobody is known to it."""
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A resource of the API. `fields` are those that a fieldSelector may name, besides metadata's."""
+
+    name: str
+    version: str = "v1"
+    namespaced: bool = True
+    fields: tuple[str, ...] = ()
+
+    @property
+    def group(self) -> str:
+        """Its API group; empty for the core one."""
+        return self.version.rpartition("/")[0]
+
+
+KINDS: Final[Mapping[str, Kind]] = {
+    "nodes": Kind("Node", namespaced=False, fields=("spec.unschedulable",)),
+    "namespaces": Kind("Namespace", namespaced=False, fields=("status.phase",)),
+    "pods": Kind("Pod", fields=("spec.nodeName", "status.phase", "status.podIP")),
+    "services": Kind("Service", fields=("spec.type", "spec.clusterIP")),
+    "endpoints": Kind("Endpoints"),
+    "endpointslices": Kind("EndpointSlice", "discovery.k8s.io/v1"),
+    "secrets": Kind("Secret", fields=("type",)),
+    "events": Kind("Event", fields=("involvedObject.kind", "involvedObject.name", "reason", "type")),
+    "persistentvolumeclaims": Kind("PersistentVolumeClaim"),
+    "targetgroupbindings": Kind("TargetGroupBinding", f"{ELBV2}/v1beta1"),
+}
+"""The resources that are served."""
+
+PATH: Final = re.compile(
+    r"/(?:api/v1|apis/(?P<version>[^/]+/[^/]+))"
+    r"(?:/namespaces/(?P<namespace>[^/]+)(?=/[^/]))?/(?P<resource>[a-z]+)(?:/(?P<name>[^/]+))?(?:/(?P<part>[^/]+))?"
+)
+REQUIREMENT: Final = re.compile(
+    r"\s*(?P<key>!?[\w./-]+)\s*(?:(?P<operator>!=|==|=|\bnotin\b|\bin\b)\s*(?:\((?P<set>[^)]*)\)|(?P<value>[^,]*)))?\s*(?:,|$)"
+)
+
+
+class RefusedError(Exception):
+    """What the API answers instead of success."""
+
+    def __init__(self, code: int, reason: str, message: str) -> None:
+        """Carry HTTP's status, and Kubernetes' reason and message."""
+        super().__init__(message)
+        self.code = code
+        self.status: Json = {
+            "kind": "Status",
+            "apiVersion": "v1",
+            "metadata": {},
+            "status": "Failure",
+            "message": message,
+            "reason": reason,
+            "code": code,
+        }
+
+
+NOT_ALLOWED: Final = RefusedError(
+    405, "MethodNotAllowed", "the server does not allow this method on the requested resource"
+)
+
+
+@dataclass(frozen=True)
+class Request:
+    """A request for a resource. `namespace` and `name` are empty for all of them."""
+
+    method: str
+    resource: str
+    namespace: str
+    name: str
+    part: str
+    query: Mapping[str, str]
+    body: Json
+
+    @property
+    def kind(self) -> Kind:
+        """What the resource holds."""
+        return KINDS[self.resource]
+
+    @property
+    def verb(self) -> str:
+        """The verb that a role must allow."""
+        return {"GET": "get" if self.name else "list", "POST": "create", "DELETE": "delete"}.get(self.method, "update")
+
+    @property
+    def title(self) -> str:
+        """The resource with its group, as in error messages."""
+        return ".".join(filter(None, (self.resource, self.kind.group)))
+
+
+class KubernetesApi:
+    """Serves a cluster on a free port of 127.0.0.1. A context manager: inside it, it listens."""
+
+    def __init__(self, cluster: "Cluster") -> None:
+        """Serve that cluster."""
+        self._cluster = cluster
+        self._port = 0
+        self._outage: Outage | None = None
+        self._over = threading.Event()
+        self._stop: Callable[[], None] = lambda: None
+        self.endpoint = ""
+
+    def __enter__(self) -> Self:
+        """Listen."""
+        self._start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Stop."""
+        self._over.set()
+        self._stop()
+
+    @contextmanager
+    def outage(self, kind: Outage) -> Generator[None]:
+        """Be out of reach for a while."""
+        self._outage, self._over = kind, threading.Event()
+        if kind == "refused":
+            self._stop()
+        try:
+            yield
+        finally:
+            self._outage = None
+            self._over.set()
+            if kind == "refused":
+                self._start()
+
+    def answer(self, method: str, target: str, token: str, body: Json) -> Json | str | None:
+        """The answer to a request; None for none at all. Raises RefusedError."""
+        over = self._over
+        if self._outage == "silent":
+            over.wait()
+            return None
+        if self._outage == "unauthorized" or token != f"Bearer {TOKEN}":
+            raise RefusedError(401, "Unauthorized", "Unauthorized")
+        url = urlsplit(target)
+        if url.path in ("/livez", "/readyz", "/healthz"):
+            return "ok"
+        fixed = self._fixed().get((method, url.path.rstrip("/")))
+        if fixed is not None:
+            return fixed
+        if (method, url.path) == ("POST", "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"):
+            return self._review(body)
+        if (method, url.path) == ("POST", "/helm/uninstall"):
+            return self._uninstall(body["name"], body["namespace"])
+        query = {key: values[0] for key, values in parse_qs(url.query).items()}
+        return self._resource(self._request(method, url.path, query, body))
+
+    # --- The server
+
+    def _start(self) -> None:
+        server = ThreadingHTTPServer(("127.0.0.1", self._port), self._handler())
+        self._port = server.server_port
+        self.endpoint = f"http://127.0.0.1:{self._port}"
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
+        thread.start()
+
+        def stop() -> None:
+            server.shutdown()
+            thread.join()
+            server.server_close()
+
+        self._stop = stop
+
+    def _handler(self) -> type[BaseHTTPRequestHandler]:
+        api = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                length = int(self.headers.get("Content-Length") or 0)
+                body = json.loads(self.rfile.read(length) or b"{}")
+                code = 201 if self.command == "POST" else 200
+                try:
+                    token = self.headers.get("Authorization", "")
+                    content = api.answer(self.command, self.path, token, body)
+                except RefusedError as error:
+                    code, content = error.code, error.status
+                if content is None:
+                    self.close_connection = True
+                    return
+                text = isinstance(content, str)
+                data = (content if isinstance(content, str) else json.dumps(content)).encode()
+                self.send_response(404 if content == NOT_FOUND else code)
+                self.send_header("Content-Type", "text/plain" if text else "application/json")
+                self.send_header("Content-Length", str(len(data)))
+                self.end_headers()
+                self.wfile.write(data)
+
+            do_POST = do_DELETE = do_GET  # noqa: N815
+
+            def log_message(self, format: str, *args: object) -> None:  # noqa: A002
+                pass
+
+        return Handler
+
+    # --- What is served
+
+    def _fixed(self) -> Mapping[tuple[str, str], Json]:
+        """Answers that do not depend on what is in the cluster."""
+        versions = {"discovery.k8s.io/v1", "authorization.k8s.io/v1"}
+        fixed: dict[tuple[str, str], Json] = {
+            ("GET", "/version"): {
+                "major": "1",
+                "minor": "34",
+                "gitVersion": "v1.34.1-eks-113cf36",
+                "gitCommit": "113cf36",
+                "gitTreeState": "clean",
+                "buildDate": "2026-01-01T00:00:00Z",
+                "goVersion": "go1.24.6",
+                "compiler": "gc",
+                "platform": "linux/amd64",
+            },
+            ("GET", "/api"): {"kind": "APIVersions", "versions": ["v1"], "serverAddressByClientCIDRs": []},
+        }
+        if self._cluster.world.quirks.load_balancer_controller:
+            versions.add(f"{ELBV2}/v1beta1")
+        fixed["GET", "/api/v1"] = _resources("v1")
+        for version in versions:
+            fixed["GET", f"/apis/{version}"] = _resources(version)
+        groups = [
+            {
+                "name": version.partition("/")[0],
+                "versions": [{"groupVersion": version, "version": version.partition("/")[2]}],
+                "preferredVersion": {"groupVersion": version, "version": version.partition("/")[2]},
+            }
+            for version in sorted(versions)
+        ]
+        fixed["GET", "/apis"] = {"kind": "APIGroupList", "apiVersion": "v1", "groups": groups}
+        return fixed
+
+    def _request(self, method: str, path: str, query: Mapping[str, str], body: Json) -> Request | None:
+        match = PATH.fullmatch(path)
+        kind = KINDS.get(match["resource"]) if match else None
+        if match is None or kind is None or kind.version != (match["version"] or "v1"):
+            return None
+        if kind.group == ELBV2 and not self._cluster.world.quirks.load_balancer_controller:
+            return None
+        return Request(
+            method,
+            match["resource"],
+            match["namespace"] or "",
+            match["name"] or "",
+            match["part"] or "",
+            query,
+            body,
+        )
+
+    def _resource(self, request: Request | None) -> Json | str:
+        if request is None:
+            return NOT_FOUND
+        self._check(request)
+        if request.method == "POST" and request.resource == "targetgroupbindings":
+            return self._bind(request)
+        if request.verb not in ("get", "list", "delete"):
+            raise NOT_ALLOWED
+        found = [
+            each
+            for each in self._cluster.objects(request.resource)
+            if request.namespace in ("", each["metadata"].get("namespace"))
+        ]
+        about = {"apiVersion": request.kind.version}
+        if not request.name:
+            items = [each for each in found if _selected(each, request)]
+            return {"kind": f"{request.kind.name}List", **about, "metadata": {"resourceVersion": "1"}, "items": items}
+        item = next((each for each in found if each["metadata"]["name"] == request.name), None)
+        if item is None:
+            raise RefusedError(404, "NotFound", f'{request.title} "{request.name}" not found')
+        if request.part == "log":
+            return self._log(request)
+        if request.method == "DELETE":
+            self._delete(request)
+            left = self._cluster.objects(request.resource)
+            item = next((each for each in left if each["metadata"]["uid"] == item["metadata"]["uid"]), item)
+        return {"kind": request.kind.name, **about, **item}
+
+    def _check(self, request: Request) -> None:
+        """Refuse what the user may not do."""
+        resource = f"{request.resource}/{request.part}" if request.part else request.resource
+        if (request.verb, resource) in self._cluster.denied:
+            raise _forbidden(self._cluster.user, request.verb, resource, request)
+
+    def _review(self, body: Json) -> Json:
+        asked = body["spec"].get("resourceAttributes", {})
+        resource = "/".join(filter(None, (asked.get("resource"), asked.get("subresource"))))
+        allowed = (asked.get("verb"), resource) not in self._cluster.denied
+        return {
+            "kind": "SelfSubjectAccessReview",
+            "apiVersion": "authorization.k8s.io/v1",
+            "metadata": {},
+            "spec": body["spec"],
+            "status": {"allowed": allowed},
+        }
+
+    def _log(self, request: Request) -> str:
+        previous = request.query.get("previous") == "true"
+        lines = self._cluster.log_of(request.namespace, request.name, previous=previous).splitlines(keepends=True)
+        wanted = request.query.get("tailLines")
+        return "".join(lines if wanted is None else lines[max(0, len(lines) - int(wanted)) :])
+
+    def _bind(self, request: Request) -> Json:
+        cluster, name = self._cluster, request.body["metadata"]["name"]
+        if request.namespace not in cluster.namespaces:
+            raise RefusedError(404, "NotFound", f'namespaces "{request.namespace}" not found')
+        if (request.namespace, name) in cluster.bindings:
+            raise RefusedError(409, "AlreadyExists", f'{request.title} "{name}" already exists')
+        more = {key: value for key, value in request.body["metadata"].items() if key in ("labels", "annotations")}
+        made = request.body | {"metadata": metadata(name, request.namespace, at=datetime.now(UTC), **more)}
+        cluster.bindings[request.namespace, name] = made
+        return made
+
+    def _delete(self, request: Request) -> None:
+        cluster = self._cluster
+        if request.resource == "namespaces" and cluster.terminating(request.name):
+            raise RefusedError(
+                409,
+                "Conflict",
+                f'Operation cannot be fulfilled on namespaces "{request.name}": The system is ensuring all content is '
+                "removed from this namespace.  Upon completion, this namespace will automatically be purged by the "
+                "system.",
+            )
+        if not cluster.remove(request.resource, request.namespace, request.name):
+            raise NOT_ALLOWED
+
+    def _uninstall(self, name: str, namespace: str) -> Json:
+        """What the `helm` command of the rehearsal has done here, since a release is one thing in the model."""
+        for resource in ("services", "secrets"):
+            if ("delete", resource) in self._cluster.denied:
+                request = Request("DELETE", resource, namespace, name, "", {}, {})
+                raise _forbidden(self._cluster.user, "delete", resource, request)
+        try:
+            self._cluster.uninstall(name, namespace)
+        except ClusterError as error:
+            raise RefusedError(404, "NotFound", str(error)) from None
+        return {}
+
+
+NOT_FOUND: Final = "404 page not found\n"
+
+
+def _resources(version: str) -> Json:
+    verbs = ["create", "delete", "get", "list"]
+    return {
+        "kind": "APIResourceList",
+        "apiVersion": "v1",
+        "groupVersion": version,
+        "resources": [
+            {"name": name, "singularName": "", "namespaced": kind.namespaced, "kind": kind.name, "verbs": verbs}
+            for name, kind in KINDS.items()
+            if kind.version == version
+        ],
+    }
+
+
+def _forbidden(user: str, verb: str, resource: str, request: Request) -> RefusedError:
+    subject = f'{request.title} "{request.name}"' if request.name else request.title
+    within = request.namespace or (request.name if request.resource == "namespaces" else "")
+    where = f'in the namespace "{within}"' if within else "at the cluster scope"
+    return RefusedError(
+        403,
+        "Forbidden",
+        f'{subject} is forbidden: User "{user}" cannot {verb} resource "{resource}" '
+        f'in API group "{request.kind.group}" {where}',
+    )
+
+
+def _selected(item: Json, request: Request) -> bool:
+    """Whether the request's selectors choose an object."""
+    labels: Mapping[str, str] = item["metadata"].get("labels") or {}
+    return _matches(request.query.get("labelSelector", ""), labels.get) and _matches(
+        request.query.get("fieldSelector", ""), lambda path: _field(item, path, request.kind)
+    )
+
+
+def _matches(selector: str, value_of: Callable[[str], str | None]) -> bool:
+    """Whether every requirement of a selector holds."""
+    position = 0
+    while position < len(selector):
+        match = REQUIREMENT.match(selector, position)
+        if match is None or match.end() == position:
+            raise RefusedError(400, "BadRequest", f"unable to parse requirement: {selector[position:]}")
+        if not _holds(match, value_of):
+            return False
+        position = match.end()
+    return True
+
+
+def _holds(match: re.Match[str], value_of: Callable[[str], str | None]) -> bool:
+    key, operator = match["key"], match["operator"]
+    if operator is None:
+        return (value_of(key.removeprefix("!")) is None) is key.startswith("!")
+    value = value_of(key)
+    listed = {each.strip() for each in (match["set"] if match["set"] is not None else match["value"]).split(",")}
+    return (value in listed) is (operator in ("=", "==", "in"))
+
+
+def _field(item: Json, path: str, kind: Kind) -> str:
+    if path not in (*kind.fields, "metadata.name", *(("metadata.namespace",) if kind.namespaced else ())):
+        raise RefusedError(400, "BadRequest", f"field label not supported: {path}")
+    value: Any = item
+    for part in path.split("."):
+        value = value.get(part, "") if isinstance(value, dict) else ""  # pyright: ignore[reportUnknownVariableType, reportUnknownMemberType]
+    return str(value)  # pyright: ignore[reportUnknownArgumentType]

@@ -1,0 +1,357 @@
+"""The objects of an emulated cluster in the shapes of the Kubernetes API."""
+
+import base64
+import gzip
+import json
+import uuid
+import zlib
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Final
+
+from rehearsal.chart import Service
+from rehearsal.pods import PODS_PER_NODE, Pod, taints
+from rehearsal.release import Release
+from rehearsal.world import Node
+
+if TYPE_CHECKING:
+    from rehearsal.cluster import Cluster
+
+Json = dict[str, Any]
+
+BEGINNING: Final = datetime(2026, 1, 1, tzinfo=UTC)
+"""When everything was made that exists before `up`."""
+
+PROBE: Final = {
+    "httpGet": {"path": "/v1/health", "port": 8000, "scheme": "HTTP"},
+    "timeoutSeconds": 1,
+    "periodSeconds": 10,
+    "successThreshold": 1,
+    "failureThreshold": 3,
+}
+
+
+def nodes(cluster: "Cluster") -> list[Json]:
+    """All nodes."""
+    return [_node(cluster, each) for each in cluster.nodes.values()]
+
+
+def namespaces(cluster: "Cluster") -> list[Json]:
+    """All namespaces."""
+    return [_namespace(name, terminating=cluster.terminating(name)) for name in cluster.namespaces]
+
+
+def pods(cluster: "Cluster") -> list[Json]:
+    """All pods."""
+    return [_pod(cluster, each) for each in cluster.pods.values()]
+
+
+def services(cluster: "Cluster") -> list[Json]:
+    """All services."""
+    return [_service(each) for each in cluster.services.values()]
+
+
+def endpoints(cluster: "Cluster") -> list[Json]:
+    """The endpoints of all services."""
+    return [
+        {
+            "metadata": metadata(each.name, each.namespace),
+            "subsets": [
+                {
+                    key: [_target(pod) for pod in cluster.selected(each) if cluster.ready(pod) is ready]
+                    for key, ready in (("addresses", True), ("notReadyAddresses", False))
+                }
+                | {"ports": [{"name": port.name, "port": port.port, "protocol": port.protocol} for port in each.ports]}
+            ]
+            if cluster.selected(each)
+            else [],
+        }
+        for each in cluster.services.values()
+    ]
+
+
+def endpoint_slices(cluster: "Cluster") -> list[Json]:
+    """One slice for each service."""
+    return [
+        {
+            "metadata": metadata(
+                f"{each.name}-1", each.namespace, labels={"kubernetes.io/service-name": each.name}, at=BEGINNING
+            ),
+            "addressType": "IPv4",
+            "endpoints": [
+                {
+                    "addresses": [pod_ip(pod)],
+                    "conditions": {"ready": cluster.ready(pod)},
+                    "nodeName": pod.node,
+                    "targetRef": {"kind": "Pod", "namespace": pod.namespace, "name": pod.name},
+                }
+                for pod in cluster.selected(each)
+                if pod.node
+            ],
+            "ports": [{"name": port.name, "port": port.port, "protocol": port.protocol} for port in each.ports],
+        }
+        for each in cluster.services.values()
+    ]
+
+
+def secrets(cluster: "Cluster") -> list[Json]:
+    """The secrets in which Helm keeps the revisions of its releases."""
+    return [_secret(each) for last in cluster.releases.values() for each in (*last.earlier, last)]
+
+
+def events(cluster: "Cluster") -> list[Json]:
+    """What is to be said of the pods now. Past events are not kept."""
+    return [event for pod in cluster.pods.values() if pod.release for event in _events(pod)]
+
+
+def bindings(cluster: "Cluster") -> list[Json]:
+    """The target group bindings."""
+    return list(cluster.bindings.values())
+
+
+def none(_: "Cluster") -> list[Json]:
+    """What no emulated cluster has."""
+    return []
+
+
+SHOWN: Final[Mapping[str, Callable[["Cluster"], list[Json]]]] = {
+    "nodes": nodes,
+    "namespaces": namespaces,
+    "pods": pods,
+    "services": services,
+    "endpoints": endpoints,
+    "endpointslices": endpoint_slices,
+    "secrets": secrets,
+    "events": events,
+    "persistentvolumeclaims": none,
+    "targetgroupbindings": bindings,
+}
+"""What shows the objects of each resource."""
+
+
+def metadata(name: str, namespace: str = "", *, at: datetime = BEGINNING, **more: Any) -> Json:
+    """The metadata of an object."""
+    uid = str(uuid.uuid5(uuid.NAMESPACE_OID, f"{namespace}/{name}"))
+    of_namespace = {"namespace": namespace} if namespace else {}
+    return {"name": name, **of_namespace, "uid": uid, "resourceVersion": "1", "creationTimestamp": _time(at), **more}
+
+
+def pod_ip(pod: Pod) -> str:
+    """The address of a pod."""
+    number = zlib.crc32(pod.name.encode())
+    return f"10.0.{192 + number % 64}.{1 + number // 64 % 254}"
+
+
+def _time(at: datetime) -> str:
+    return at.strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _node(cluster: "Cluster", node: Node) -> Json:
+    deleting: Json = {"deletionTimestamp": _time(BEGINNING)} if node.deleting else {}
+    keys = [*taints(node), *(["node.kubernetes.io/unschedulable"] if node.cordoned else [])]
+    resources = {"cpu": node.cpu, "memory": node.memory, "pods": str(PODS_PER_NODE)}
+    condition = {
+        "type": "Ready",
+        "status": "True" if node.ready else "Unknown",
+        "reason": "KubeletReady" if node.ready else "NodeStatusUnknown",
+        "message": "kubelet is posting ready status" if node.ready else "Kubelet stopped posting node status.",
+        "lastTransitionTime": _time(BEGINNING),
+    }
+    return {
+        "metadata": metadata(node.name, labels=cluster.labels(node), **deleting),
+        "spec": {
+            "providerID": f"aws:///{cluster.world.zone(node.zone)}/{node.instance_id}",
+            "taints": [{"key": key, "effect": "NoSchedule"} for key in keys],
+            **({"unschedulable": True} if node.cordoned else {}),
+        },
+        "status": {
+            "addresses": [{"type": "InternalIP", "address": node.ip}, {"type": "Hostname", "address": node.name}],
+            "allocatable": resources,
+            "capacity": resources,
+            "conditions": [condition],
+        },
+    }
+
+
+def _namespace(name: str, *, terminating: bool) -> Json:
+    deleted: Json = {"deletionTimestamp": _time(datetime.now(UTC))} if terminating else {}
+    return {
+        "metadata": metadata(name, labels={"kubernetes.io/metadata.name": name}, **deleted),
+        "spec": {"finalizers": ["kubernetes"]},
+        "status": {"phase": "Terminating" if terminating else "Active"},
+    }
+
+
+def _target(pod: Pod) -> Json:
+    reference = {"kind": "Pod", "namespace": pod.namespace, "name": pod.name}
+    return {"ip": pod_ip(pod), "nodeName": pod.node, "targetRef": reference}
+
+
+def _pod(cluster: "Cluster", pod: Pod) -> Json:
+    ready = cluster.ready(pod)
+    owner = {
+        "apiVersion": "apps/v1",
+        "kind": "ReplicaSet",
+        "name": f"streaming-proxy-{pod.template}",
+        "uid": str(uuid.uuid5(uuid.NAMESPACE_OID, pod.template)),
+        "controller": True,
+    }
+    owned = {"ownerReferences": [owner]} if pod.release else {}
+    container = {
+        "name": pod.container,
+        "image": pod.image,
+        "resources": {"requests": dict(pod.requests), "limits": dict(pod.limits)},
+        **({"readinessProbe": PROBE, "livenessProbe": PROBE} if pod.release else {}),
+    }
+    scheduled = {"nodeName": pod.node} if pod.node else {}
+    placed = {"podIP": pod_ip(pod), "hostIP": getattr(cluster.nodes.get(pod.node), "ip", None)} if pod.node else {}
+    return {
+        "metadata": metadata(pod.name, pod.namespace, at=pod.created, labels=dict(pod.labels), **owned),
+        "spec": {"containers": [container], "nodeSelector": dict(pod.node_selector), **scheduled},
+        "status": {
+            "phase": pod.phase,
+            "conditions": _conditions(pod, ready=ready),
+            **placed,
+            **({"containerStatuses": [_container_status(pod, ready=ready)]} if pod.node else {}),
+            "startTime": _time(pod.created),
+            "qosClass": "Guaranteed" if pod.limits and pod.requests == pod.limits else "Burstable",
+        },
+    }
+
+
+def _conditions(pod: Pod, *, ready: bool) -> list[Json]:
+    since = _time(pod.created)
+    unscheduled = {"reason": "Unschedulable", "message": pod.message}
+    unready = {"reason": "ContainersNotReady", "message": f"containers with unready status: [{pod.container}]"}
+    found = [("PodScheduled", bool(pod.node), unscheduled)]
+    if pod.node:
+        found += [("Initialized", True, {}), ("ContainersReady", ready, unready), ("Ready", ready, unready)]
+    return [
+        {"type": type_, "status": str(holds), "lastTransitionTime": since, **({} if holds else details)}
+        for type_, holds, details in found
+    ]
+
+
+def _container_status(pod: Pod, *, ready: bool) -> Json:
+    died = {"exitCode": 1, "reason": "Error", "startedAt": _time(pod.created), "finishedAt": _time(datetime.now(UTC))}
+    return {
+        "name": pod.container,
+        "image": pod.image,
+        "imageID": "",
+        "ready": ready,
+        "started": pod.state in ("running", "unready"),
+        "restartCount": pod.restarts,
+        "state": _container_state(pod),
+        "lastState": {"terminated": died} if pod.restarts else {},
+    }
+
+
+def _container_state(pod: Pod) -> Json:
+    if pod.state == "crashing":
+        message = f"back-off 5m0s restarting failed container={pod.container} pod={pod.name}_{pod.namespace}"
+        return {"waiting": {"reason": "CrashLoopBackOff", "message": message}}
+    if pod.state == "unpullable":
+        return {"waiting": {"reason": "ImagePullBackOff", "message": f'Back-off pulling image "{pod.image}"'}}
+    if pod.state == "starting":
+        return {"waiting": {"reason": "ContainerCreating"}}
+    return {"running": {"startedAt": _time(pod.created)}}
+
+
+def _service(service: Service) -> Json:
+    number = zlib.crc32(f"{service.namespace}/{service.name}".encode())
+    helm: Json = {"labels": {"app.kubernetes.io/managed-by": "Helm"}} if service.release else {}
+    if service.release:
+        helm["annotations"] = {
+            "meta.helm.sh/release-name": service.release,
+            "meta.helm.sh/release-namespace": service.namespace,
+        }
+    return {
+        "metadata": metadata(service.name, service.namespace, **helm),
+        "spec": {
+            "type": "NodePort",
+            "clusterIP": f"172.20.{number % 256}.{number // 256 % 254 + 1}",
+            "selector": dict(service.selector),
+            "externalTrafficPolicy": service.external_traffic_policy,
+            "ports": [
+                {
+                    "name": each.name,
+                    "protocol": each.protocol,
+                    "port": each.port,
+                    "targetPort": each.port,
+                    "nodePort": each.node_port,
+                }
+                for each in service.ports
+            ],
+        },
+        "status": {"loadBalancer": {}},
+    }
+
+
+def _secret(release: Release) -> Json:
+    chart = release.chart.rstrip("/").rpartition("/")[2]
+    version = release.version or "0.0.0"
+    at = _time(release.at)
+    document = {
+        "name": release.name,
+        "namespace": release.namespace,
+        "version": release.revision,
+        "info": {"status": release.status, "first_deployed": at, "last_deployed": at, "description": release.status},
+        "chart": {"metadata": {"name": chart, "version": version}},
+        "config": release.values,
+    }
+    packed = base64.b64encode(gzip.compress(json.dumps(document).encode()))
+    labels = {
+        "owner": "helm",
+        "name": release.name,
+        "status": release.status,
+        "version": str(release.revision),
+        "modifiedAt": str(int(release.at.timestamp())),
+    }
+    name = f"sh.helm.release.v1.{release.name}.v{release.revision}"
+    return {
+        "metadata": metadata(name, release.namespace, at=release.at, labels=labels),
+        "type": "helm.sh/release.v1",
+        "data": {"release": base64.b64encode(packed).decode()},
+    }
+
+
+def _events(pod: Pod) -> list[Json]:
+    name = f"{pod.namespace}/{pod.name}"
+    kubelet, back_off = "kubelet", f"Back-off restarting failed container {pod.container} in pod {name}"
+    placed = ("Normal", "Scheduled", f"Successfully assigned {name} to {pod.node}", "default-scheduler")
+    missing = f'failed to resolve reference "{pod.image}": {pod.image}: not found'
+    told = {
+        "pending": [("Warning", "FailedScheduling", pod.message, "default-scheduler")],
+        "unpullable": [
+            placed,
+            (
+                "Warning",
+                "Failed",
+                f'Failed to pull image "{pod.image}": rpc error: code = NotFound: {missing}',
+                kubelet,
+            ),
+            ("Warning", "Failed", "Error: ImagePullBackOff", kubelet),
+            ("Normal", "BackOff", f'Back-off pulling image "{pod.image}"', kubelet),
+        ],
+        "crashing": [placed, ("Warning", "BackOff", back_off, kubelet)],
+        "unready": [
+            placed,
+            ("Warning", "Unhealthy", "Readiness probe failed: HTTP probe failed with statuscode: 503", kubelet),
+        ],
+        "starting": [placed, ("Normal", "Pulling", f'Pulling image "{pod.image}"', kubelet)],
+        "running": [placed, ("Normal", "Started", f"Started container {pod.container}", kubelet)],
+    }[pod.state]
+    return [
+        {
+            "metadata": metadata(f"{pod.name}.{number:016x}", pod.namespace, at=pod.created),
+            "involvedObject": {"kind": "Pod", "namespace": pod.namespace, "name": pod.name, "apiVersion": "v1"},
+            "type": type_,
+            "reason": reason,
+            "message": message,
+            "source": {"component": component},
+            "firstTimestamp": _time(pod.created),
+            "lastTimestamp": _time(pod.created),
+            "count": 1,
+        }
+        for number, (type_, reason, message, component) in enumerate(told)
+    ]

@@ -1,0 +1,116 @@
+"""Pods, and the scheduler that finds nodes for them."""
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Final, Literal
+
+from kubernetes.utils.quantity import parse_quantity  # pyright: ignore[reportUnknownVariableType]
+
+from rehearsal.chart import ClusterError
+from rehearsal.world import Node
+
+PODS_PER_NODE: Final = 110
+
+State = Literal["starting", "running", "unready", "crashing", "unpullable", "pending"]
+"""What a pod does. `unready` fails its readiness probe; `pending` has no node."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pod:
+    """A pod of one container. `release` and `template` are empty for one that Helm did not make.
+
+    `message` is the scheduler's about a pending pod. `held` keeps a state that a test set: the scheduler
+    leaves the pod alone.
+    """
+
+    name: str
+    namespace: str
+    labels: Mapping[str, str] = field(default_factory=dict[str, str])
+    node: str = ""
+    requests: Mapping[str, str] = field(default_factory=dict[str, str])
+    limits: Mapping[str, str] = field(default_factory=dict[str, str])
+    node_selector: Mapping[str, str] = field(default_factory=dict[str, str])
+    zones: tuple[str, ...] = ()
+    image: str = "registry.k8s.io/pause:3.10"
+    state: State = "running"
+    message: str = ""
+    restarts: int = 0
+    log: str = ""
+    held: bool = False
+    release: str = ""
+    template: str = ""
+    created: datetime = field(default_factory=lambda: datetime.now(UTC))
+
+    @property
+    def container(self) -> str:
+        """The name of its container."""
+        return "streaming-proxy" if self.release else self.name
+
+    @property
+    def phase(self) -> str:
+        """Its phase, as Kubernetes sums it up."""
+        return "Pending" if self.state in ("starting", "unpullable", "pending") else "Running"
+
+
+class UnschedulableError(Exception):
+    """No node takes a pod; the message is the scheduler's."""
+
+
+def quantity(text: str) -> Decimal:
+    """A quantity as a number. Raises ClusterError for what is none."""
+    try:
+        return parse_quantity(text)
+    except ValueError:
+        raise ClusterError(
+            f"quantities must match the regular expression '^([+-]?[0-9.]+)([eEinumkKMGTP]*[-+]?[0-9]*)$': {text!r}"
+        ) from None
+
+
+def place(
+    pod: Pod, nodes: Iterable[Node], labels: Callable[[Node], Mapping[str, str]], others: Iterable[Pod], zone_label: str
+) -> str:
+    """The node for a pod: of those that fit, the one with the fewest pods like it.
+
+    Raises UnschedulableError where none fits.
+    """
+    nodes, others = sorted(nodes, key=lambda node: node.name), list(others)
+    alike = Counter(each.node for each in others if each.labels == pod.labels)
+    reasons: Counter[str] = Counter()
+    fitting: list[str] = []
+    for node in nodes:
+        against = _reasons(pod, node, labels(node), [each for each in others if each.node == node.name], zone_label)
+        reasons.update(against)
+        if not against:
+            fitting.append(node.name)
+    if not fitting:
+        listed = ", ".join(sorted(f"{number} {reason}" for reason, number in reasons.items()))
+        raise UnschedulableError(f"0/{len(nodes)} nodes are available: {listed or 'no nodes available'}.")
+    return min(fitting, key=lambda name: (alike[name], name))
+
+
+def _reasons(pod: Pod, node: Node, labels: Mapping[str, str], on_it: list[Pod], zone_label: str) -> list[str]:
+    """Why a node does not take a pod, as the first of the scheduler's filters says that it does not pass."""
+    if node.cordoned:
+        return ["node(s) were unschedulable"]
+    for taint in taints(node):
+        return [f"node(s) had untolerated taint {{{taint}: }}"]
+    if not pod.node_selector.items() <= labels.items() or (pod.zones and labels[zone_label] not in pod.zones):
+        return ["node(s) didn't match Pod's node affinity/selector"]
+    short = [
+        f"Insufficient {resource}"
+        for resource, allocatable in (("cpu", node.cpu), ("memory", node.memory))
+        if sum((_request(each, resource) for each in (pod, *on_it)), Decimal()) > quantity(allocatable)
+    ]
+    return ["Too many pods", *short] if len(on_it) >= PODS_PER_NODE else short
+
+
+def taints(node: Node) -> tuple[str, ...]:
+    """Keys of the taints that keep pods away from a node."""
+    return (*node.taints, *(() if node.ready else ("node.kubernetes.io/not-ready",)))
+
+
+def _request(pod: Pod, resource: str) -> Decimal:
+    return quantity(pod.requests.get(resource, "0"))

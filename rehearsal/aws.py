@@ -119,8 +119,7 @@ class Aws:
     def client(self, service: str) -> Any:
         """A client of a service. It does not retry, so that no refusal goes unseen."""
         if service not in self._clients:
-            session: Any = boto3.Session()
-            self._clients[service] = session.client(
+            self._clients[service] = _session().client(
                 service,
                 endpoint_url=self.endpoint,
                 region_name=self._world.region,
@@ -315,6 +314,12 @@ class Aws:
 class _QuietHandler(MotoRequestHandler):
     def log(self, type: str, message: str, *args: Any) -> None:  # noqa: A002
         pass
+
+
+@cache
+def _session() -> Any:
+    """Boto3's session. It holds no credentials of ours, and reads the services' descriptions only once."""
+    return boto3.Session()
 
 
 @cache

@@ -167,7 +167,7 @@ def test_an_nlb_in_another_zone_fails_the_rehearsal(monkeypatch: pytest.MonkeyPa
         def elsewhere(config: Config, vpc_id: str) -> str:
             return other
 
-        monkeypatch.setattr(lookups, "_public_subnet", elsewhere)
+        monkeypatch.setattr(lookups, "find_public_subnet", elsewhere)
         it.engine.up()
         assert {target.state for target in it.await_health()} == {"unused"}
 
@@ -467,7 +467,8 @@ def test_the_report_says_what_was_broken() -> None:
     report = json.loads(as_json(rehearsed(quirks={"chart_health_node_port": 30999})))
     assert report["held"] is False
     assert [check["name"] for check in report["checks"] if not check["held"]] == [
-        "every target is healthy and reached by media"
+        "every target is healthy and reached by media",
+        "verify finds nothing wrong",
     ]
 
 

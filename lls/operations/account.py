@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Callable, Iterator
+from functools import cache
 from typing import Any, Final, Self
 
 import boto3
@@ -91,9 +92,12 @@ class Account:
     def of(cls, config: Config) -> Self:
         """The account that `aws:profile` or the environment gives access to, in `aws:region`."""
 
+        @cache
+        def session() -> Any:
+            return boto3.Session(profile_name=config.profile or None, region_name=config.region)
+
         def client(service: str) -> Any:
-            session: Any = boto3.Session(profile_name=config.profile or None, region_name=config.region)
-            return session.client(service, config=CLIENT_CONFIG)
+            return session().client(service, config=CLIENT_CONFIG)
 
         return cls(client)
 

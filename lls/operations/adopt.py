@@ -76,7 +76,7 @@ class Match:
     """A resource of the program, and what exists that it describes."""
 
     resource: Resource
-    id: str
+    thing: Thing
     differences: tuple[Difference, ...] = ()
 
 
@@ -115,7 +115,7 @@ def find(installation: Installation, state: State) -> Adoption:
     if finder.failure:
         raise finder.failure
     adoption = finder.adoption
-    known = {each.id for each in adoption.matches} | state.ids
+    known = {each.thing.id for each in adoption.matches} | state.ids
     held = {_identity(each.type, each.inputs) for each in adoption.owned}
     adoption.strangers = [
         each
@@ -158,9 +158,9 @@ class _Finder:
             self.adoption.missing.append(goal)
             return replace(goal, outputs=goal.inputs)
         if goal.type == INGRESS and _is_self(goal) and _is_foreign(found):
-            self.adoption.conflicts.append(Match(goal, found.id))
+            self.adoption.conflicts.append(Match(goal, found))
             return replace(goal, id=found.id, outputs=goal.inputs | found.outputs)
-        self.adoption.matches.append(Match(goal, found.id, tuple(_differences(goal, found.inputs))))
+        self.adoption.matches.append(Match(goal, found, tuple(_differences(goal, found.inputs))))
         return replace(goal, id=found.id, outputs=goal.inputs | found.outputs)
 
     def _find(self, goal: Resource) -> Thing | None:
@@ -215,7 +215,7 @@ def import_file(adoption: Adoption, state: State) -> Properties:
         spec: Properties = {
             "type": goal.type,
             "name": goal.name,
-            "id": match.id,
+            "id": match.thing.id,
             "version": _version(goal.type),
         }
         for key, urn in (("parent", goal.parent), ("provider", goal.provider)):

@@ -5,6 +5,7 @@ import re
 import sys
 import time
 from collections.abc import Mapping, Sequence
+from itertools import zip_longest
 from pathlib import Path
 from typing import Annotated, Any, cast
 
@@ -260,18 +261,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; the answer is its exit code."""
     words = list(sys.argv[1:] if arguments is None else arguments)
     try:
-        return int(app(words, standalone_mode=False) or 0)
+        code = int(app(words, standalone_mode=False) or 0)
     except typer.TyperException as error:
         cast(Any, error).show()
         return Exit.FAILED
-    except (KeyboardInterrupt, typer.Abort):
-        sys.stderr.write("Interrupted. Run the same command again to go on.\n")
-        return Exit.INTERRUPTED
     except FAILURES as error:
         with Screen(as_json="--json" in words) as screen:
             screen.say(str(error))
             screen.result(words[0], "", Exit.FAILED, error=str(error))
         return Exit.FAILED
+    if code == Exit.INTERRUPTED:
+        sys.stderr.write("Interrupted. Run the same command again to go on.\n")
+    return code
 
 
 def _conclude(
@@ -332,7 +333,7 @@ def _names(cluster: sweeping.ClusterSweep) -> list[str]:
 def _show_plan(screen: Screen, plan: sweeping.Sweep, cluster: sweeping.ClusterSweep) -> None:
     for number, text in enumerate([*_names(cluster), *map(str, plan.delete)], 1):
         screen.print(f"{number:4}  delete  {text}")
-    for each, following in zip(plan.kept, [*plan.kept[1:], None], strict=True):
+    for each, following in zip_longest(plan.kept, plan.kept[1:]):
         screen.print(f"      keep    {each.thing}: {each.why}")
         if each.remedy and not (following and following.remedy == each.remedy):
             screen.print(f"              -> {each.remedy}")
@@ -354,7 +355,7 @@ def _judge_adoption(found: adoption.Adoption, stack: str, state: State) -> list[
     notes += [
         problem(
             "adopt",
-            f"{each.resource.name} ({each.id}) would be replaced, and streaming interrupted: "
+            f"{each.resource.name} ({each.thing.id}) would be replaced, and streaming interrupted: "
             + "; ".join(str(difference) for difference in each.differences if difference.replaces),
             "set the stack's config to what exists, then run this again",
         )
@@ -363,7 +364,7 @@ def _judge_adoption(found: adoption.Adoption, stack: str, state: State) -> list[
     notes += [
         problem(
             "adopt",
-            f"{each.resource.name} exists as {each.id} and is not this cluster's installation's",
+            f"{each.resource.name} exists as {each.thing.id} and is not this cluster's installation's",
             "pulumi config set lls:nodeInternalRules false",
         )
         for each in found.conflicts
@@ -387,7 +388,7 @@ def _judge_adoption(found: adoption.Adoption, stack: str, state: State) -> list[
 
 def _show_adoption(screen: Screen, found: adoption.Adoption) -> Properties:
     for match in found.matches:
-        screen.print(f"adopt   {match.resource.name}: {match.id}")
+        screen.print(f"adopt   {match.resource.name}: {match.thing.id}")
         for difference in match.differences:
             screen.print(f"        {'REPLACE' if difference.replaces else 'change '} {difference}")
     for resource in found.missing:
@@ -399,7 +400,7 @@ def _show_adoption(screen: Screen, found: adoption.Adoption) -> Properties:
             {
                 "name": each.resource.name,
                 "type": each.resource.type,
-                "id": each.id,
+                "id": each.thing.id,
                 "changes": [str(difference) for difference in each.differences],
                 "replaced": each in found.interrupting,
             }

@@ -1,6 +1,7 @@
 """The program's look-ups, answered by AWS without a Pulumi engine."""
 
 import base64
+import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -36,11 +37,9 @@ class LookUps:
         return {"accountId": identity["Account"], "arn": identity["Arn"], "id": identity["Account"]}
 
     def _partition(self, _: Properties) -> Properties:
-        session = botocore.session.get_session()
-        name = session.get_partition_for_region(self._region)
-        partitions: list[Any] = session.get_data("partitions")["partitions"]
-        [suffix] = [each["outputs"]["dnsSuffix"] for each in partitions if each["id"] == name]
-        return {"partition": name, "dnsSuffix": suffix, "id": name}
+        partitions: list[Any] = botocore.session.get_session().get_data("partitions")["partitions"]
+        [found] = [each for each in partitions if re.fullmatch(each["regionRegex"], self._region)]
+        return {"partition": found["id"], "dnsSuffix": found["outputs"]["dnsSuffix"], "id": found["id"]}
 
     def _eks_cluster(self, arguments: Properties) -> Properties:
         cluster = self._account.call("eks", "describe_cluster", name=arguments["name"])["cluster"]

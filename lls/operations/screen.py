@@ -3,6 +3,7 @@
 import json
 import time
 from collections.abc import Sequence
+from itertools import zip_longest
 from threading import Lock, Timer
 from typing import Any, Final
 
@@ -100,7 +101,7 @@ def print_findings(console: Console, findings: Sequence[Finding]) -> None:
     """A line for each finding; a remedy that several in a row share comes once, after the last."""
     width = max((len(each.check) for each in findings), default=0)
     indent = " " * (width + 10)
-    for each, following in zip(findings, [*findings[1:], None], strict=True):
+    for each, following in zip_longest(findings, findings[1:]):
         seen = escape(each.seen).replace("\n", f"\n{indent}")
         line = f"[{COLOURS[each.level]}]{each.level:7}[/]  {each.check.ljust(width)} {seen}"
         console.print(line, highlight=False, soft_wrap=True)

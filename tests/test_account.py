@@ -1,0 +1,104 @@
+from collections.abc import Callable
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError, EndpointConnectionError, NoCredentialsError, ProfileNotFound
+
+from lls.operations.account import Account, AwsError
+
+
+def account(failure: Exception) -> Account:
+    """An account whose every call fails so."""
+
+    def fail(**_: Any) -> Any:
+        raise failure
+
+    meta = SimpleNamespace(
+        service_model=SimpleNamespace(signing_name="ec2"), method_to_api_mapping={"describe_vpcs": "DescribeVpcs"}
+    )
+
+    def can_paginate(operation: str) -> bool:
+        return False
+
+    client = SimpleNamespace(meta=meta, describe_vpcs=fail, can_paginate=can_paginate)
+    return Account(lambda _: client)
+
+
+def refusal(code: str, message: str = "because") -> ClientError:
+    return ClientError({"Error": {"Code": code, "Message": message}}, "DescribeVpcs")
+
+
+def once(it: Account) -> object:
+    return it.call("ec2", "describe_vpcs")
+
+
+def page_by_page(it: Account) -> object:
+    return list(it.every("ec2", "describe_vpcs", "Vpcs"))
+
+
+CAUSES: dict[str, tuple[Exception, str]] = {
+    "denied": (
+        refusal("UnauthorizedOperation", "You are not authorized.\n  Ask."),
+        "AWS denied ec2:DescribeVpcs: You are not authorized. Ask. Allow it to this identity.",
+    ),
+    "expired": (
+        refusal("ExpiredToken"),
+        "The AWS credentials have expired (at ec2:DescribeVpcs): because. Log in again, then run this again.",
+    ),
+    "throttled": (
+        refusal("RequestLimitExceeded"),
+        "AWS throttled ec2:DescribeVpcs, 5 times: because. Run this again later.",
+    ),
+    "invalid": (
+        refusal("AuthFailure"),
+        "AWS does not accept the credentials (at ec2:DescribeVpcs): because. Check `aws sts get-caller-identity`.",
+    ),
+    "missing": (
+        NoCredentialsError(),
+        "AWS does not accept the credentials (at ec2:DescribeVpcs): Unable to locate credentials. "
+        "Check `aws sts get-caller-identity`.",
+    ),
+    "unreachable": (
+        EndpointConnectionError(endpoint_url="https://x"),
+        'ec2:DescribeVpcs failed with EndpointConnectionError: Could not connect to the endpoint URL: "https://x".',
+    ),
+    "other": (refusal("InvalidVpcID.NotFound"), "ec2:DescribeVpcs failed with InvalidVpcID.NotFound: because."),
+}
+
+
+@pytest.mark.parametrize(("failure", "sentence"), CAUSES.values(), ids=list(CAUSES))
+@pytest.mark.parametrize("ask", [once, page_by_page])
+def test_each_failure_is_one_sentence_with_the_action(
+    failure: Exception, sentence: str, ask: Callable[[Account], object]
+) -> None:
+    with pytest.raises(AwsError) as caught:
+        ask(account(failure))
+    assert str(caught.value) == sentence
+
+
+def test_a_denial_can_be_told_from_other_failures() -> None:
+    with pytest.raises(AwsError) as caught:
+        account(refusal("AccessDenied")).call("ec2", "describe_vpcs")
+    assert caught.value.denied
+    assert caught.value.action == "ec2:DescribeVpcs"
+
+
+def test_an_unknown_profile_names_the_key() -> None:
+    def client(service: str) -> Any:
+        raise ProfileNotFound(profile="prod")
+
+    with pytest.raises(AwsError, match=r"The config profile \(prod\) could not be found. Set aws:profile"):
+        Account(client).call("ec2", "describe_vpcs")
+
+
+def test_every_page_is_read() -> None:
+    pages = [{"Vpcs": [1, 2]}, {"Vpcs": [3]}, {}]
+    client = SimpleNamespace(
+        meta=SimpleNamespace(
+            service_model=SimpleNamespace(signing_name="ec2"), method_to_api_mapping={"describe_vpcs": "DescribeVpcs"}
+        ),
+        can_paginate=lambda _: True,  # pyright: ignore[reportUnknownLambdaType]
+        get_paginator=lambda _: SimpleNamespace(paginate=lambda **_: pages),  # pyright: ignore[reportUnknownLambdaType]
+    )
+    assert list(Account(lambda _: client).every("ec2", "describe_vpcs", "Vpcs")) == [1, 2, 3]

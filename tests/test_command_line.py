@@ -1,0 +1,227 @@
+import json
+import os
+from collections.abc import Generator, Mapping
+from pathlib import Path
+from typing import Any
+from unittest.mock import patch
+
+import pytest
+
+from lls.operations import cli
+from lls.operations.cli import duration, main
+from lls.operations.finding import Exit, Finding, Level, note, ok, outcome, problem, run_checks, unknown
+from lls.operations.screen import Screen
+from lls.operations.stack import State
+from rehearsal.aws import KEY
+from rehearsal.rehearse import Rehearsal
+from tests.guide import follow
+from tests.test_clean_up import install
+from tests.world import a_rehearsal
+
+CAPTURED = pytest.CaptureFixture[str]
+
+
+@pytest.fixture
+def it() -> Generator[Rehearsal]:
+    """A world that the command line reaches as it would reach AWS, for the stack of Pulumi.dev.yaml."""
+    with a_rehearsal({"lls:clusterName": "nvcf-dev"}) as it:
+        found = {"AWS_ENDPOINT_URL": it.aws.endpoint, "AWS_ACCESS_KEY_ID": KEY, "AWS_SECRET_ACCESS_KEY": KEY}
+        with patch.dict(os.environ, found):
+            yield it
+
+
+@pytest.fixture
+def states(monkeypatch: pytest.MonkeyPatch) -> dict[str, State]:
+    """What a Pulumi CLI would tell of all stacks."""
+    found: dict[str, State] = {}
+
+    def read_one(name: str) -> State:
+        return found.get(name, State())
+
+    def read_all() -> Mapping[str, State]:
+        return found
+
+    monkeypatch.setattr("lls.operations.installation.read_state", read_one)
+    monkeypatch.setattr("lls.operations.installation.read_all_states", read_all)
+    return found
+
+
+def run(capsys: CAPTURED, *arguments: str) -> tuple[int, dict[str, Any]]:
+    """A command on the dev stack, with its JSON."""
+    code = main([*arguments, "--stack", "dev", "--json"])
+    return code, json.loads(capsys.readouterr().out)
+
+
+def test_a_sweep_without_yes_changes_nothing_and_says_so(it: Rehearsal, states: object, capsys: CAPTURED) -> None:
+    follow(it.aws, "nvcf-dev", "us-west-2a")
+    before = it.leftovers()
+    assert main(["sweep", "--stack", "dev"]) == Exit.FOUND
+    shown = capsys.readouterr().out
+    assert "   1  delete  target 10.0.16.4" in shown
+    assert "Nothing was deleted: this was a dry run. Add --yes to delete in this order." in shown
+    assert it.leftovers() == before
+
+
+def test_a_sweep_with_yes_deletes_and_a_second_finds_nothing(
+    it: Rehearsal, states: object, capsys: CAPTURED, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cli, "Clock", lambda: it.clock)
+    follow(it.aws, "nvcf-dev", "us-west-2a")
+    install(it)
+    code, found = run(capsys, "sweep", "--yes")
+    assert (code, found["exit"]) == (0, 0)
+    assert found["done"] == found["delete"]
+    assert found["cluster"] == ["release gdn-streaming", "namespace gdn-streaming"]
+    assert it.leftovers() == []
+    assert run(capsys, "sweep")[0] == Exit.FINE
+
+
+def test_a_sweep_of_a_live_stack_deletes_nothing_even_with_yes(
+    it: Rehearsal, states: dict[str, State], capsys: CAPTURED
+) -> None:
+    it.engine.up()
+    states["dev"] = it.state()
+    before = it.leftovers()
+    code, found = run(capsys, "sweep", "--yes")
+    assert (code, found["done"]) == (Exit.FINE, [])
+    assert {each["why"] for each in found["kept"]} == {"stack dev owns it"}
+    assert it.leftovers() == before
+
+
+def test_without_a_readable_state_a_sweep_wants_to_be_told_twice(
+    it: Rehearsal, capsys: CAPTURED, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def missing(name: str) -> None:
+        return None
+
+    monkeypatch.setattr("lls.operations.stack.shutil.which", missing)
+    monkeypatch.setattr(cli, "Clock", lambda: it.clock)
+    follow(it.aws, "nvcf-dev", "us-west-2a")
+    before = it.leftovers()
+    code, found = run(capsys, "sweep", "--yes")
+    assert code == Exit.FAILED
+    assert "The Pulumi CLI is needed" in found["error"]
+    assert "--stateless" in found["error"]
+    assert it.leftovers() == before
+    assert run(capsys, "sweep", "--yes", "--stateless")[0] == Exit.FINE
+    assert it.leftovers() == []
+
+
+def test_adopt_writes_a_file_and_the_commands_that_use_it(it: Rehearsal, states: object, capsys: CAPTURED) -> None:
+    follow(it.aws, "nvcf-dev", "us-west-2a")
+    code, found = run(capsys, "adopt")
+    assert code == Exit.FINE
+    assert found["file"] == ".lls/dev/import.json"
+    written = json.loads(Path(found["file"]).read_text())
+    assert len(written["resources"]) > len(found["adopt"]) > 5
+    assert "node-ports-internal-udp-6004" in found["create"]
+    assert any("pulumi import --stack dev --file .lls/dev/import.json" in each for each in found["commands"])
+    main(["adopt", "--stack", "dev"])
+    shown = capsys.readouterr().out
+    assert "adopt   streaming-nlb: arn:" in shown
+    assert "change  tags:" in shown
+    assert "create  node-ports-internal-udp-6004" in shown
+
+
+def test_adopt_writes_nothing_where_up_would_replace(it: Rehearsal, states: object, capsys: CAPTURED) -> None:
+    follow(it.aws, "nvcf-dev", "us-west-2a", static=True)
+    code, found = run(capsys, "adopt")
+    assert (code, found["file"]) == (Exit.FOUND, None)
+    assert any("streaming interrupted" in each["seen"] for each in found["findings"])
+    assert not Path(".lls/dev/import.json").exists()
+
+
+def test_adopt_tells_what_an_interrupted_run_left_pending(
+    it: Rehearsal, states: dict[str, State], capsys: CAPTURED
+) -> None:
+    states["dev"] = State(pending=("creating streaming-nlb",))
+    _, found = run(capsys, "adopt")
+    [pending] = [each for each in found["findings"] if each["check"] == "state"]
+    assert "creating streaming-nlb" in pending["seen"]
+    assert "--clear-pending-creates" in pending["remedy"]
+
+
+def test_verify_and_check_clean_end_with_the_code_for_what_they_found(
+    it: Rehearsal, states: dict[str, State], capsys: CAPTURED
+) -> None:
+    assert run(capsys, "check-clean")[0] == Exit.FINE
+    code, found = run(capsys, "verify")
+    assert code == Exit.FOUND
+    assert any(each["check"] == "nlb" for each in found["findings"])
+    it.engine.up()
+    it.await_health()
+    states["dev"] = it.state()
+    assert run(capsys, "verify")[0] == Exit.FINE
+    assert run(capsys, "check-clean")[0] == Exit.FOUND
+
+
+def test_graph_prints_just_the_drawing(capsys: CAPTURED) -> None:
+    assert main(["graph", "--stack", "dev", "--format", "svg"]) == Exit.FINE
+    assert capsys.readouterr().out.startswith("<svg ")
+    _, found = run(capsys, "graph", "--order", "destroy")
+    assert ["streaming-nlb", "streaming-sg"] in found["edges"]
+
+
+def test_a_missing_stack_is_one_sentence(capsys: CAPTURED) -> None:
+    assert main(["preflight", "--stack", "nosuch"]) == Exit.FAILED
+    assert capsys.readouterr().err.startswith("--stack nosuch: there is no Pulumi.nosuch.yaml. Known stacks: dev")
+
+
+def test_bad_options_are_failures_and_not_findings(capsys: CAPTURED) -> None:
+    assert main(["verify", "--stack", "dev", "--wait", "soon"]) == Exit.FAILED
+    assert "use 90s, 10m or 1h" in capsys.readouterr().err
+    assert main(["verify"]) == Exit.FAILED
+    assert main(["nosuch"]) == Exit.FAILED
+    assert main(["graph", "--stack", "dev", "--format", "png"]) == Exit.FAILED
+
+
+def test_an_interrupt_ends_with_a_sentence(capsys: CAPTURED, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(cli.graphs, "graph", interrupted)
+    assert main(["graph", "--stack", "dev"]) == Exit.INTERRUPTED
+    assert "Interrupted. Run the same command again to go on." in capsys.readouterr().err
+
+
+def test_every_command_has_help_that_says_when_to_use_it(capsys: CAPTURED) -> None:
+    assert main(["--help"]) == Exit.FINE
+    shown = capsys.readouterr().out
+    for command in ("preflight", "verify", "sweep", "adopt", "check-clean", "mirror", "graph"):
+        assert f"  {command} " in shown
+        assert main([command, "--help"]) == Exit.FINE
+        assert "--stack" in capsys.readouterr().out
+    assert "Exit codes: 0 fine" in shown
+
+
+@pytest.mark.parametrize(("text", "seconds"), [("90", 90), ("90s", 90), ("10m", 600), ("1h", 3600)])
+def test_durations(text: str, seconds: float) -> None:
+    assert duration(text) == seconds
+
+
+def test_only_problems_make_a_run_need_attention() -> None:
+    assert outcome([ok("a", ""), note("b", ""), unknown("c", "")]) == Exit.FINE
+    assert outcome([ok("a", ""), problem("d", "", "")]) == Exit.FOUND
+
+
+def test_checks_run_in_parallel_keep_their_order_and_a_failing_one_is_a_finding() -> None:
+    def fail() -> list[Finding]:
+        raise ConnectionError("no route")
+
+    with Screen(as_json=True) as screen:
+        found = run_checks({"a": lambda: [ok("a", "1")], "b": fail, "c": lambda: []}, screen, (ConnectionError,))
+    assert [(each.check, each.level, each.seen) for each in found] == [
+        ("a", Level.OK, "1"),
+        ("b", Level.UNKNOWN, "no route"),
+    ]
+
+
+def test_a_remedy_that_several_findings_share_is_shown_once(capsys: CAPTURED) -> None:
+    with Screen(as_json=False) as screen:
+        screen.findings([problem("x", "one", "do it"), problem("x", "two", "do it"), ok("y", "three")])
+    assert capsys.readouterr().out.splitlines() == [
+        "problem  x one",
+        "problem  x two",
+        "           -> do it",
+        "ok       y three",
+    ]

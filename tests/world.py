@@ -38,11 +38,13 @@ def a_world(
     *,
     quirks: Mapping[str, Any] | None = None,
     latencies: Mapping[str, float] | None = None,
+    **changes: Any,
 ) -> World:
-    """The default world for a stack, with some of its quirks and latencies changed."""
+    """The default world for a stack, with some of its quirks and latencies, or whole parts of it, changed."""
     world = world_for(Stack("test", stack), DEFAULT_WORLD.read_text())
     return world.model_copy(
-        update={
+        update=changes
+        | {
             "quirks": world.quirks.model_copy(update=quirks),
             "latencies": world.latencies.model_copy(update=latencies),
         }
@@ -52,7 +54,8 @@ def a_world(
 def a_rehearsal(config: Mapping[str, str] | None = None, **options: Any) -> Rehearsal:
     """A rehearsal of the plain stack with changes, ten thousand times faster than AWS."""
     stack = {**STACK, **(config or {})}
-    world = a_world(stack, quirks=options.pop("quirks", None), latencies=options.pop("latencies", None))
+    parts = ("quirks", "latencies", "subnets", "nodes", "pods")
+    world = a_world(stack, **{part: options.pop(part) for part in parts if part in options})
     return Rehearsal(Stack("test", stack), world, factor=10_000.0, **options)
 
 

@@ -1,0 +1,234 @@
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import pytest
+
+from lls.operations.finding import Finding, Level, Unwatched
+from lls.operations.installation import Installation
+from lls.operations.preflight import Preflight
+from lls.operations.stack import NoCliError, State
+from rehearsal.rehearse import Rehearsal
+from rehearsal.world import Node, Subnet
+from tests.conftest import as_config
+from tests.guide import follow
+from tests.test_clean_up import install
+from tests.world import a_rehearsal
+
+Breaking = Callable[[Rehearsal], object]
+
+
+def checked(it: Rehearsal) -> list[Finding]:
+    return Preflight(it.installation()).run(Unwatched())
+
+
+def problems(findings: list[Finding]) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for each in findings:
+        if each.level is Level.PROBLEM:
+            found[each.check] = f"{found.get(each.check, '')}{each.seen} -> {each.remedy}\n"
+    return found
+
+
+def nothing(it: Rehearsal) -> None:
+    """The world is broken from its beginning."""
+
+
+def a_group(it: Rehearsal, name: str) -> None:
+    it.aws.client("elbv2").create_target_group(Name=name, Protocol="UDP", Port=1, VpcId=it.aws.vpc_id)
+
+
+def allow_in_node_group(protocol: str, port: int) -> Breaking:
+    def breaking(it: Rehearsal) -> None:
+        group = it.aws.node_security_group_ids[0]
+        permission: Any = {
+            "IpProtocol": protocol,
+            "FromPort": port,
+            "ToPort": port,
+            "UserIdGroupPairs": [{"GroupId": group}],
+        }
+        it.aws.client("ec2").authorize_security_group_ingress(GroupId=group, IpPermissions=[permission])
+
+    return breaking
+
+
+def carry_another_group(it: Rehearsal) -> None:
+    """The nodes of the zone lose the group that is called theirs."""
+    for name in ("gpu-1", "gpu-2"):
+        it.aws.client("ec2").modify_instance_attribute(
+            InstanceId=it.aws.nodes[name][0], Groups=[it.aws.cluster_security_group_id]
+        )
+
+
+def hold_address(it: Rehearsal) -> None:
+    ec2: Any = it.aws.client("ec2")
+    interface = ec2.create_network_interface(SubnetId=it.aws.subnets["a"][0])["NetworkInterface"]
+    ec2.associate_address(AllocationId="eipalloc-0a1b2c3d", NetworkInterfaceId=interface["NetworkInterfaceId"])
+
+
+def fill_quota(it: Rehearsal) -> None:
+    for _ in range(5):
+        it.aws.client("ec2").allocate_address(Domain="vpc")
+
+
+def deny_action(it: Rehearsal) -> None:
+    it.aws.denied.add("elasticloadbalancing:CreateLoadBalancer")
+
+
+def deny_verb(it: Rehearsal) -> None:
+    it.cluster.denied.add(("create", "namespaces"))
+
+
+def expire(it: Rehearsal) -> None:
+    it.aws.refuse("*", "ExpiredToken")
+
+
+def follow_guide(it: Rehearsal) -> None:
+    follow(it.aws, "demo", "us-west-2a")
+
+
+def small_nodes() -> tuple[Node, ...]:
+    return tuple(Node.model_validate({"name": name, "zone": "a", "cpu": "4"}) for name in ("gpu-1", "gpu-2"))
+
+
+def subnets(**of_the_zone: Any) -> tuple[Subnet, ...]:
+    return (
+        Subnet.model_validate({"zone": "a", "public": True} | of_the_zone),
+        Subnet(zone="a", public=False),
+        Subnet(zone="b", public=True),
+        Subnet(zone="b", public=False),
+    )
+
+
+FAULTS: dict[str, tuple[Breaking, Mapping[str, Any], str, str]] = {
+    "credentials": (expire, {}, "credentials", "have expired"),
+    "permissions": (deny_action, {}, "permissions", "may not elasticloadbalancing:CreateLoadBalancer"),
+    "cluster": (nothing, {"quirks": {"cluster_status": "FAILED"}}, "cluster", "demo is FAILED"),
+    "rights in the cluster": (deny_verb, {}, "kubernetes", "may not create namespaces"),
+    "subnet without the internet": (
+        nothing,
+        {"subnets": subnets(internetGateway=False)},
+        "subnet",
+        "no route to an internet gateway",
+    ),
+    "subnet without addresses": (nothing, {"subnets": subnets(freeAddresses=7)}, "subnet", "7 free addresses"),
+    "load balancer quota": (nothing, {"quirks": {"quotas": {"L-69A177A2": 0}}}, "quotas", "0 of 0 load balancers"),
+    "target group quota": (nothing, {"quirks": {"quotas": {"L-B22855CB": 0}}}, "quotas", "0 of 0 target groups"),
+    "address quota": (fill_quota, {"config": {"lls:staticIp": "true"}}, "quotas", "5 of 5 Elastic IPs"),
+    "rule quota": (nothing, {"quirks": {"quotas": {"L-0EA8095F": 4}}}, "node group", "0 of 4 rules"),
+    "held address": (
+        hold_address,
+        {"config": {"lls:eipAllocationId": "eipalloc-0a1b2c3d"}},
+        "elastic ip",
+        "is held by eni-",
+    ),
+    "taken name": (lambda it: a_group(it, "demo-rp-tg"), {}, "names", "target group demo-rp-tg"),
+    "rule of someone else": (allow_in_node_group("udp", 6004), {}, "node group", "lls:nodeInternalRules false"),
+    "group that nodes do not carry": (carry_another_group, {}, "node group", "do not carry"),
+    "two groups": (nothing, {"quirks": {"node_groups": 2}}, "node group", "lls:nodeSecurityGroupId"),
+    "no room": (nothing, {"nodes": small_nodes()}, "nodes", "4000m cpu free"),
+    "taken NodePort": (nothing, {"quirks": {"taken_node_ports": (30800,)}}, "node ports", "lls:healthNodePort"),
+    "namespace": (lambda it: it.cluster.create_namespace("gdn-streaming"), {}, "namespace", "not in the stack's state"),
+    "chart and image": (nothing, {"quirks": {"mirrored": False}}, "chart image", "python -m lls mirror"),
+    "leftovers": (follow_guide, {}, "leftovers", "python -m lls adopt --stack test takes them over"),
+    "release of the guide": (install, {}, "namespace node ports", "adopt"),
+}
+
+
+@pytest.mark.parametrize(("breaking", "options", "expected", "words"), FAULTS.values(), ids=list(FAULTS))
+def test_each_fault_is_found_and_nothing_else(
+    breaking: Breaking, options: Mapping[str, Any], expected: str, words: str
+) -> None:
+    options = dict(options)
+    with a_rehearsal(options.pop("config", None), **options) as it:
+        breaking(it)
+        before = it.leftovers()
+        found = problems(checked(it))
+        assert it.leftovers() == before
+    checks = {check for check in ("node group", "node ports", "elastic ip") if check in expected}
+    rest = expected
+    for check in checks:
+        rest = rest.replace(check, "")
+    assert set(found) == checks | set(rest.split())
+    assert words in "".join(found.values())
+
+
+def test_a_plain_world_is_ready_and_every_check_says_so() -> None:
+    with a_rehearsal() as it:
+        found = checked(it)
+    assert {each.level for each in found} == {Level.OK}
+    assert {each.check for each in found} == {
+        "credentials",
+        "state",
+        "tools",
+        "permissions",
+        "cluster",
+        "kubernetes",
+        "zone",
+        "subnet",
+        "quotas",
+        "names",
+        "node group",
+        "nodes",
+        "node ports",
+        "namespace",
+        "chart",
+        "image",
+        "leftovers",
+    }
+
+
+def test_a_deployed_stack_is_ready_too() -> None:
+    with a_rehearsal({"lls:staticIp": "true"}) as it:
+        it.engine.up()
+        assert problems(checked(it)) == {}
+
+
+def test_an_unknown_zone_is_named_with_those_there_are() -> None:
+    with a_rehearsal() as it:
+        it.reconfigure({"lls:availabilityZone": "us-west-2z"})
+        found = problems(checked(it))
+    assert "us-west-2a, us-west-2b" in found["zone"]
+
+
+def test_a_cluster_that_does_not_exist_ends_the_checks_with_the_keys_to_look_at() -> None:
+    with a_rehearsal() as it:
+        it.reconfigure({"lls:clusterName": "other"})
+        found = problems(checked(it))
+    assert set(found) == {"cluster"}
+    assert "lls:clusterName" in found["cluster"]
+
+
+def test_an_interrupted_run_is_told_with_what_to_do() -> None:
+    with a_rehearsal() as it:
+        state = State(pending=("creating streaming-nlb",))
+        installation = Installation(it.installation().stack, it.installation().account, lambda: {"test": state})
+        found = problems(Preflight(installation).run(Unwatched()))
+    assert "--clear-pending-creates" in found["state"]
+
+
+def test_what_may_not_be_looked_at_is_unknown_with_the_action_that_was_denied() -> None:
+    with a_rehearsal() as it:
+        it.aws.refuse("iam:SimulatePrincipalPolicy", "AccessDenied")
+        it.aws.refuse("servicequotas:GetServiceQuota", "AccessDeniedException")
+        found = checked(it)
+    assert problems(found) == {}
+    [permissions] = [each for each in found if each.check == "permissions"]
+    assert permissions.level is Level.UNKNOWN
+    assert "AWS denied iam:SimulatePrincipalPolicy" in permissions.seen
+
+
+def test_without_the_cli_only_what_needs_the_state_is_unknown() -> None:
+    def states() -> Mapping[str, State]:
+        raise NoCliError("The Pulumi CLI is needed.")
+
+    with a_rehearsal() as it:
+        installation = Installation(it.installation().stack, it.installation().account, states)
+        found = Preflight(installation).run(Unwatched())
+    assert {each.check for each in found if each.level is Level.UNKNOWN} == {"state"}
+    assert problems(found) == {}
+
+
+def test_static_targets_that_no_instance_has_are_found() -> None:
+    with a_rehearsal(as_config(registration="static", targets=["10.0.16.4"])) as it:
+        it.reconfigure(as_config(targets=["10.9.9.9"]))
+        assert "no instance of" in problems(checked(it))["node group"]

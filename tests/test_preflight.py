@@ -114,7 +114,7 @@ FAULTS: dict[str, tuple[Breaking, Mapping[str, Any], str, str]] = {
     "load balancer quota": (nothing, {"quirks": {"quotas": {"L-69A177A2": 0}}}, "quotas", "0 of 0 load balancers"),
     "target group quota": (nothing, {"quirks": {"quotas": {"L-B22855CB": 0}}}, "quotas", "0 of 0 target groups"),
     "address quota": (fill_quota, {"config": {"lls:staticIp": "true"}}, "quotas", "5 of 5 Elastic IPs"),
-    "rule quota": (nothing, {"quirks": {"quotas": {"L-0EA8095F": 4}}}, "node group", "0 of 4 rules"),
+    "rule quota": (nothing, {"quirks": {"quotas": {"L-0EA8095F": 4}}}, "quotas", "0 of 4 rules"),
     "held address": (
         hold_address,
         {"config": {"lls:eipAllocationId": "eipalloc-0a1b2c3d"}},
@@ -130,7 +130,7 @@ FAULTS: dict[str, tuple[Breaking, Mapping[str, Any], str, str]] = {
     "namespace": (lambda it: it.cluster.create_namespace("gdn-streaming"), {}, "namespace", "not in the stack's state"),
     "chart and image": (nothing, {"quirks": {"mirrored": False}}, "chart image", "python -m lls mirror"),
     "leftovers": (follow_guide, {}, "leftovers", "python -m lls adopt --stack test takes them over"),
-    "release of the guide": (install, {}, "namespace node ports", "adopt"),
+    "release of the guide": (install, {}, "namespace", "adopt"),
 }
 
 

@@ -95,13 +95,23 @@ Check = Callable[[], list[Finding]]
 """Looks at one thing."""
 
 
-def run_checks(checks: dict[str, Check], watcher: Watcher, failures: tuple[type[Exception], ...]) -> list[Finding]:
-    """Run checks in parallel; their findings in the checks' order. A failure of a check is a finding of its own."""
+def run_checks(
+    checks: dict[str, Check],
+    watcher: Watcher,
+    failures: tuple[type[Exception], ...],
+    mistakes: tuple[type[Exception], ...] = (),
+) -> list[Finding]:
+    """Run checks in parallel; their findings in the checks' order.
+
+    What a check raises is a finding of its own: of `failures` that it could not be made, of `mistakes` a problem.
+    """
 
     def run(name: str, check: Check) -> list[Finding]:
         watcher.began(name)
         try:
             return check()
+        except mistakes as error:
+            return [problem(name, str(error), "")]
         except failures as error:
             return [unknown(name, str(error))]
         finally:

@@ -51,6 +51,12 @@ class Thing:
         """Its type in words."""
         return KINDS[self.type]
 
+    @property
+    def holders(self) -> tuple[str, ...]:
+        """Ids of what it is part of, or serves, and goes with."""
+        keys = ("loadBalancerArn", "targetGroupArn", "referencedSecurityGroupId")
+        return tuple(self.inputs[key] for key in keys if key in self.inputs)
+
     def carries_tags_of(self, cluster: str) -> bool:
         """Whether it has both tags that the guide's clean-up goes by."""
         return self.tags.get("lls:cluster") == cluster and self.tags.get("lls:managed-by") == "customer"

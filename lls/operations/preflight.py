@@ -74,7 +74,7 @@ class Preflight:
         first = [ok("credentials", f"account {identity['Account']} as {identity['Arn']}")]
         if state_says := self._check_state():
             first += state_says
-        failures = (AwsError, StackError, MirrorError, pulumi.RunError, *CLUSTER_FAILURES)
+        failures = (AwsError, StackError, MirrorError, *CLUSTER_FAILURES)
         try:
             place = self._place()
         except (AwsError, pulumi.RunError) as error:
@@ -97,7 +97,7 @@ class Preflight:
             "image": self._check_image,
             "leftovers": self._check_leftovers,
         }
-        return [*first, *run_checks(checks, watcher, failures)]
+        return [*first, *run_checks(checks, watcher, failures, mistakes=(pulumi.RunError,))]
 
     def _place(self) -> Place:
         config = self._config
@@ -270,8 +270,7 @@ class Preflight:
             if found:
                 return [unknown("leftovers", f"{len(found)} things carry this cluster's tags, and {error}")]
             owned = frozenset[str]()
-        # Targets, and rules of other groups, go by what they belong to.
-        lost = [each for each in found if each.id not in owned and not {*each.inputs.values()}.intersection(owned)]
+        lost = [each for each in found if owned.isdisjoint((each.id, *each.holders))]
         if lost:
             return [
                 problem(

@@ -84,7 +84,7 @@ def plan(inventory: Inventory, cluster: str, states: Mapping[str, State]) -> Swe
     # Owners first, so that their listeners, targets and rules are kept with them.
     found = inventory.of_cluster(cluster)
     for each in found:
-        owner = next((owners[id_] for id_ in (each.id, *_belongs_to(each)) if id_ in owners), None)
+        owner = next((owners[id_] for id_ in (each.id, *each.holders) if id_ in owners), None)
         if owner is not None:
             kept.append(Kept(each, f"stack {owner} owns it", f"pulumi destroy --stack {owner}", is_owned=True))
         elif each.type == BALANCER and inventory.is_protected(each):
@@ -166,12 +166,6 @@ _DELETE: Final[Mapping[str, Callable[[Thing, Account], object]]] = {
 }
 
 
-def _belongs_to(thing: Thing) -> list[str]:
-    """Ids of what a thing is part of, or serves."""
-    keys = ("loadBalancerArn", "targetGroupArn", "referencedSecurityGroupId")
-    return [thing.inputs[key] for key in keys if key in thing.inputs]
-
-
 def _held(thing: Thing, kept: Iterable[Kept]) -> Kept | None:
     """The kept load balancer that still uses a thing."""
     for each in kept:
@@ -179,7 +173,7 @@ def _held(thing: Thing, kept: Iterable[Kept]) -> Kept | None:
             *each.thing.inputs.get("securityGroups", ()),
             *(mapping.get("allocationId") for mapping in each.thing.inputs.get("subnetMappings", ())),
         )
-        if thing.id in used or each.thing.id in (*_belongs_to(thing), *thing.state.split(", ")):
+        if thing.id in used or each.thing.id in (*thing.holders, *thing.state.split(", ")):
             return each
     return None
 

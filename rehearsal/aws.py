@@ -1,27 +1,23 @@
 """An emulated AWS on 127.0.0.1: moto, seeded with a world and made as strict as AWS."""
 
 import base64
-import ipaddress
 import os
-import re
 import threading
 import uuid
-from collections.abc import Generator, Iterable, Mapping
+from collections.abc import Generator, Iterable
 from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from io import BytesIO
 from typing import TYPE_CHECKING, Any, Final, Literal, Self, overload
 from unittest.mock import patch
-from urllib.parse import parse_qs
 
 import boto3
 from botocore.config import Config
 from moto.core.responses import ActionResult
-from moto.ec2.models import EC2Backend, ec2_backends, elastic_ip_addresses, security_groups, subnets, vpcs
+from moto.ec2.models import EC2Backend, ec2_backends
 from moto.ec2.models import availability_zones_and_regions as regions
 from moto.ecr.responses import ECRResponse
-from moto.eks.models import eks_backends
 from moto.elbv2.models import ELBv2Backend, elbv2_backends
 from moto.moto_api._internal.models import moto_api_backend
 from moto.moto_server.werkzeug_app import (  # pyright: ignore[reportMissingTypeStubs]
@@ -31,19 +27,25 @@ from moto.moto_server.werkzeug_app import (  # pyright: ignore[reportMissingType
 )
 from werkzeug.serving import make_server
 
+from rehearsal.faults import Answer, Fault, Faults, action_of
 from rehearsal.health import Answers
+from rehearsal.identity import Identity
+from rehearsal.seed import Seed
 from rehearsal.strict_ec2 import Interfaces, StrictEc2
-from rehearsal.strict_elbv2 import StrictElbv2
-from rehearsal.world import Clock, Node, World
+from rehearsal.strict_elbv2 import NlbState, StrictElbv2
+from rehearsal.strict_quotas import Quotas
+from rehearsal.world import Clock, World
 
 if TYPE_CHECKING:
+    from types_boto3_autoscaling import AutoScalingClient
     from types_boto3_ec2 import EC2Client
     from types_boto3_ecr import ECRClient
     from types_boto3_eks import EKSClient
     from types_boto3_elbv2 import ElasticLoadBalancingv2Client
+    from types_boto3_iam import IAMClient
+    from types_boto3_service_quotas import ServiceQuotasClient
     from types_boto3_sts import STSClient
 
-VPC_CIDR: Final = "10.0.0.0/16"
 KEY: Final = "rehearsal"
 """Access key and secret key of the emulated account."""
 
@@ -74,7 +76,11 @@ class Aws:
         self._clients: dict[str, Any] = {}
         self._lock = threading.Lock()
         self._interfaces = Interfaces(clock)
-        self._elbv2 = StrictElbv2(world, clock, answers, self._interfaces)
+        self._quotas = Quotas(world.region, world.account, world.partition)
+        self._quotas.values.update(world.quirks.quotas)
+        self._elbv2 = StrictElbv2(world, clock, answers, self._interfaces, self._quotas.values)
+        self._identity = Identity(world.account, world.partition, lambda action: self._faults.allows(action))
+        self._faults = Faults(self._identity.arn)
         self.calls: list[str] = []
         self.nodes: dict[str, tuple[str, str]] = {}
         self.endpoint = ""
@@ -94,9 +100,12 @@ class Aws:
         self._exit.enter_context(patch.object(ECRResponse, "get_authorization_token", _authorization_token))
         self._serve()
         self._seed()
+        self._seeded.set()
         self.calls.clear()
         StrictEc2(self._interfaces).enforce(self._exit)
         self._elbv2.enforce(self._exit)
+        self._quotas.enforce(self._exit)
+        self._identity.enforce(self._exit)
         self._before = self._inventory()
         return self
 
@@ -115,6 +124,12 @@ class Aws:
     @overload
     def client(self, service: Literal["sts"]) -> "STSClient": ...
     @overload
+    def client(self, service: Literal["iam"]) -> "IAMClient": ...
+    @overload
+    def client(self, service: Literal["autoscaling"]) -> "AutoScalingClient": ...
+    @overload
+    def client(self, service: Literal["service-quotas"]) -> "ServiceQuotasClient": ...
+    @overload
     def client(self, service: str) -> Any: ...
     def client(self, service: str) -> Any:
         """A client of a service. It does not retry, so that no refusal goes unseen."""
@@ -128,6 +143,32 @@ class Aws:
                 config=Config(retries={"total_max_attempts": 1}, max_pool_connections=64, parameter_validation=False),
             )
         return self._clients[service]
+
+    @property
+    def quotas(self) -> dict[str, int]:
+        """The service quotas by code. They may be changed at any time."""
+        return self._quotas.values
+
+    @property
+    def denied(self) -> set[str]:
+        """Actions, as IAM names them and with wildcards, that the caller may not use. May be changed at any time."""
+        return self._faults.denied
+
+    def refuse(self, action: str, code: str, *, message: str | None = None, times: int | None = None) -> Fault:
+        """Refuse calls of an action, as in `calls` or as IAM names it, with wildcards; only so many `times`.
+
+        AccessDenied, ExpiredToken, Throttling and InternalFailure are called as the service calls them, any
+        other code as it is given. Ends with the answer's `lift()`, or as a context manager.
+        """
+        return self._faults.add(Fault(action, code, message, times))
+
+    def hang(self, action: str, *, times: int | None = None) -> Fault:
+        """Leave calls of an action without an answer until the answer of this is lifted."""
+        return self._faults.add(Fault(action, times=times))
+
+    def set_nlb_state(self, state: NlbState) -> None:
+        """Let load balancers end in that state from now on; `active` after the usual time."""
+        self._elbv2.final_state = state
 
     def leftovers(self) -> tuple[str, ...]:
         """What exists now and did not when the world began."""
@@ -172,8 +213,11 @@ class Aws:
         def application(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
             body = environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
             environ["wsgi.input"] = BytesIO(body)
-            self.calls.append(_action(environ, body))
+            action = action_of(environ, body)
+            self.calls.append(action)
             if seeded.is_set():
+                if refusal := self._faults.meet(action):
+                    return _send(refusal, start_response)
                 self._clock.sleep(self._world.latencies.api_call)
             with self._lock:  # moto's state is not made for threads
                 return list(dispatch(environ, start_response))
@@ -186,6 +230,13 @@ class Aws:
         self._exit.callback(server.server_close)
         self._exit.callback(thread.join)
         self._exit.callback(server.shutdown)
+        self._exit.callback(self._faults.lift_all)
+
+    def _seed(self) -> None:
+        seed = Seed(self._world, self.client, self._cluster_endpoint).perform()
+        self.nodes, self.vpc_id, self.subnets = seed.nodes, seed.vpc_id, seed.subnets
+        self.node_security_group_ids = seed.node_security_group_ids
+        self.cluster_security_group_id = seed.cluster_security_group_id
 
     def _close_clients(self) -> None:
         for client in self._clients.values():
@@ -201,119 +252,16 @@ class Aws:
         with patch.dict(regions.RegionsAndZonesBackend.zones, {world.region: zones}):
             yield
 
-    # --- The world
-
-    def _seed(self) -> None:
-        world, ec2 = self._world, self.client("ec2")
-        ec2.describe_vpcs()  # moto makes its default VPC at the first call, which must not get the wanted id
-        with _wanted_id(vpcs, "random_vpc_id", world.vpc_id):
-            self.vpc_id = ec2.create_vpc(CidrBlock=VPC_CIDR)["Vpc"].get("VpcId", "")
-        self._seed_subnets()
-        owned = f"kubernetes.io/cluster/{world.cluster}"
-        self.cluster_security_group_id = self._group(
-            f"eks-cluster-sg-{world.cluster}-1", {owned: "owned", "aws:eks:cluster-name": world.cluster}
-        )
-        wanted = [world.node_security_group_id] + [None] * world.quirks.node_groups
-        self.node_security_group_ids = tuple(
-            self._group(f"{world.cluster}-node-{number}", {owned: "owned"}, wanted[number])
-            for number in range(world.quirks.node_groups)
-        )
-        if world.node_security_group_id and not self.node_security_group_ids:
-            self._group("nodes", {}, world.node_security_group_id)
-        if world.eip_allocation_id:
-            with _wanted_id(elastic_ip_addresses, "random_eip_allocation_id", world.eip_allocation_id):
-                ec2.allocate_address(Domain="vpc")
-        image = ec2.register_image(Name="node")["ImageId"]
-        for node in sorted(world.nodes, key=lambda node: node.ip is None):  # before moto gives the address away
-            self.nodes[node.name] = self._seed_node(node, image)
-        self._seed_cluster()
-        self._seeded.set()
-
-    def _seed_subnets(self) -> None:
-        ec2 = self.client("ec2")
-        gateway = ec2.create_internet_gateway()["InternetGateway"].get("InternetGatewayId", "")
-        ec2.attach_internet_gateway(InternetGatewayId=gateway, VpcId=self.vpc_id)
-        routes = ec2.create_route_table(VpcId=self.vpc_id)["RouteTable"].get("RouteTableId", "")
-        ec2.create_route(RouteTableId=routes, DestinationCidrBlock="0.0.0.0/0", GatewayId=gateway)
-        blocks = ipaddress.ip_network(VPC_CIDR).subnets(new_prefix=20)
-        for subnet in self._world.subnets:
-            with _wanted_id(subnets, "random_subnet_id", subnet.id):
-                made = ec2.create_subnet(
-                    VpcId=self.vpc_id,
-                    CidrBlock=str(next(blocks)),
-                    AvailabilityZone=self._world.zone(subnet.zone),
-                )["Subnet"].get("SubnetId", "")
-            if subnet.public:
-                ec2.modify_subnet_attribute(SubnetId=made, MapPublicIpOnLaunch={"Value": True})
-                ec2.associate_route_table(RouteTableId=routes, SubnetId=made)
-            of_zone = self.subnets.setdefault(subnet.zone, [])
-            of_zone.insert(0 if subnet.public else len(of_zone), made)
-
-    def _group(self, name: str, tags: Mapping[str, str], wanted: str | None = None) -> str:
-        with _wanted_id(security_groups, "random_security_group_id", wanted):
-            return self.client("ec2").create_security_group(
-                GroupName=name,
-                Description=name,
-                VpcId=self.vpc_id,
-                TagSpecifications=[
-                    {"ResourceType": "security-group", "Tags": [{"Key": key, "Value": tags[key]} for key in tags]}
-                ],
-            )["GroupId"]
-
-    def _seed_node(self, node: Node, image: str) -> tuple[str, str]:
-        """An instance in its zone's last subnet, which is a private one where there is any."""
-        groups = list(self.node_security_group_ids) or [self.cluster_security_group_id]
-        subnet_id = self.subnets.get(node.zone, [*self.subnets.values()][-1])[-1]
-        backend = self._ec2_backend
-        block = ipaddress.ip_network(backend.get_subnet(subnet_id).cidr_block)
-        fits = node.ip and ipaddress.ip_address(node.ip) in block
-        address: Any = {"PrivateIpAddress": node.ip} if fits else {}
-        [instance] = self.client("ec2").run_instances(
-            ImageId=image,
-            MinCount=1,
-            MaxCount=1,
-            SubnetId=subnet_id,
-            SecurityGroupIds=groups,
-            **address,
-        )["Instances"]
-        made = instance.get("InstanceId", "")
-        if node.ip and not fits:
-            self._force_address(made, node.ip)
-        if node.instance_id:
-            backend.get_instance(made).id = made = node.instance_id
-        return made, node.ip or instance.get("PrivateIpAddress", "")
-
-    def _force_address(self, instance_id: str, address: str) -> None:
-        """Give an instance an address outside its subnet: the stack's own VPC has other blocks than this one."""
-        backend = self._ec2_backend
-        backend.get_instance(instance_id).nics[0].private_ip_address = address
-        wanted = ipaddress.ip_network(f"{address}/24", strict=False)
-        blocks = backend.get_vpc(self.vpc_id).get_cidr_block_association_set()
-        if not any(wanted.overlaps(ipaddress.ip_network(str(each["cidr_block"]))) for each in blocks):
-            self.client("ec2").associate_vpc_cidr_block(VpcId=self.vpc_id, CidrBlock=str(wanted))
-
-    def _seed_cluster(self) -> None:
-        world = self._world
-        self.client("eks").create_cluster(
-            name=world.cluster,
-            roleArn=f"arn:{world.partition}:iam::{world.account}:role/cluster",
-            resourcesVpcConfig={
-                "subnetIds": [subnet for each in self.subnets.values() for subnet in each],
-                "securityGroupIds": [],
-            },
-        )
-        cluster = eks_backends[world.account][world.region].describe_cluster(world.cluster)
-        cluster.endpoint = self._cluster_endpoint
-        cluster.certificate_authority = {"data": base64.b64encode(b"no certificate: plain HTTP").decode()}
-        cluster.resources_vpc_config |= {
-            "vpcId": self.vpc_id,
-            "clusterSecurityGroupId": self.cluster_security_group_id,
-        }
-
 
 class _QuietHandler(MotoRequestHandler):
     def log(self, type: str, message: str, *args: Any) -> None:  # noqa: A002
         pass
+
+
+def _send(answer: Answer, start_response: Any) -> Iterable[bytes]:
+    length = str(len(answer.body))
+    start_response(f"{answer.status} Refused", [("Content-Type", answer.content_type), ("Content-Length", length)])
+    return [answer.body]
 
 
 @cache
@@ -326,11 +274,6 @@ def _session() -> Any:
 def _moto() -> DomainDispatcherApplication:
     """Moto's application. It holds no state, and takes half a second to build."""
     return DomainDispatcherApplication(create_backend_app)
-
-
-def _wanted_id(module: Any, generator: str, wanted: str | None) -> Any:
-    """Let moto's next generated id be the wanted one."""
-    return patch.object(module, generator, lambda: wanted) if wanted else ExitStack()
 
 
 def _authorization_token(response: ECRResponse) -> ActionResult:
@@ -347,14 +290,3 @@ def _authorization_token(response: ECRResponse) -> ActionResult:
         for registry in registries
     ]
     return ActionResult({"authorizationData": data})
-
-
-def _action(environ: Mapping[str, Any], body: bytes) -> str:
-    """The IAM-like name of a call, such as elasticloadbalancing:CreateLoadBalancer."""
-    scope = re.search(r"Credential=[^/]+/\d+/[^/]+/([^/]+)/", environ.get("HTTP_AUTHORIZATION", ""))
-    service = scope.group(1) if scope else "unknown"
-    if target := environ.get("HTTP_X_AMZ_TARGET"):
-        return f"{service}:{target.rpartition('.')[2]}"
-    if action := parse_qs(body.decode(errors="replace")).get("Action"):
-        return f"{service}:{action[0]}"
-    return f"{service}:{environ['REQUEST_METHOD']} {environ['PATH_INFO']}"

@@ -118,6 +118,8 @@ class Cluster:
             before = self.releases.get(key)
             if before and before.status.startswith("pending-"):
                 raise ClusterError("another operation (install/upgrade/rollback) is in progress")
+            if not self.world.quirks.mirrored and ".dkr.ecr." in chart:
+                raise ClusterError(f"failed to download {chart!r} at version {version!r}: not found")
             read = documented(values)
             for each in (*read.resources.requests.values(), *read.resources.limits.values()):
                 quantity(each)

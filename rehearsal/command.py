@@ -69,7 +69,7 @@ def _keep(rehearsal: Rehearsal, console: Console) -> None:
         f"  export AWS_ENDPOINT_URL={rehearsal.aws.endpoint}\n"
         f"  export AWS_REGION={world.region} AWS_DEFAULT_REGION={world.region}\n"
         "  export AWS_ACCESS_KEY_ID=rehearsal AWS_SECRET_ACCESS_KEY=rehearsal\n"
-        f"  # Kubernetes API (nodes): {rehearsal.cluster.endpoint}",
+        f"  # Kubernetes API: {rehearsal.cluster.endpoint}",
     )
     try:
         wait_for_interrupt()

@@ -10,6 +10,8 @@ from moto.ec2.models.security_groups import SecurityGroup, SecurityGroupRule
 from moto.ec2.models.subnets import Subnet
 from moto.elbv2.models import ELBv2Backend, FakeListener, FakeLoadBalancer, FakeTargetGroup
 
+from rehearsal.subnet_paths import EPHEMERAL, Leg, reaches_internet, round_trip, stopped_at
+
 Answers = Callable[[str, int, str], bool]
 """Whether a node of that address answers on a port and, for health checks, a path."""
 
@@ -33,7 +35,7 @@ class Route:
 
 
 class Network:
-    """The paths of one VPC, as its security groups allow them."""
+    """The paths of one VPC, as its security groups, network ACLs and routes allow them."""
 
     def __init__(self, elbv2: ELBv2Backend, answers: Answers) -> None:
         """Judge by that backend and its EC2; `answers` tells what runs on the nodes."""
@@ -67,9 +69,7 @@ class Network:
             return Verdict("unused", "Target.NotInUse", description)
         configured = group.health_check_port
         port = int(group.targets[target]["Port"] if configured in (None, "traffic-port") else configured)
-        if not instance or self.obstacle(
-            route, instance, "tcp", port, source=self._subnets(route.balancer, instance)[0].cidr_block
-        ):
+        if not instance or self._check_obstacle(route, instance, port):
             return Verdict("unhealthy", "Target.Timeout", "Request timed out")
         if not self._answers(instance.private_ip or "", port, group.health_check_path or "/"):
             return Verdict("unhealthy", "Target.FailedHealthChecks", "Health checks failed")
@@ -87,6 +87,7 @@ class Network:
             return f"the load balancer's groups do not let in UDP {port} from {client}"
         if target not in group.targets:
             return f"{target} is not registered"
+        public_port = port
         port = int(group.targets[target]["Port"])
         instance = self.instance(target)
         if instance is None:
@@ -94,11 +95,29 @@ class Network:
         if not self._subnets(route.balancer, instance):
             zone = self._ec2.get_subnet(instance.subnet_id or "").availability_zone
             return f"{target} is in {zone}, which is not the load balancer's zone"
-        if stopped := self.obstacle(route, instance, "udp", port, source=client):
+        stopped = self.obstacle(route, instance, "udp", port, source=client)
+        if stopped := stopped or self._media_stopped(route, instance, public_port, port, client):
             return stopped
         if not self._answers(instance.private_ip or "", port, ""):
             return f"nothing answers on UDP {port} of {target}"
         return None
+
+    def _check_obstacle(self, route: Route, instance: Instance, port: int) -> str | None:
+        """What stops a health check on its way to a node, or its answer."""
+        here, there = self._subnets(route.balancer, instance)[0], self._ec2.get_subnet(instance.subnet_id or "")
+        legs = round_trip(here, there, "tcp", port, here.cidr_block, instance.private_ip or "")
+        stopped = self.obstacle(route, instance, "tcp", port, source=here.cidr_block)
+        return stopped or stopped_at(self._ec2, legs)
+
+    def _media_stopped(self, route: Route, instance: Instance, public: int, port: int, client: str) -> str | None:
+        """Which route or network ACL stops a client's packets, whose address the node sees, or the answers."""
+        here, there = self._subnets(route.balancer, instance)[0], self._ec2.get_subnet(instance.subnet_id or "")
+        if not reaches_internet(self._ec2, here):
+            return f"{here.id} of the load balancer has no route to an internet gateway"
+        address = instance.private_ip or ""
+        inner = round_trip(here, there, "udp", port, client, address)
+        entering, leaving = Leg(here, "in", "udp", (public,), client), Leg(here, "out", "udp", EPHEMERAL, client)
+        return stopped_at(self._ec2, [entering, *inner, leaving])
 
     def obstacle(self, route: Route, instance: Instance, protocol: str, port: int, *, source: str) -> str | None:
         """Which security group stops traffic to a node; None where none does.

@@ -23,6 +23,9 @@ from rehearsal.world import Clock, World
 POLL: Final = 5.0
 """Seconds of the emulated world between two looks at something that AWS is still doing."""
 
+NLB_TIMEOUT: Final = 600.0
+"""Seconds that the provider waits for a load balancer."""
+
 TOKEN_LIFE: Final = 12 * 3600
 """Seconds that an ECR token is good for."""
 
@@ -203,10 +206,14 @@ class EmulatedProvider:
             Tags=_tag_list(inputs),
         )["LoadBalancers"][0].get("LoadBalancerArn", "")
         self._set_protection(arn, inputs)
+        deadline = self._clock.now() + NLB_TIMEOUT
         while True:
             found: Any = self._elbv2.describe_load_balancers(LoadBalancerArns=[arn])["LoadBalancers"][0]
-            if found["State"]["Code"] == "active":
+            state = found["State"]["Code"]
+            if state == "active":
                 break
+            if state == "failed" or self._clock.now() > deadline:
+                raise TimeoutError(f"waiting for ELBv2 Load Balancer ({arn}) create: it is {state!r}, not 'active'")
             self._clock.sleep(POLL)
         return arn, {
             "arn": arn,

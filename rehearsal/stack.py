@@ -28,8 +28,7 @@ def in_cluster(stack: Stack, endpoint: str) -> Stack:
 
 def node_selector(stack: Stack) -> Mapping[str, str]:
     """Labels of the stack's nodes."""
-    schema = yaml.safe_load(SCHEMA.read_text())["config"]
-    return stack.load("nodeSelector", schema["nodeSelector"]["default"])
+    return stack.load("nodeSelector", _schema()["nodeSelector"]["default"])
 
 
 def world_for(stack: Stack, text: str) -> World:
@@ -52,6 +51,9 @@ def world_for(stack: Stack, text: str) -> World:
         vpc_id=stack.get("vpcId"),
         node_security_group_id=stack.get("nodeSecurityGroupId"),
         eip_allocation_id=stack.get("eipAllocationId"),
+        repository_prefix=stack.get("repositoryPrefix") or stack.get("clusterName"),
+        chart_version=stack.get("chartVersion") or _schema()["chartVersion"]["default"],
+        image_tag=stack.get("imageTag") or _schema()["imageTag"]["default"],
     )
     changes: dict[str, Any] = {}
     if subnet_id := stack.get("publicSubnetId"):
@@ -67,3 +69,7 @@ def world_for(stack: Stack, text: str) -> World:
         ]
         changes["nodes"] = (*world.nodes, *listed)
     return world.model_copy(update=changes)
+
+
+def _schema() -> Mapping[str, Any]:
+    return yaml.safe_load(SCHEMA.read_text())["config"]

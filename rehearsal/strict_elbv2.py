@@ -5,7 +5,7 @@ import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, Literal
 from unittest.mock import patch
 
 from moto.ec2.exceptions import InvalidSubnetIdError
@@ -18,6 +18,7 @@ from moto.elbv2.utils import make_arn_for_load_balancer
 from rehearsal.health import Answers, Network, Verdict, forwarded
 from rehearsal.strict import Proceed, Rule, check_tags, enforce
 from rehearsal.strict_ec2 import Interface, Interfaces
+from rehearsal.strict_quotas import TARGETS, TARGETS_PER_ZONE
 from rehearsal.world import Clock, World
 
 NAME: Final = re.compile(r"(?!internal-)(?!-)[A-Za-z0-9-]{1,32}(?<!-)")
@@ -29,7 +30,12 @@ CARRIES: Final[Mapping[str, Sequence[str]]] = {
 }
 """Protocols of target groups for each protocol of an NLB's listener."""
 
-TARGETS_PER_ZONE: Final = 500
+MINIMUM_FREE_ADDRESSES: Final = 8
+"""How many a subnet must have for a load balancer."""
+
+NlbState = Literal["provisioning", "active", "failed"]
+"""The state that a load balancer ends in."""
+
 RANGES: Final[Mapping[str, tuple[str, int, int]]] = {
     "healthy_threshold_count": ("Health check healthy threshold count", 2, 10),
     "unhealthy_threshold_count": ("Health check unhealthy threshold count", 2, 10),
@@ -46,10 +52,14 @@ class StrictElbv2:
     clock: Clock
     answers: Answers
     interfaces: Interfaces
+    quotas: Mapping[str, int]
     active_at: dict[str, float] = field(default_factory=dict[str, float])
     registered_at: dict[tuple[str, str], float] = field(default_factory=dict[tuple[str, str], float])
     serving_since: dict[str, float] = field(default_factory=dict[str, float])
     draining_until: dict[tuple[str, str], float] = field(default_factory=dict[tuple[str, str], float])
+
+    def __post_init__(self) -> None:
+        self.final_state: NlbState = self.world.quirks.nlb_state
 
     def enforce(self, until: ExitStack) -> None:
         """Refuse until that stack is closed."""
@@ -102,6 +112,10 @@ class StrictElbv2:
             raise ELBClientError(
                 "InvalidConfigurationRequest", "A load balancer cannot be attached to multiple subnets in the same AZ"
             )
+        for subnet in subnets:
+            if subnet.available_ip_address_count < MINIMUM_FREE_ADDRESSES:
+                message = f"Not enough IP space available in {subnet.id}. ELB requires at least 8 free IP addresses."
+                raise ELBClientError("InvalidSubnet", message)
         self._check_groups(ec2, group_ids, {each.vpc_id for each in subnets})
         balancer: FakeLoadBalancer = proceed(**kwargs)
         lb_id = balancer.arn.rpartition("/")[2]
@@ -152,8 +166,8 @@ class StrictElbv2:
         ]
 
     def _activate(self, _: Proceed, balancer: FakeLoadBalancer) -> None:
-        if self.clock.now() >= self.active_at.get(balancer.arn, 0.0):
-            balancer.state = "active"
+        if self.final_state != "provisioning" and self.clock.now() >= self.active_at.get(balancer.arn, 0.0):
+            balancer.state = self.final_state
 
     def _delete_load_balancer(self, proceed: Proceed, elbv2: ELBv2Backend, arn: str) -> Any:
         balancer = elbv2.load_balancers.get(arn)
@@ -314,7 +328,8 @@ class StrictElbv2:
                 _check_port(target.get("Port", group.port))
                 self._check_target(elbv2.ec2_backend, network, group, target["Id"])
             zones = [self._zone(network, each) for each in {*group.targets, *(target["Id"] for target in targets)}]
-            if any(zones.count(zone) > TARGETS_PER_ZONE for zone in set(zones)):
+            most = max((zones.count(zone) for zone in set(zones)), default=0)
+            if most > self.quotas[TARGETS_PER_ZONE] or len(zones) > self.quotas[TARGETS]:
                 raise ELBClientError("TooManyTargets", f"You have reached the maximum number of targets for '{arn}'")
             for target in targets:
                 self.registered_at.setdefault((arn, target["Id"]), self.clock.now())

@@ -25,11 +25,17 @@ Quantity = Annotated[str, BeforeValidator(str)]
 
 
 class Subnet(Model):
-    """A subnet of the cluster's VPC. `zone` is what follows the region's name, such as the letter a."""
+    """A subnet of the cluster's VPC. `zone` is what follows the region's name, such as the letter a.
+
+    Without `internet_gateway` a public subnet hands out public addresses and has no route to the internet.
+    `free_addresses` are those that nothing holds; by default all of a /20.
+    """
 
     zone: str
     public: bool
     id: str | None = None
+    internet_gateway: bool = True
+    free_addresses: Annotated[int, Field(ge=0)] | None = None
 
 
 class Node(Model):
@@ -73,6 +79,14 @@ class Latencies(Model):
     namespace_delete: float
 
 
+class ManagedNodeGroup(Model):
+    """A managed node group of EKS: the nodes of its zones that carry its labels, in an Auto Scaling group."""
+
+    name: str
+    zones: tuple[str, ...]
+    labels: Mapping[str, str] = {}
+
+
 class Quirks(Model):
     """Ways in which a world differs from the plain one.
 
@@ -80,7 +94,9 @@ class Quirks(Model):
     security group. `taken_node_ports` are NodePorts held by another service. The chart opens
     `chart_streaming_node_port` and `chart_health_node_port`, and answers on `chart_health_path`: what the
     stack's config says of them, unless the world says otherwise. `external_traffic_policy` is that of the
-    chart's service; `load_balancer_controller` installs the AWS Load Balancer Controller.
+    chart's service; `load_balancer_controller` installs the AWS Load Balancer Controller. `nlb_state` is the
+    state that load balancers end in. `quotas` are service quotas by code, where they are not AWS's defaults.
+    `gvo_operator` adds the role CLUSTER-gvo-operator; without `mirrored`, ECR has neither chart nor image.
     """
 
     node_groups: Annotated[int, Field(ge=0)] = 1
@@ -90,12 +106,18 @@ class Quirks(Model):
     chart_health_path: str = guide.HEALTH_PATH
     external_traffic_policy: Literal["Cluster", "Local"] = "Cluster"
     load_balancer_controller: bool = False
+    cluster_status: Literal["CREATING", "ACTIVE", "UPDATING", "DELETING", "FAILED"] = "ACTIVE"
+    nlb_state: Literal["provisioning", "active", "failed"] = "active"
+    quotas: Mapping[str, int] = {}
+    gvo_operator: bool = False
+    mirrored: bool = True
+    managed_node_groups: tuple[ManagedNodeGroup, ...] = ()
 
 
 class World(Model):
     """What exists before `up`: an account, a region, a VPC and an EKS cluster with nodes.
 
-    What the file leaves open (`region`, `cluster`, `vpc_id`) is taken from the stack's config.
+    What the file leaves open (`region`, `cluster`, `vpc_id` and the like) is taken from the stack's config.
     """
 
     account: str
@@ -104,6 +126,9 @@ class World(Model):
     vpc_id: str | None = None
     node_security_group_id: str | None = None
     eip_allocation_id: str | None = None
+    repository_prefix: str | None = None
+    chart_version: str | None = None
+    image_tag: str | None = None
     subnets: tuple[Subnet, ...]
     nodes: tuple[Node, ...]
     pods: tuple[Pod, ...] = ()

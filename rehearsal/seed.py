@@ -1,0 +1,226 @@
+"""What an emulated AWS holds before `up`: a world's VPC, nodes, cluster, roles and images."""
+
+import base64
+import hashlib
+import ipaddress
+import json
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
+from typing import Any, Final, Self
+from unittest.mock import patch
+
+from moto.ec2.models import EC2Backend, ec2_backends, elastic_ip_addresses, security_groups, subnets, vpcs
+from moto.eks.models import eks_backends
+
+from lls import guide
+from rehearsal.identity import ROLE
+from rehearsal.world import ManagedNodeGroup, Node, World
+
+VPC_CIDR: Final = "10.0.0.0/16"
+
+
+class Seed:
+    """What was made. `nodes` maps each node's name to its instance id and its private address.
+
+    `subnets` lists those of each zone, the public ones first.
+    """
+
+    def __init__(self, world: World, client: Callable[[str], Any], cluster_endpoint: str) -> None:
+        """Prepare to make that world with boto3's clients."""
+        self._world = world
+        self._client = client
+        self._cluster_endpoint = cluster_endpoint
+        self.nodes: dict[str, tuple[str, str]] = {}
+        self.vpc_id = ""
+        self.subnets: dict[str, list[str]] = {}
+        self.node_security_group_ids: tuple[str, ...] = ()
+        self.cluster_security_group_id = ""
+
+    @property
+    def _backend(self) -> EC2Backend:
+        return ec2_backends[self._world.account][self._world.region]
+
+    def perform(self) -> Self:
+        """Make everything."""
+        world, ec2 = self._world, self._client("ec2")
+        ec2.describe_vpcs()  # moto makes its default VPC at the first call, which must not get the wanted id
+        with _wanted_id(vpcs, "random_vpc_id", world.vpc_id):
+            self.vpc_id = ec2.create_vpc(CidrBlock=VPC_CIDR)["Vpc"].get("VpcId", "")
+        self._make_subnets()
+        owned = f"kubernetes.io/cluster/{world.cluster}"
+        self.cluster_security_group_id = self._group(
+            f"eks-cluster-sg-{world.cluster}-1", {owned: "owned", "aws:eks:cluster-name": world.cluster}
+        )
+        wanted = [world.node_security_group_id] + [None] * world.quirks.node_groups
+        self.node_security_group_ids = tuple(
+            self._group(f"{world.cluster}-node-{number}", {owned: "owned"}, wanted[number])
+            for number in range(world.quirks.node_groups)
+        )
+        if world.node_security_group_id and not self.node_security_group_ids:
+            self._group("nodes", {}, world.node_security_group_id)
+        if world.eip_allocation_id:
+            with _wanted_id(elastic_ip_addresses, "random_eip_allocation_id", world.eip_allocation_id):
+                ec2.allocate_address(Domain="vpc")
+        image = ec2.register_image(Name="node")["ImageId"]
+        for node in sorted(world.nodes, key=lambda node: node.ip is None):  # before moto gives the address away
+            self.nodes[node.name] = self._make_node(node, image)
+        self._make_cluster()
+        self._make_roles()
+        self._make_images()
+        for group in world.quirks.managed_node_groups:
+            self._make_node_group(group)
+        return self
+
+    def _make_subnets(self) -> None:
+        ec2 = self._client("ec2")
+        gateway = ec2.create_internet_gateway()["InternetGateway"].get("InternetGatewayId", "")
+        ec2.attach_internet_gateway(InternetGatewayId=gateway, VpcId=self.vpc_id)
+        routes = ec2.create_route_table(VpcId=self.vpc_id)["RouteTable"].get("RouteTableId", "")
+        ec2.create_route(RouteTableId=routes, DestinationCidrBlock="0.0.0.0/0", GatewayId=gateway)
+        blocks = ipaddress.ip_network(VPC_CIDR).subnets(new_prefix=20)
+        for subnet in self._world.subnets:
+            with _wanted_id(subnets, "random_subnet_id", subnet.id):
+                made = ec2.create_subnet(
+                    VpcId=self.vpc_id,
+                    CidrBlock=str(next(blocks)),
+                    AvailabilityZone=self._world.zone(subnet.zone),
+                )["Subnet"].get("SubnetId", "")
+            if subnet.public:
+                ec2.modify_subnet_attribute(SubnetId=made, MapPublicIpOnLaunch={"Value": True})
+                if subnet.internet_gateway:
+                    ec2.associate_route_table(RouteTableId=routes, SubnetId=made)
+            if subnet.free_addresses is not None:
+                # Moto counts down from here with every network interface.
+                self._backend.get_subnet(made)._available_ip_addresses = subnet.free_addresses  # pyright: ignore[reportPrivateUsage]
+            of_zone = self.subnets.setdefault(subnet.zone, [])
+            of_zone.insert(0 if subnet.public else len(of_zone), made)
+
+    def _group(self, name: str, tags: Mapping[str, str], wanted: str | None = None) -> str:
+        with _wanted_id(security_groups, "random_security_group_id", wanted):
+            return self._client("ec2").create_security_group(
+                GroupName=name,
+                Description=name,
+                VpcId=self.vpc_id,
+                TagSpecifications=[
+                    {"ResourceType": "security-group", "Tags": [{"Key": key, "Value": tags[key]} for key in tags]}
+                ],
+            )["GroupId"]
+
+    def _make_node(self, node: Node, image: str) -> tuple[str, str]:
+        """An instance in its zone's last subnet, which is a private one where there is any."""
+        groups = list(self.node_security_group_ids) or [self.cluster_security_group_id]
+        subnet_id = self.subnets.get(node.zone, [*self.subnets.values()][-1])[-1]
+        backend = self._backend
+        block = ipaddress.ip_network(backend.get_subnet(subnet_id).cidr_block)
+        fits = node.ip and ipaddress.ip_address(node.ip) in block
+        address: Any = {"PrivateIpAddress": node.ip} if fits else {}
+        [instance] = self._client("ec2").run_instances(
+            ImageId=image,
+            MinCount=1,
+            MaxCount=1,
+            SubnetId=subnet_id,
+            SecurityGroupIds=groups,
+            **address,
+        )["Instances"]
+        made = instance.get("InstanceId", "")
+        if node.ip and not fits:
+            self._force_address(made, node.ip)
+        if node.instance_id:
+            backend.get_instance(made).id = made = node.instance_id
+        return made, node.ip or instance.get("PrivateIpAddress", "")
+
+    def _force_address(self, instance_id: str, address: str) -> None:
+        """Give an instance an address outside its subnet: the stack's own VPC has other blocks than this one."""
+        backend = self._backend
+        backend.get_instance(instance_id).nics[0].private_ip_address = address
+        wanted = ipaddress.ip_network(f"{address}/24", strict=False)
+        blocks = backend.get_vpc(self.vpc_id).get_cidr_block_association_set()
+        if not any(wanted.overlaps(ipaddress.ip_network(str(each["cidr_block"]))) for each in blocks):
+            self._client("ec2").associate_vpc_cidr_block(VpcId=self.vpc_id, CidrBlock=str(wanted))
+
+    def _make_cluster(self) -> None:
+        world = self._world
+        self._client("eks").create_cluster(
+            name=world.cluster,
+            roleArn=f"arn:{world.partition}:iam::{world.account}:role/cluster",
+            resourcesVpcConfig={
+                "subnetIds": [subnet for each in self.subnets.values() for subnet in each],
+                "securityGroupIds": [],
+            },
+        )
+        cluster = eks_backends[world.account][world.region].describe_cluster(world.cluster)
+        cluster.status, cluster.version = world.quirks.cluster_status, "1.34"
+        cluster.endpoint = self._cluster_endpoint
+        cluster.certificate_authority = {"data": base64.b64encode(b"no certificate: plain HTTP").decode()}
+        cluster.resources_vpc_config |= {
+            "vpcId": self.vpc_id,
+            "clusterSecurityGroupId": self.cluster_security_group_id,
+            "endpointPublicAccess": True,
+            "endpointPrivateAccess": True,
+            "publicAccessCidrs": ["0.0.0.0/0"],
+        }
+
+    def _make_roles(self) -> None:
+        world, iam = self._world, self._client("iam")
+        for name in (ROLE, *([f"{world.cluster}-gvo-operator"] if world.quirks.gvo_operator else [])):
+            iam.create_role(RoleName=name, AssumeRolePolicyDocument="{}")
+
+    def _make_images(self) -> None:
+        """What the guide's mirroring puts into ECR. A prefix that ECR does not take has nothing in it."""
+        world, ecr = self._world, self._client("ecr")
+        prefix = world.repository_prefix or ""
+        if not world.quirks.mirrored or not prefix or prefix != prefix.lower():
+            return
+        helm, docker = "application/vnd.cncf.helm.config.v1+json", "application/vnd.docker.container.image.v1+json"
+        for name, tag, media_type in (
+            (guide.RELEASE_NAME, world.chart_version, helm),
+            (guide.IMAGE_NAME, world.image_tag, docker),
+        ):
+            ecr.create_repository(repositoryName=f"{prefix}/{name}")
+            digest = f"sha256:{hashlib.sha256(name.encode()).hexdigest()}"
+            manifest: Mapping[str, Any] = {
+                "schemaVersion": 2,
+                "mediaType": "application/vnd.oci.image.manifest.v1+json",
+                "config": {"mediaType": media_type, "size": 1, "digest": digest},
+                "layers": [],
+            }
+            ecr.put_image(repositoryName=f"{prefix}/{name}", imageManifest=json.dumps(manifest), imageTag=tag or "0")
+
+    def _make_node_group(self, group: ManagedNodeGroup) -> None:
+        world, name = self._world, f"eks-{group.name}"
+        subnets_of = {zone: self.subnets.get(zone, [])[-1:] for zone in group.zones}
+        template = self._client("ec2").create_launch_template(
+            LaunchTemplateName=name, LaunchTemplateData={"InstanceType": "g6e.12xlarge"}
+        )["LaunchTemplate"]
+        placed = [subnet for each in subnets_of.values() for subnet in each]
+        instances = [
+            self.nodes[node.name][0]
+            for node in world.nodes
+            if node.zone in group.zones and (node.labels is None or group.labels.items() <= node.labels.items())
+        ]
+        autoscaling = self._client("autoscaling")
+        autoscaling.create_auto_scaling_group(
+            AutoScalingGroupName=name,
+            MinSize=0,
+            MaxSize=max(10, len(instances)),
+            DesiredCapacity=0,
+            LaunchTemplate={"LaunchTemplateId": template.get("LaunchTemplateId", ""), "Version": "$Latest"},
+            VPCZoneIdentifier=",".join(placed),
+        )
+        if instances:
+            autoscaling.attach_instances(AutoScalingGroupName=name, InstanceIds=instances)
+        self._client("eks").create_nodegroup(
+            clusterName=world.cluster,
+            nodegroupName=group.name,
+            nodeRole=f"arn:{world.partition}:iam::{world.account}:role/node",
+            subnets=placed,
+            labels=dict(group.labels),
+            scalingConfig={"minSize": 0, "maxSize": max(10, len(instances)), "desiredSize": len(instances)},
+        )
+        made = eks_backends[world.account][world.region].describe_nodegroup(world.cluster, group.name)
+        made.resources["autoScalingGroups"] = [{"name": name}]
+
+
+def _wanted_id(module: Any, generator: str, wanted: str | None) -> Any:
+    """Let moto's next generated id be the wanted one."""
+    return patch.object(module, generator, lambda: wanted) if wanted else ExitStack()

@@ -74,7 +74,7 @@ class Cluster:
     def __enter__(self) -> Self:
         """Start the API on a free port of 127.0.0.1 and put `aws` and `helm` commands on the path."""
         self._exit.enter_context(self._api)
-        self._exit.enter_context(commands_on_the_path(self.world.cluster, self.endpoint))
+        self.commands = self._exit.enter_context(commands_on_the_path(self.world.cluster, self.endpoint))
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -279,6 +279,10 @@ class Cluster:
     def change_release(self, namespace: str, name: str, status: Status) -> None:
         """Give the last revision of a release another status, such as `failed` or `pending-upgrade`."""
         self._conclude((namespace, name), status)
+
+    def let_anyone_in(self) -> None:
+        """Ask for no token: kubectl never sends one without TLS."""
+        self._api.lets_anyone_in = True
 
     def outage(self, kind: Outage) -> AbstractContextManager[None]:
         """Let the API refuse connections, be silent, or know nobody, for a while."""

@@ -10,6 +10,7 @@ from pydantic import ValidationError
 from rich.console import Console
 
 from lls.operations.stack import StackError
+from rehearsal.cluster import kubeconfig_for
 from rehearsal.engine import StepsFailedError
 from rehearsal.rehearse import Rehearsal
 from rehearsal.screen import Screen, Silence, as_json
@@ -62,14 +63,18 @@ def _say(console: Console, message: str) -> None:
 
 def _keep(rehearsal: Rehearsal, console: Console) -> None:
     """Serve the emulated world until interrupted."""
-    world = rehearsal.world
+    world, commands = rehearsal.world, rehearsal.cluster.commands
+    rehearsal.cluster.let_anyone_in()
+    kubeconfig = commands / "kubeconfig"
+    kubeconfig.touch(mode=0o600)
+    kubeconfig.write_text(kubeconfig_for(rehearsal.cluster.endpoint, world.cluster))
     _say(
         console,
-        f"The emulated AWS and cluster {world.cluster} keep running until Ctrl-C. To use them:\n"
+        f"The emulated AWS and cluster {world.cluster} keep running until Ctrl-C. For aws, kubectl and python -m lls:\n"
         f"  export AWS_ENDPOINT_URL={rehearsal.aws.endpoint}\n"
         f"  export AWS_REGION={world.region} AWS_DEFAULT_REGION={world.region}\n"
         "  export AWS_ACCESS_KEY_ID=rehearsal AWS_SECRET_ACCESS_KEY=rehearsal\n"
-        f"  # Kubernetes API: {rehearsal.cluster.endpoint}",
+        f"  export PATH={commands}:$PATH KUBECONFIG={kubeconfig}",
     )
     try:
         wait_for_interrupt()

@@ -1,8 +1,12 @@
-"""The commands that a rehearsal puts on the PATH: `aws` for the cluster's tokens, and `helm`."""
+"""The commands that a rehearsal puts on the PATH: `aws` for the cluster's tokens, and `helm`.
+
+Whatever else `aws` is asked goes to the real one, if there is one.
+"""
 
 import json
 import os
 import shlex
+import shutil
 import sys
 from collections.abc import Generator
 from contextlib import contextmanager
@@ -15,17 +19,22 @@ from rehearsal.kubernetes_api import TOKEN
 
 
 @contextmanager
-def commands_on_the_path(cluster: str, endpoint: str) -> Generator[None]:
-    """Put `aws`, which knows the tokens of that cluster, and `helm`, which knows its API, on the PATH."""
+def commands_on_the_path(cluster: str, endpoint: str) -> Generator[Path]:
+    """Put `aws`, which knows the tokens of that cluster, and `helm`, which knows its API, on the PATH.
+
+    The answer is the folder that they are in.
+    """
     credential = {
         "kind": "ExecCredential",
         "apiVersion": "client.authentication.k8s.io/v1beta1",
         "status": {"token": TOKEN},
     }
+    real = shutil.which("aws")
+    otherwise = f'exec {shlex.quote(real)} "$@"' if real else 'echo "the rehearsal has no: aws $*" >&2; exit 252'
     aws = f"""#!/bin/sh
 case "$*" in
 *"eks get-token --cluster-name {cluster} "*) echo '{json.dumps(credential)}' ;;
-*) echo "the rehearsal has no: aws $*" >&2; exit 252 ;;
+*) {otherwise} ;;
 esac
 """
     helm = f"""#!/bin/sh
@@ -37,4 +46,4 @@ exec {shlex.quote(sys.executable)} -I {shlex.quote(helm_command.__file__)} {endp
             path.write_text(text)
             path.chmod(0o700)
         with patch.dict(os.environ, {"PATH": f"{folder}{os.pathsep}{os.environ.get('PATH', '')}"}):
-            yield
+            yield Path(folder)

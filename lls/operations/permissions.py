@@ -1,50 +1,13 @@
-"""What the stack needs to be allowed."""
+"""What the stack needs to be allowed: in AWS as docs/iam-policy.json says, and in the cluster."""
 
+import json
 from typing import Final
 
 from lls.config import Config
+from lls.operations.stack import PROJECT
 
-DEPLOY: Final = (
-    "ec2:AuthorizeSecurityGroupEgress",
-    "ec2:AuthorizeSecurityGroupIngress",
-    "ec2:CreateSecurityGroup",
-    "ec2:CreateTags",
-    "ec2:DescribeAddresses",
-    "ec2:DescribeNetworkInterfaces",
-    "ec2:DescribeSecurityGroupRules",
-    "ec2:DescribeSecurityGroups",
-    "ec2:DescribeSubnets",
-    "ec2:DescribeVpcs",
-    "ec2:ModifySecurityGroupRules",
-    "ec2:RevokeSecurityGroupEgress",
-    "ec2:RevokeSecurityGroupIngress",
-    "eks:DescribeCluster",
-    "elasticloadbalancing:AddTags",
-    "elasticloadbalancing:CreateListener",
-    "elasticloadbalancing:CreateLoadBalancer",
-    "elasticloadbalancing:CreateTargetGroup",
-    "elasticloadbalancing:DescribeListeners",
-    "elasticloadbalancing:DescribeLoadBalancerAttributes",
-    "elasticloadbalancing:DescribeLoadBalancers",
-    "elasticloadbalancing:DescribeTags",
-    "elasticloadbalancing:DescribeTargetGroupAttributes",
-    "elasticloadbalancing:DescribeTargetGroups",
-    "elasticloadbalancing:DescribeTargetHealth",
-    "elasticloadbalancing:ModifyLoadBalancerAttributes",
-    "elasticloadbalancing:ModifyTargetGroup",
-    "elasticloadbalancing:ModifyTargetGroupAttributes",
-    "elasticloadbalancing:RegisterTargets",
-)
-"""IAM actions of `up`."""
-
-CLEAN_UP: Final = (
-    "ec2:DeleteSecurityGroup",
-    "elasticloadbalancing:DeleteListener",
-    "elasticloadbalancing:DeleteLoadBalancer",
-    "elasticloadbalancing:DeleteTargetGroup",
-    "elasticloadbalancing:DeregisterTargets",
-)
-"""IAM actions of `destroy` beyond those of `up`."""
+POLICY: Final = PROJECT / "docs" / "iam-policy.json"
+"""The IAM policy: statements Deploy (`up`), CleanUp (`destroy`, `sweep`) and Operate (the other commands)."""
 
 CLUSTER: Final = (
     ("list", "nodes", False),
@@ -59,6 +22,10 @@ CLUSTER: Final = (
 
 def needed_actions(config: Config) -> tuple[str, ...]:
     """The IAM actions of `up` and `destroy` for a stack's config."""
-    address = ("ec2:AllocateAddress", "ec2:ReleaseAddress") if config.static_ip and not config.eip_allocation_id else ()
-    ecr = () if config.chart or config.registry_config else ("ecr:GetAuthorizationToken", "ecr:BatchGetImage")
-    return tuple(sorted((*DEPLOY, *CLEAN_UP, *address, *ecr)))
+    statements = {each["Sid"]: each["Action"] for each in json.loads(POLICY.read_text())["Statement"]}
+    actions = {*statements["Deploy"], *statements["CleanUp"]}
+    if not config.static_ip or config.eip_allocation_id:
+        actions -= {"ec2:AllocateAddress", "ec2:ReleaseAddress"}
+    if config.chart or config.registry_config:
+        actions = {each for each in actions if not each.startswith("ecr:")}
+    return tuple(sorted(actions))

@@ -120,7 +120,9 @@ def closed(*_: object) -> bool:
 
 @pytest.fixture
 def ecr() -> Generator["ECRClient"]:
-    with Aws(a_world(), PatientClock(), cluster_endpoint="http://127.0.0.1:1", answers=closed) as aws:
+    with Aws(
+        a_world(quirks={"mirrored": False}), PatientClock(), cluster_endpoint="http://127.0.0.1:1", answers=closed
+    ) as aws:
         yield aws.client("ecr")
 
 

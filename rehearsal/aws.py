@@ -14,6 +14,8 @@ from unittest.mock import patch
 
 import boto3
 from botocore.config import Config
+from moto import backends
+from moto.backends import list_of_moto_modules
 from moto.core.responses import ActionResult
 from moto.ec2.models import EC2Backend, ec2_backends
 from moto.ec2.models import availability_zones_and_regions as regions
@@ -96,6 +98,7 @@ class Aws:
         self._exit.enter_context(patch.dict(os.environ, environment, clear=True))
         moto_api_backend.reset()
         self._exit.callback(moto_api_backend.reset)
+        self._exit.enter_context(patch.object(backends, "list_of_moto_modules", _moto_modules))
         self._exit.enter_context(self._zones())
         self._exit.enter_context(patch.object(ECRResponse, "get_authorization_token", _authorization_token))
         self._serve()
@@ -268,6 +271,12 @@ def _send(answer: Answer, start_response: Any) -> Iterable[bytes]:
 def _session() -> Any:
     """Boto3's session. It holds no credentials of ours, and reads the services' descriptions only once."""
     return boto3.Session()
+
+
+@cache
+def _moto_modules() -> tuple[str, ...]:
+    """Moto's modules, which it would otherwise list from the disk twice for every call."""
+    return tuple(list_of_moto_modules())
 
 
 @cache

@@ -16,7 +16,9 @@ import boto3
 from botocore.config import Config
 from moto import backends
 from moto.backends import list_of_moto_modules
+from moto.core import responses
 from moto.core.responses import ActionResult
+from moto.core.utils import method_names_from_class
 from moto.ec2.models import EC2Backend, ec2_backends
 from moto.ec2.models import availability_zones_and_regions as regions
 from moto.ecr.responses import ECRResponse
@@ -98,7 +100,9 @@ class Aws:
         self._exit.enter_context(patch.dict(os.environ, environment, clear=True))
         moto_api_backend.reset()
         self._exit.callback(moto_api_backend.reset)
+        # Moto finds these out anew for every call, from the disk and from its classes.
         self._exit.enter_context(patch.object(backends, "list_of_moto_modules", _moto_modules))
+        self._exit.enter_context(patch.object(responses, "method_names_from_class", _method_names))
         self._exit.enter_context(self._zones())
         self._exit.enter_context(patch.object(ECRResponse, "get_authorization_token", _authorization_token))
         self._serve()
@@ -275,8 +279,17 @@ def _session() -> Any:
 
 @cache
 def _moto_modules() -> tuple[str, ...]:
-    """Moto's modules, which it would otherwise list from the disk twice for every call."""
     return tuple(list_of_moto_modules())
+
+
+def _method_names(owner: type) -> list[str]:
+    return _method_names_of(owner, sum(len(vars(each)) for each in owner.__mro__))
+
+
+@cache
+def _method_names_of(owner: type, size: int) -> list[str]:
+    """The names, as long as the class has as many attributes: strictness adds some."""
+    return method_names_from_class(owner)
 
 
 @cache

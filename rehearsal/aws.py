@@ -4,15 +4,17 @@ import base64
 import os
 import threading
 import uuid
-from collections.abc import Generator, Iterable
+from collections.abc import Generator, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from io import BytesIO
-from typing import TYPE_CHECKING, Any, Final, Literal, Self, overload
+from typing import TYPE_CHECKING, Any, Final, Literal, Self, cast, overload
 from unittest.mock import patch
+from urllib.parse import urlsplit
 
 import boto3
+from botocore.awsrequest import AWSResponse, HeadersDict
 from botocore.config import Config
 from moto import backends
 from moto.backends import list_of_moto_modules
@@ -30,6 +32,7 @@ from moto.moto_server.werkzeug_app import (  # pyright: ignore[reportMissingType
     create_backend_app,
 )
 from werkzeug.serving import make_server
+from werkzeug.test import EnvironBuilder, run_wsgi_app
 
 from rehearsal.faults import Answer, Fault, Faults, action_of
 from rehearsal.health import Answers
@@ -141,7 +144,7 @@ class Aws:
     def client(self, service: str) -> Any:
         """A client of a service. It does not retry, so that no refusal goes unseen."""
         if service not in self._clients:
-            self._clients[service] = _session().client(
+            client = _session().client(
                 service,
                 endpoint_url=self.endpoint,
                 region_name=self._world.region,
@@ -149,7 +152,29 @@ class Aws:
                 aws_secret_access_key=KEY,
                 config=Config(retries={"total_max_attempts": 1}, max_pool_connections=64, parameter_validation=False),
             )
+            client.meta.events.register("before-send", self._answer_here)
+            self._clients[service] = client
         return self._clients[service]
+
+    def _answer_here(self, request: Any, **_: object) -> AWSResponse | None:
+        """Answer a call of one of our own clients without a detour over the network; that is twice as fast.
+
+        While faults are set, calls take the network, where they can be lost.
+        """
+        if self._faults.any:
+            return None
+        where = urlsplit(str(request.url))
+        builder = EnvironBuilder(
+            base_url=self.endpoint,
+            path=where.path,
+            query_string=where.query,
+            method=request.method,
+            headers=[(key, _text(value)) for key, value in request.headers.items()],
+            data=request.body or b"",
+        )
+        chunks, status, headers = run_wsgi_app(self._application, builder.get_environ())
+        body = b"".join(chunks)
+        return AWSResponse(request.url, int(status.partition(" ")[0]), cast(Any, HeadersDict(headers)), _Raw(body))
 
     @property
     def quotas(self) -> dict[str, int]:
@@ -229,6 +254,7 @@ class Aws:
             with self._lock:  # moto's state is not made for threads
                 return list(dispatch(environ, start_response))
 
+        self._application = application
         server = make_server("127.0.0.1", 0, application, threaded=True, request_handler=_QuietHandler)
         self.endpoint = f"http://127.0.0.1:{server.server_port}"
         thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
@@ -269,6 +295,17 @@ def _send(answer: Answer, start_response: Any) -> Iterable[bytes]:
     length = str(len(answer.body))
     start_response(f"{answer.status} Refused", [("Content-Type", answer.content_type), ("Content-Length", length)])
     return [answer.body]
+
+
+class _Raw(BytesIO):
+    """A response's body, as botocore reads it."""
+
+    def stream(self, *_: object, **__: object) -> Iterator[bytes]:
+        yield self.read()
+
+
+def _text(value: bytes | str) -> str:
+    return value.decode() if isinstance(value, bytes) else value
 
 
 @cache

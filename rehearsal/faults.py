@@ -126,6 +126,11 @@ class Faults:
         self._lock = threading.Lock()
         self.denied: set[str] = set()
 
+    @property
+    def any(self) -> bool:
+        """Whether there ever was one."""
+        return bool(self._faults)
+
     def add(self, fault: Fault) -> Fault:
         """Have a fault from now on."""
         with self._lock:

@@ -208,11 +208,12 @@ class EmulatedProvider:
         self._set_protection(arn, inputs)
         deadline = self._clock.now() + NLB_TIMEOUT
         while True:
+            is_late = self._clock.now() > deadline  # before the look, which may take long itself
             found: Any = self._elbv2.describe_load_balancers(LoadBalancerArns=[arn])["LoadBalancers"][0]
             state = found["State"]["Code"]
             if state == "active":
                 break
-            if state == "failed" or self._clock.now() > deadline:
+            if state == "failed" or is_late:
                 raise TimeoutError(f"waiting for ELBv2 Load Balancer ({arn}) create: it is {state!r}, not 'active'")
             self._clock.sleep(POLL)
         return arn, {

@@ -231,8 +231,9 @@ class Rehearsal:
         arn = self.engine.outputs["targetGroupArn"]
         deadline = self.clock.now() + HEALTH_PATIENCE
         while True:
+            is_late = self.clock.now() > deadline  # before the look, which may take long itself
             targets = self._health(arn)
-            if self.clock.now() > deadline or all(target.state != "initial" for target in targets):
+            if is_late or all(target.state != "initial" for target in targets):
                 return targets
             self.clock.sleep(10)
 

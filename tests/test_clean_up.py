@@ -12,7 +12,7 @@ from lls.operations.stack import NoCliError, State
 from lls.operations.sweep import Sweep, carry_out, carry_out_cluster, plan, plan_cluster
 from rehearsal.rehearse import Rehearsal
 from tests.guide import follow
-from tests.world import PatientClock, a_rehearsal
+from tests.world import PatientClock, PatientClockOf, a_rehearsal
 
 RELEASE: dict[str, Any] = {
     "env": {"lbPort": "5004", "lbDns": "rp-public-demo.elb.example"},
@@ -40,9 +40,9 @@ def swept(it: Rehearsal) -> Sweep:
     """Sweep without any state, the cluster included."""
     installation = it.installation()
     in_cluster = plan_cluster(installation.proxy(), "gdn-streaming", {})
-    assert carry_out_cluster(in_cluster, installation, it.clock, Unwatched()) is None
+    assert carry_out_cluster(in_cluster, installation, PatientClockOf(it), Unwatched()) is None
     sweep = planned(it)
-    carry_out(sweep, installation.account, it.clock, Unwatched())
+    carry_out(sweep, installation.account, PatientClockOf(it), Unwatched())
     return sweep
 
 
@@ -132,7 +132,7 @@ def test_a_protected_load_balancer_stays_with_what_it_uses() -> None:
         kept = {each.thing.kind: each for each in sweep.unresolved}
         assert "deletion_protection.enabled,Value=false" in kept["load balancer"].remedy
         assert {"security group", "target group"} <= kept.keys()
-        carry_out(sweep, it.installation().account, it.clock, Unwatched())
+        carry_out(sweep, it.installation().account, PatientClockOf(it), Unwatched())
 
 
 class InterruptedClock(PatientClock):
@@ -151,7 +151,7 @@ def test_an_interrupted_sweep_knows_what_it_did_and_goes_on_when_run_again() -> 
         assert [each.kind for each in sweep.done][-1] == "listener"
         assert [each.kind for each in sweep.left] == ["load balancer", "target group", "security group"]
         it.clock.skip(300_000)
-        carry_out(planned(it), it.installation().account, it.clock, Unwatched())
+        carry_out(planned(it), it.installation().account, PatientClockOf(it), Unwatched())
         assert it.leftovers() == []
 
 
@@ -169,18 +169,6 @@ def test_something_that_never_lets_go_is_an_error_in_the_end() -> None:
         )
         with pytest.raises(AwsError, match="ec2:DeleteSecurityGroup failed with DependencyViolation"):
             carry_out(planned(it), it.installation().account, PatientClockOf(it), Unwatched())
-
-
-class PatientClockOf(PatientClock):
-    """Lets the world's time pass with its own."""
-
-    def __init__(self, it: Rehearsal) -> None:
-        super().__init__()
-        self._world = it.clock
-
-    def sleep(self, seconds: float) -> None:
-        super().sleep(seconds)
-        self._world.skip(seconds)
 
 
 def test_a_namespace_that_holds_something_else_is_kept() -> None:

@@ -16,7 +16,7 @@ from rehearsal.aws import KEY
 from rehearsal.rehearse import Rehearsal
 from tests.guide import follow
 from tests.test_clean_up import install
-from tests.world import a_rehearsal
+from tests.world import PatientClockOf, a_rehearsal
 
 CAPTURED = pytest.CaptureFixture[str]
 
@@ -65,7 +65,7 @@ def test_a_sweep_without_yes_changes_nothing_and_says_so(it: Rehearsal, states: 
 def test_a_sweep_with_yes_deletes_and_a_second_finds_nothing(
     it: Rehearsal, states: object, capsys: CAPTURED, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(cli, "Clock", lambda: it.clock)
+    monkeypatch.setattr(cli, "Clock", lambda: PatientClockOf(it))
     follow(it.aws, "nvcf-dev", "us-west-2a")
     install(it)
     code, found = run(capsys, "sweep", "--yes")
@@ -95,7 +95,7 @@ def test_without_a_readable_state_a_sweep_wants_to_be_told_twice(
         return None
 
     monkeypatch.setattr("lls.operations.stack.shutil.which", missing)
-    monkeypatch.setattr(cli, "Clock", lambda: it.clock)
+    monkeypatch.setattr(cli, "Clock", lambda: PatientClockOf(it))
     follow(it.aws, "nvcf-dev", "us-west-2a")
     before = it.leftovers()
     code, found = run(capsys, "sweep", "--yes")

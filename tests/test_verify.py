@@ -7,7 +7,7 @@ from lls.operations.finding import Finding, Level, Unwatched
 from lls.operations.verify import Verification
 from rehearsal.rehearse import NLB_ADDRESS, Rehearsal
 from tests.guide import follow
-from tests.world import PatientClock, a_rehearsal
+from tests.world import PatientClock, PatientClockOf, a_rehearsal
 
 
 class Saying(Unwatched):
@@ -270,7 +270,7 @@ def test_waiting_ends_when_all_targets_are_healthy_and_says_how_far_it_is() -> N
     watcher = Saying()
     with a_rehearsal() as it:
         it.engine.up()
-        assert verification(it).wait(600, it.clock, watcher)
+        assert verification(it).wait(600, PatientClockOf(it), watcher)
     assert watcher.said[-1] == "load balancer active, 2 of 2 targets healthy"
 
 

@@ -121,13 +121,14 @@ def carry_out(sweep: Sweep, account: Account, time: Time, watcher: Watcher) -> N
 def _delete(thing: Thing, account: Account, time: Time) -> None:
     deadline = time.now() + PATIENCE
     while True:
+        is_late = time.now() > deadline
         try:
             _DELETE[thing.type](thing, account)
             break
         except AwsError as error:
             if error.code.endswith(("NotFound", "NotFoundException")):
                 return
-            if error.code not in BUSY or time.now() > deadline:
+            if error.code not in BUSY or is_late:
                 raise
         time.sleep(POLL)
     if thing.type == BALANCER:

@@ -75,6 +75,7 @@ class Verification:
         deadline = time.now() + seconds
         last = ""
         while True:
+            is_late = time.now() + POLL > deadline
             path, _ = self.find_path()
             status = _status(path)
             if status != last:
@@ -82,7 +83,7 @@ class Verification:
                 last = status
             if path and path.balancer.state == "active" and path.targets and not path.unhealthy:
                 return True
-            if time.now() + POLL > deadline:
+            if is_late:
                 return False
             time.sleep(POLL)
 

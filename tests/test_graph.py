@@ -51,6 +51,11 @@ def test_every_layer_needs_only_earlier_ones() -> None:
     assert all(layer[first] < layer[second] for first, second in it.edges)
 
 
+def test_what_need_not_wait_for_each_other_is_in_one_layer() -> None:
+    layer = {node.name: number for number, nodes in enumerate(made().layers()) for node in nodes}
+    assert layer["streaming-nlb"] == layer["proxy-namespace"] == layer["node-ports-health"]
+
+
 def test_the_picture_is_svg_with_every_resource_and_arrow() -> None:
     it = made()
     root = ElementTree.fromstring(svg(it))  # noqa: S314

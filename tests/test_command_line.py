@@ -15,6 +15,7 @@ from lls.operations.stack import State
 from rehearsal.aws import KEY
 from rehearsal.rehearse import Rehearsal
 from tests.guide import follow
+from tests.registry import Registry, a_chart, an_image
 from tests.test_clean_up import install
 from tests.world import PatientClockOf, a_rehearsal
 
@@ -153,6 +154,33 @@ def test_verify_and_check_clean_end_with_the_code_for_what_they_found(
     states["dev"] = it.state()
     assert run(capsys, "verify")[0] == Exit.FINE
     assert run(capsys, "check-clean")[0] == Exit.FOUND
+
+
+def test_mirror_copies_chart_and_image_between_the_registries_that_it_is_given(
+    it: Rehearsal, capsys: CAPTURED, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("NGC_API_KEY", raising=False)
+    image, chart = an_image(), a_chart()
+    with Registry() as source, Registry() as destination:
+        source.put("nvcf/streaming-proxy", "2.0.1", image)
+        source.put("nvcf/gdn-streaming", "2.0.1", chart)
+        arguments = ("mirror", "--source", f"{source.host}/nvcf", "--destination", f"{destination.host}/demo")
+        code, found = run(capsys, *arguments)
+        assert code == Exit.FINE
+        assert {each["check"] for each in found["findings"]} == {"chart", "image"}
+        assert destination.holds("demo/streaming-proxy", "2.0.1", image)
+        assert destination.holds("demo/gdn-streaming", "2.0.1", chart)
+        _, again = run(capsys, *arguments)
+        assert all(each["seen"].endswith("as it was") for each in again["findings"])
+
+
+def test_mirror_without_the_key_for_ngc_says_how_to_get_one(
+    it: Rehearsal, capsys: CAPTURED, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("NGC_API_KEY", raising=False)
+    code, found = run(capsys, "mirror")
+    assert code == Exit.FAILED
+    assert "NGC_API_KEY is not set in the environment" in found["error"]
 
 
 def test_graph_prints_just_the_drawing(capsys: CAPTURED) -> None:

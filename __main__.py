@@ -19,6 +19,18 @@ from lls.lookups import look_up
 config = load()
 found = look_up(config)
 
+in_cluster = pulumi.ResourceOptions(
+    providers=[
+        kubernetes_provider(
+            "cluster",
+            found.cluster,
+            kubeconfig=pulumi.Output.secret(found.kubeconfig) if config.kubeconfig else found.kubeconfig,
+            context=config.kube_context,
+            registry_config=found.registry_config,
+        )
+    ]
+)
+
 # Step 2: the load balancer.
 nlb = StreamingNlb(
     "streaming",
@@ -34,6 +46,9 @@ nlb = StreamingNlb(
         streaming_node_port=config.streaming_node_port,
         health_node_port=config.health_node_port,
         health_path=config.health_path,
+        registration=config.registration,
+        deregistration_delay=config.deregistration_delay,
+        stickiness=config.stickiness,
         deletion_protection=config.deletion_protection,
         tags=config.tags,
     ),
@@ -73,17 +88,7 @@ proxy = StreamingProxyRelease(
         timeout=config.helm_timeout,
         helm_values=config.helm_values,
     ),
-    opts=pulumi.ResourceOptions(
-        providers=[
-            kubernetes_provider(
-                "cluster",
-                found.cluster,
-                kubeconfig=pulumi.Output.secret(found.kubeconfig) if config.kubeconfig else found.kubeconfig,
-                context=config.kube_context,
-                registry_config=found.registry_config,
-            )
-        ]
-    ),
+    opts=in_cluster,
 )
 
 # Step 4.2: the targets, once the proxy answers and the path to it is open.
@@ -91,10 +96,14 @@ TargetRegistration(
     "targets",
     TargetRegistrationArgs(
         target_group_arn=nlb.target_group.arn,
-        targets=found.targets,
+        targets=found.registration.targets,
+        autoscaling_groups=found.registration.autoscaling_groups,
+        binding=found.registration.binding,
         streaming_node_port=config.streaming_node_port,
+        drain_seconds=config.drain_seconds,
         after=[proxy, nlb.listener, ingress],
     ),
+    opts=in_cluster,
 )
 
 # Step 2.9: what other stacks consume (lls.outputs reads it).
@@ -113,7 +122,7 @@ pulumi.export("securityGroupId", nlb.security_group.id)
 pulumi.export("nodeSecurityGroupId", found.node_security_group_id)
 pulumi.export("targetGroupArn", nlb.target_group.arn)
 pulumi.export("targetType", config.target_type)
-pulumi.export("targets", list(found.targets))
+pulumi.export("targets", list(found.registration.targets))
 pulumi.export("namespace", config.namespace)
 pulumi.export("releaseName", config.release_name)
 pulumi.export("chartVersion", config.chart_version)

@@ -3,9 +3,10 @@
 from lls.node_port_ingress import NodePortIngress, NodePortIngressArgs
 from lls.streaming_nlb import ElasticIp, StreamingNlb, StreamingNlbArgs
 from lls.streaming_proxy_release import StreamingProxyRelease, StreamingProxyReleaseArgs
-from lls.target_registration import TargetRegistration, TargetRegistrationArgs
+from lls.target_registration import Binding, TargetRegistration, TargetRegistrationArgs
 
 __all__ = [
+    "Binding",
     "ElasticIp",
     "NodePortIngress",
     "NodePortIngressArgs",

@@ -12,7 +12,7 @@ from typing import Any, Final, TypeVar, cast
 import pulumi
 import pulumi_kubernetes as k8s
 import yaml
-from kubernetes.client import ApiClient, ApiException, CoreV1Api, V1Node
+from kubernetes.client import ApiClient, ApiException, CoreV1Api, CustomObjectsApi, V1Node
 from kubernetes.config import new_client_from_config_dict  # pyright: ignore[reportUnknownVariableType]
 
 from lls import guide
@@ -24,6 +24,9 @@ REQUEST_TIMEOUT: Final = (5, 30)
 
 TIMEOUT: Final = 60
 """Seconds for the token and all tries of the request together."""
+
+BINDING_API: Final = "elbv2.k8s.aws/v1beta1"
+"""The API of the AWS Load Balancer Controller's TargetGroupBinding."""
 
 ZONE_LABEL: Final = "topology.kubernetes.io/zone"
 EXCLUDE_LABEL: Final = "node.kubernetes.io/exclude-from-external-load-balancers"
@@ -167,6 +170,21 @@ class ClusterApi:
         return self.ask(
             lambda client: CoreV1Api(client).list_node(label_selector=labels, _request_timeout=REQUEST_TIMEOUT).items
         )
+
+    def serves(self, api_version: str) -> bool:
+        """Whether the cluster knows an API, such as one of a CRD. Raises what `ask` raises."""
+        group, _, version = api_version.partition("/")
+        try:
+            self.ask(
+                lambda client: CustomObjectsApi(client).get_api_resources(
+                    group, version, _request_timeout=REQUEST_TIMEOUT
+                )
+            )
+        except ClusterError as error:
+            if error.status == 404:
+                return False
+            raise
+        return True
 
     def _connected(self) -> ApiClient:
         with self._lock:

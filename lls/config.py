@@ -11,7 +11,7 @@ import math
 import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal, cast
+from typing import Annotated, Any, Final, cast
 
 import pulumi
 import yaml
@@ -23,7 +23,7 @@ from pydantic import field_validator as check
 from pydantic.alias_generators import to_camel
 from pydantic_core import ErrorDetails
 
-from lls import guide
+from lls import guide, naming
 from lls.registry import is_oci
 
 NAMESPACE: Final = "lls"
@@ -109,8 +109,6 @@ TagKey = Annotated[
 ]
 TagValue = Annotated[str, _match(r"[\w \t.:/=+@-]{0,256}", "use at most 256 letters, digits, spaces and .:/=+-@_")]
 
-Registration = Literal["nodes", "static", "autoscaling", "binding"]
-
 
 class Config(BaseModel):
     """Every key of the contract, checked. Field names are the keys in snake_case.
@@ -144,9 +142,17 @@ class Config(BaseModel):
     public_subnet_id: Annotated[str, _optional(r"subnet-[0-9a-f]+", "use a subnet's id, such as subnet-0a1b2c3d")]
     node_security_group_id: Annotated[str, _optional(r"sg-[0-9a-f]+", "use a security group's id, such as sg-0a1b2c3d")]
     target_type: guide.TargetType
-    registration: Registration
+    registration: guide.Registration
     targets: tuple[str, ...]
     node_groups: tuple[str, ...]
+    allow_other_zones: bool
+    service_name: Annotated[
+        str, _match(rf"(?=.{{1,63}}$){DNS_LABEL}", "use the name of a service: at most 63 of a-z, 0-9 and -")
+    ]
+    service_port: Port
+    deregistration_delay: Annotated[int, _between(0, 3600, "use 0 to 3600 seconds")]
+    drain_seconds: Annotated[int, _between(0, 3600, "use 0 to 3600 seconds")]
+    stickiness: bool
     node_selector: Mapping[LabelKey, LabelValue]
     streaming_node_port: NodePort
     health_node_port: NodePort
@@ -215,11 +221,19 @@ class Config(BaseModel):
 
     @check("registration")
     @classmethod
-    def _supported_registration(cls, registration: Registration, info: ValidationInfo) -> Registration:
-        if registration in ("autoscaling", "binding"):
-            also = "" if info.data.get("target_type") == "instance" else ", and it needs lls:targetType instance"
-            raise ValueError(f"use nodes or static: this version does not support {registration} yet{also}")
+    def _registration_of_type(cls, registration: guide.Registration, info: ValidationInfo) -> guide.Registration:
+        if registration in ("autoscaling", "binding") and info.data.get("target_type") == "ip":
+            raise ValueError(f"{registration} registers instances: set lls:targetType instance, or use nodes or static")
         return registration
+
+    @check("replicas")
+    @classmethod
+    def _replicas_with_affinity(cls, replicas: int, info: ValidationInfo) -> int:
+        if replicas > 1 and info.data.get("stickiness") is False:
+            raise ValueError(
+                "more than one replica needs lls:stickiness true, or a client's packets are spread over them"
+            )
+        return replicas
 
     @check("targets")
     @classmethod
@@ -283,6 +297,16 @@ class Config(BaseModel):
             if context not in contexts:
                 raise ValueError(f"use a context of lls:kubeconfig, which has: {', '.join(contexts) or 'none'}")
         return context
+
+    @property
+    def target_group_name(self) -> str:
+        """The target group's name, which follows its shape."""
+        return naming.target_group_name(
+            self.cluster_name,
+            port=self.streaming_node_port,
+            target_type=self.target_type,
+            registration=self.registration,
+        )
 
     @property
     def prefix(self) -> str:

@@ -30,6 +30,9 @@ UNHEALTHY_THRESHOLD: Final = 2
 HEALTH_MATCHER: Final = "200-399"
 """2.7: HTTP codes that pass."""
 
+DEREGISTRATION_DELAY: Final = 300
+"""AWS's default, which 2.7 leaves: seconds that a target is draining."""
+
 RELEASE_NAME: Final = "gdn-streaming"
 """4.1: name of the Helm release, of its namespace and of its chart."""
 
@@ -41,6 +44,10 @@ TargetType = Literal["ip", "instance"]
 
 TARGET_TYPE: Final[TargetType] = "ip"
 """2.7: the default target type."""
+
+
+Registration = Literal["nodes", "static", "autoscaling", "binding"]
+"""4.2: who registers targets. The guide does it by hand, for the nodes of one moment, as `nodes` does."""
 
 
 @dataclass(frozen=True)

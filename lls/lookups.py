@@ -2,18 +2,24 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TypeVar
+from functools import partial
+from typing import Final, TypeVar
 
 import pulumi
 import pulumi_aws as aws
 
 from lls import guide
-from lls.cluster import ClusterApi, EksCluster, Targets, choose_targets, eks_kubeconfig
+from lls.cluster import BINDING_API, ClusterApi, EksCluster, Targets, choose_targets, eks_kubeconfig
 from lls.config import Config
 from lls.registry import OCI_SCHEME, ecr_registry, write_auth_file
 from lls.streaming_nlb import ElasticIp
+from lls.target_registration import Binding, Registration
 
 T = TypeVar("T")
+
+TARGETS_PER_ZONE: Final = 500
+TARGETS_QUOTA: Final = "L-B211E961"
+"""Targets per Availability Zone per Network Load Balancer, and the code of that quota."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,7 +35,7 @@ class Surroundings:
     subnet_id: str
     node_security_group_id: str
     elastic_ip: ElasticIp | None
-    targets: tuple[str, ...]
+    registration: Registration
     kubeconfig: str = field(repr=False)
     chart: str
     image_repository: str
@@ -51,7 +57,7 @@ def look_up(config: Config) -> Surroundings:
         subnet_id=find_public_subnet(config, vpc_id),
         node_security_group_id=find_node_security_group(config, vpc_id, cluster),
         elastic_ip=find_elastic_ip(config),
-        targets=find_targets(config, kubeconfig),
+        registration=find_registration(config, kubeconfig),
         kubeconfig=kubeconfig,
         chart=chart,
         image_repository=image_repository,
@@ -163,6 +169,86 @@ def find_elastic_ip(config: Config) -> ElasticIp | None:
     return ElasticIp(config.eip_allocation_id, found.public_ip)
 
 
+def find_registration(config: Config, kubeconfig: str) -> Registration:
+    """4.2: who the targets are, or who keeps them, as lls:registration says."""
+    if config.registration == "autoscaling":
+        return Registration(autoscaling_groups=_autoscaling_groups(config))
+    if config.registration == "binding":
+        return Registration(binding=_binding(config, kubeconfig))
+    targets = find_targets(config, kubeconfig)
+    if len(targets) > TARGETS_PER_ZONE:
+        raise pulumi.RunError(
+            f"{len(targets)} targets in {config.availability_zone}: AWS takes {TARGETS_PER_ZONE} for each zone of a "
+            f"Network Load Balancer (quota {TARGETS_QUOTA}). Set lls:nodeSelector to fewer nodes."
+        )
+    return Registration(targets=targets)
+
+
+def _autoscaling_groups(config: Config) -> tuple[str, ...]:
+    """The Auto Scaling groups behind the managed node groups that the config names, or that its labels choose."""
+    cluster, zone = config.cluster_name, config.availability_zone
+    names = config.node_groups or tuple(
+        _ask(
+            "managed node groups",
+            lambda: aws.eks.get_node_groups(cluster_name=cluster),
+            "Allow eks:ListNodegroups, or set lls:nodeGroups.",
+        ).names
+    )
+    groups: set[str] = set()
+    beyond: list[str] = []
+    for name in sorted(names):
+        found = _ask(
+            f"managed node group {name}",
+            partial(aws.eks.get_node_group, cluster_name=cluster, node_group_name=name),
+            "Set lls:nodeGroups to managed node groups of the cluster.",
+        )
+        if not config.node_groups and not config.node_selector.items() <= (found.labels or {}).items():
+            continue
+        for each in (each.name for resource in found.resources for each in resource.autoscaling_groups):
+            zones = _ask(
+                f"Auto Scaling group {each}",
+                partial(aws.autoscaling.get_group, name=each),
+                "Allow autoscaling:DescribeAutoScalingGroups.",
+            ).availability_zones
+            if zone in zones or config.node_groups:
+                groups.add(each)
+                if set(zones) != {zone}:
+                    beyond.append(f"{name} ({each}) spans {', '.join(sorted(zones))}")
+    if beyond and not config.allow_other_zones:
+        raise pulumi.RunError(
+            f"The load balancer serves {zone} alone, and nodes of other zones would be registered and unused: "
+            f"{'; '.join(beyond)}. Use node groups of that zone only (lls:nodeGroups), or set lls:allowOtherZones true."
+        )
+    if not groups:
+        raise pulumi.RunError(
+            f"No managed node group of {cluster} with {_labels(config)} is in {zone} (there are: "
+            f"{', '.join(sorted(names)) or 'none'}). Set lls:nodeGroups. Karpenter's and self-managed nodes have no "
+            "managed node group: use lls:registration binding, or nodes."
+        )
+    return tuple(sorted(groups))
+
+
+def _binding(config: Config, kubeconfig: str) -> Binding:
+    """The binding, in a cluster whose controller knows such."""
+    known = _ask(
+        "AWS Load Balancer Controller",
+        lambda: ClusterApi(kubeconfig, config.kube_context).serves(BINDING_API),
+        "Check that `aws eks get-token` works here, or set lls:kubeconfig and lls:kubeContext.",
+    )
+    if not known:
+        raise pulumi.RunError(
+            f"The cluster has no {BINDING_API}, which lls:registration binding needs: install the AWS Load Balancer "
+            "Controller, or use lls:registration nodes or autoscaling."
+        )
+    return Binding(
+        namespace=config.namespace,
+        service_name=config.service_name,
+        service_port=config.service_port,
+        node_selector=config.node_selector,
+        availability_zone=config.availability_zone,
+    )
+
+
 def find_targets(config: Config, kubeconfig: str) -> tuple[str, ...]:
     """4.2: the given targets, or the labelled nodes of the NLB's zone."""
     if config.registration == "static":
@@ -182,12 +268,15 @@ def find_targets(config: Config, kubeconfig: str) -> tuple[str, ...]:
 
 
 def _no_targets(config: Config, chosen: Targets) -> str:
-    labels = ", ".join(f"{key}={value}" for key, value in config.node_selector.items())
     return (
-        f"No node with {labels or 'any label'} can be a target in {config.availability_zone}"
+        f"No node with {_labels(config)} can be a target in {config.availability_zone}"
         + (f": {_reasons(chosen)}. " if chosen.skipped else ": no node has these labels. ")
         + "Set lls:nodeSelector or lls:availabilityZone, or list the targets with lls:registration static."
     )
+
+
+def _labels(config: Config) -> str:
+    return ", ".join(f"{key}={value}" for key, value in config.node_selector.items()) or "any label"
 
 
 def _reasons(chosen: Targets) -> str:

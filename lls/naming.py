@@ -37,15 +37,20 @@ def security_group_name(cluster: str) -> str:
     return _fit("{}-rp-sg", cluster, SECURITY_GROUP_NAME)
 
 
-def target_group_name(cluster: str, *, port: int, target_type: guide.TargetType) -> str:
+def target_group_name(
+    cluster: str, *, port: int, target_type: guide.TargetType, registration: guide.Registration = "nodes"
+) -> str:
     """2.1: `CLUSTER-rp-tg`, with a short hash for any shape but the guide's.
 
     AWS never changes a target group's port or type, and refuses to delete a group that a listener
     uses. A name that follows the shape lets the successor exist first, so that the listener can move.
+    Who registers the targets is part of the shape: two in one group would deregister each other's.
     """
-    if (port, target_type) == (guide.STREAMING_NODE_PORT, guide.TARGET_TYPE):
+    owner = "stack" if registration in ("nodes", "static") else registration
+    if (port, target_type, owner) == (guide.STREAMING_NODE_PORT, guide.TARGET_TYPE, "stack"):
         return _fit("{}-rp-tg", cluster, ELB_NAME)
-    return _fit("{}-rp-tg-" + _digest(f"{port}/{target_type}"), cluster, ELB_NAME)
+    shape = f"{port}/{target_type}" + ("" if owner == "stack" else f"/{owner}")
+    return _fit("{}-rp-tg-" + _digest(shape), cluster, ELB_NAME)
 
 
 def elastic_ip_name(cluster: str) -> str:

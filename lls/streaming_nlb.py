@@ -22,6 +22,8 @@ class ElasticIp(NamedTuple):
 class StreamingNlbArgs:
     """What a StreamingNlb needs. Ports are numbers, CIDRs may be IPv4 and IPv6.
 
+    `registration` tells who registers the targets, each in a group of their own; `deregistration_delay` is in
+    seconds; `stickiness` sends a source address always to the same target.
     `elastic_ip` is an existing address to use; without one, `static_ip` allocates an address.
     """
 
@@ -36,6 +38,9 @@ class StreamingNlbArgs:
     streaming_node_port: int = guide.STREAMING_NODE_PORT
     health_node_port: int = guide.HEALTH_NODE_PORT
     health_path: str = guide.HEALTH_PATH
+    registration: guide.Registration = "nodes"
+    deregistration_delay: int = guide.DEREGISTRATION_DELAY
+    stickiness: bool = False
     deletion_protection: bool = False
     tags: Mapping[str, str] = field(default_factory=dict[str, str])
 
@@ -109,7 +114,7 @@ class StreamingNlb(pulumi.ComponentResource):
             allocation_id, self.static_ip = elastic_ip.id, elastic_ip.public_ip
 
         target_group_name = naming.target_group_name(
-            cluster, port=args.streaming_node_port, target_type=args.target_type
+            cluster, port=args.streaming_node_port, target_type=args.target_type, registration=args.registration
         )
         self.target_group = aws.lb.TargetGroup(
             f"{name}-tg",
@@ -129,6 +134,8 @@ class StreamingNlb(pulumi.ComponentResource):
                 unhealthy_threshold=guide.UNHEALTHY_THRESHOLD,
                 matcher=guide.HEALTH_MATCHER,
             ),
+            deregistration_delay=args.deregistration_delay,
+            stickiness=aws.lb.TargetGroupStickinessArgs(type="source_ip", enabled=args.stickiness),
             tags=guide_tags(cluster, target_group_name, args.tags, purpose="streaming-targets"),
             opts=child,
         )

@@ -156,6 +156,32 @@ class Cluster:
 
     # --- What runs
 
+    def bind(self, binding: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Take a TargetGroupBinding, whose service and namespace must be there."""
+        place = binding["metadata"]["namespace"], binding["metadata"]["name"]
+        reference = binding["spec"]["serviceRef"]
+        with self._lock:
+            service = self.services.get((place[0], reference["name"]))
+            if service is None or reference["port"] not in [port.port for port in service.ports]:
+                raise ClusterError(f"service {reference['name']} has no port {reference['port']} in {place[0]}")
+            self.bindings[place] = dict(binding)
+        return binding
+
+    def unbind(self, binding: Mapping[str, Any]) -> None:
+        """Forget a TargetGroupBinding."""
+        with self._lock:
+            self.bindings.pop((binding["metadata"]["namespace"], binding["metadata"]["name"]), None)
+
+    def bound_targets(self, binding: Mapping[str, Any]) -> list[dict[str, Any]]:
+        """What the controller registers for a binding: the instances of its nodes, at the service's NodePort."""
+        reference = binding["spec"]["serviceRef"]
+        with self._lock:
+            service = self.services.get((binding["metadata"]["namespace"], reference["name"]))
+            ports = [port.node_port for port in service.ports if port.port == reference["port"]] if service else []
+            wanted = binding["spec"]["nodeSelector"]["matchLabels"]
+            fitting = [each for each in self.nodes.values() if wanted.items() <= self.labels(each).items()]
+            return [{"Id": each.instance_id, "Port": port} for port in ports for each in fitting if not each.taints]
+
     def answers(self, address: str, port: int, path: str) -> bool:
         """Whether a node answers on a port: a service has it as NodePort, and a ready pod serves it.
 

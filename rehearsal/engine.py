@@ -5,6 +5,7 @@ replacement, and a destroy follows the recorded graph. Everything that the graph
 in parallel.
 """
 
+from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field, replace
@@ -145,15 +146,15 @@ class Engine:
 
     def _delete(self, resources: Iterable[Resource]) -> list[Step]:
         """Delete resources, each as soon as nothing that needs it is left; a failure holds back what it needs."""
-        waiting = list(resources)
+        waiting = {id(each): each for each in resources}
         running: dict[Future[Step], Resource] = {}
         steps: list[Step] = []
         failed: list[Resource] = []
+        holders = Counter(need for each in waiting.values() for need in each.needs)
         with ThreadPoolExecutor(WORKERS) as pool:
             while waiting or running:
-                held = frozenset[str]().union(*(each.needs for each in (*waiting, *running.values(), *failed)))
-                for resource in [each for each in waiting if each.urn not in held]:
-                    waiting.remove(resource)
+                for resource in [each for each in waiting.values() if not holders[each.urn]]:
+                    del waiting[id(resource)]
                     running[pool.submit(self._delete_one, resource)] = resource
                 if not running:
                     break
@@ -163,12 +164,14 @@ class Engine:
                     steps.append(step)
                     if step.error:
                         failed.append(resource)
-                    elif resource in self.replaced:
+                        continue
+                    holders.subtract(resource.needs)
+                    if resource in self.replaced:
                         self.replaced.remove(resource)
                     elif self.state.get(resource.urn) is resource:
                         del self.state[resource.urn]
         if failed:
-            kept = ", ".join(each.name for each in (*failed, *waiting))
+            kept = ", ".join(each.name for each in (*failed, *waiting.values()))
             raise StepsFailedError(f"{_errors(steps)} (kept: {kept})")
         return steps
 

@@ -8,7 +8,7 @@ import uuid
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import yaml
 
@@ -49,6 +49,7 @@ class EmulatedProvider:
         self._cluster = cluster
         self._ec2 = aws.client("ec2")
         self._elbv2 = aws.client("elbv2")
+        self._autoscaling = aws.client("autoscaling")
         self._lock = threading.Lock()
         self._tokens: dict[str, float] = {}
         self._registry_config: str | None = None
@@ -69,6 +70,9 @@ class EmulatedProvider:
             "aws:lb/loadBalancer:LoadBalancer": Kind(self._create_nlb, self._update_nlb, self._delete_nlb),
             "aws:lb/listener:Listener": Kind(self._create_listener, self._update_listener, self._delete_listener),
             "aws:lb/targetGroupAttachment:TargetGroupAttachment": Kind(self._register, self._keep, self._deregister),
+            "aws:autoscaling/attachment:Attachment": Kind(self._attach, self._keep, self._detach),
+            "kubernetes:elbv2.k8s.aws/v1beta1:TargetGroupBinding": Kind(self._bind, self._keep, self._unbind),
+            "pulumi-python:dynamic:Resource": Kind(self._create_pause, self._keep_inputs, self._delete_pause),
             "kubernetes:core/v1:Namespace": Kind(self._create_namespace, self._keep, self._delete_namespace),
             "kubernetes:helm.sh/v3:Release": Kind(self._install, self._upgrade, self._uninstall),
             "pulumi:providers:kubernetes": Kind(self._connect, self._reconnect, self._forget),
@@ -182,10 +186,22 @@ class EmulatedProvider:
             Tags=_tag_list(inputs),
         )["TargetGroups"][0]
         arn = made.get("TargetGroupArn", "")
+        self._set_target_group_attributes(arn, inputs)
         return arn, {"arn": arn}
+
+    def _set_target_group_attributes(self, arn: str, inputs: Properties) -> None:
+        stickiness = inputs["stickiness"]
+        values = {
+            "deregistration_delay.timeout_seconds": str(inputs["deregistrationDelay"]),
+            "stickiness.enabled": "true" if stickiness["enabled"] else "false",
+            "stickiness.type": stickiness["type"],
+        }
+        attributes: Any = [{"Key": key, "Value": value} for key, value in values.items()]
+        self._elbv2.modify_target_group_attributes(TargetGroupArn=arn, Attributes=attributes)
 
     def _update_target_group(self, arn: str, old: Properties, new: Properties) -> Properties:
         self._elbv2.modify_target_group(TargetGroupArn=arn, **_health_check(new["healthCheck"]))
+        self._set_target_group_attributes(arn, new)
         return self._retag_elbv2(arn, old, new)
 
     def _delete_target_group(self, arn: str, _: Properties) -> None:
@@ -281,7 +297,43 @@ class EmulatedProvider:
         target: Any = {"Id": inputs["targetId"], "Port": inputs["port"]}
         self._elbv2.deregister_targets(TargetGroupArn=inputs["targetGroupArn"], Targets=[target])
 
+    def _attach(self, inputs: Properties) -> tuple[str, Properties]:
+        self._autoscaling.attach_load_balancer_target_groups(
+            AutoScalingGroupName=inputs["autoscalingGroupName"], TargetGroupARNs=[inputs["lbTargetGroupArn"]]
+        )
+        return f"{inputs['autoscalingGroupName']}-{uuid.uuid4()}", {}
+
+    def _detach(self, _: str, inputs: Properties) -> None:
+        self._autoscaling.detach_load_balancer_target_groups(
+            AutoScalingGroupName=inputs["autoscalingGroupName"], TargetGroupARNs=[inputs["lbTargetGroupArn"]]
+        )
+
+    def _create_pause(self, inputs: Properties) -> tuple[str, Properties]:
+        return "draining", {}
+
+    def _keep_inputs(self, _: str, __: Properties, new: Properties) -> Properties:
+        return {key: value for key, value in new.items() if key != "__provider"}
+
+    def _delete_pause(self, _: str, inputs: Properties) -> None:
+        self._clock.sleep(float(inputs["seconds"]))
+
     # --- Kubernetes
+
+    def _bind(self, inputs: Properties) -> tuple[str, Properties]:
+        """What the AWS Load Balancer Controller does with a binding: register the instances of its nodes."""
+        binding = self._cluster.bind(inputs)
+        self._elbv2.register_targets(
+            TargetGroupArn=inputs["spec"]["targetGroupARN"], Targets=cast(Any, self._cluster.bound_targets(binding))
+        )
+        return f"{inputs['metadata']['namespace']}/{inputs['metadata']['name']}", {}
+
+    def _unbind(self, _: str, inputs: Properties) -> None:
+        """Its finalizer ends only once it has deregistered; with the target group gone it never does."""
+        targets = self._cluster.bound_targets(inputs)
+        if targets:
+            arn = inputs["spec"]["targetGroupARN"]
+            self._elbv2.deregister_targets(TargetGroupArn=arn, Targets=cast(Any, targets))
+        self._cluster.unbind(inputs)
 
     def _check_kubeconfig(self, inputs: Properties) -> None:
         servers = [each["cluster"]["server"] for each in yaml.safe_load(inputs["kubeconfig"])["clusters"]]

@@ -183,6 +183,16 @@ def test_mirror_without_the_key_for_ngc_says_how_to_get_one(
     assert "NGC_API_KEY is not set in the environment" in found["error"]
 
 
+def test_drift_exits_with_2_on_a_difference(it: Rehearsal, states: dict[str, State], capsys: CAPTURED) -> None:
+    it.engine.up()
+    states["dev"] = it.state()
+    assert run(capsys, "drift")[0] == Exit.FINE
+    it.cluster.delete_node("gpu-2")
+    code, found = run(capsys, "drift")
+    assert code == Exit.FOUND
+    assert [each["check"] for each in found["findings"]] == ["surplus"]
+
+
 def test_graph_prints_just_the_drawing(capsys: CAPTURED) -> None:
     assert main(["graph", "--stack", "dev", "--format", "svg"]) == Exit.FINE
     assert capsys.readouterr().out.startswith("<svg ")
@@ -215,7 +225,7 @@ def test_an_interrupt_ends_with_a_sentence(capsys: CAPTURED, monkeypatch: pytest
 def test_every_command_has_help_that_says_when_to_use_it(capsys: CAPTURED) -> None:
     assert main(["--help"]) == Exit.FINE
     shown = capsys.readouterr().out
-    for command in ("preflight", "verify", "sweep", "adopt", "check-clean", "mirror", "graph"):
+    for command in ("preflight", "verify", "sweep", "adopt", "check-clean", "mirror", "drift", "graph"):
         assert f"  {command} " in shown
         assert main([command, "--help"]) == Exit.FINE
         assert "--stack" in capsys.readouterr().out

@@ -80,6 +80,8 @@ def test_the_target_group_has_every_health_setting_of_the_guide() -> None:
             "unhealthyThreshold": 2,
             "matcher": "200-399",
         },
+        "deregistrationDelay": 300,
+        "stickiness": {"type": "source_ip", "enabled": False},
     }
 
 

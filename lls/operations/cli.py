@@ -20,6 +20,7 @@ from lls.operations import stun
 from lls.operations import sweep as sweeping
 from lls.operations.account import AwsError
 from lls.operations.check_clean import check_clean as look_for_rests
+from lls.operations.drift import drift as compare_targets
 from lls.operations.finding import Exit, Finding, note, outcome, problem, unknown
 from lls.operations.installation import Installation
 from lls.operations.inventory import Inventory
@@ -195,6 +196,19 @@ def adopt(
         for command in commands:
             screen.print(f"  {command}")
         return _conclude(screen, "adopt", stack, notes, Exit.FINE, file=str(path), commands=commands, **facts)
+
+
+@app.command()
+def drift(stack: StackName, json: AsJson = False) -> Exit:
+    """Tell whether the registered targets are still the nodes that should be, and what `up` would do about it.
+
+    Exits with 2 on a difference: fit for a cron job. Changes nothing.
+    """
+    with Screen(as_json=json) as screen:
+        screen.began("comparing targets with nodes")
+        found = compare_targets(Installation.open(stack))
+        screen.ended("comparing targets with nodes")
+        return _conclude(screen, "drift", stack, found)
 
 
 @app.command()

@@ -25,6 +25,9 @@ class LookUps:
             "aws:ec2/getSubnets:getSubnets": self._subnets,
             "aws:ec2/getSecurityGroups:getSecurityGroups": self._security_groups,
             "aws:ec2/getElasticIp:getElasticIp": self._elastic_ip,
+            "aws:eks/getNodeGroups:getNodeGroups": self._node_groups,
+            "aws:eks/getNodeGroup:getNodeGroup": self._node_group,
+            "aws:autoscaling/getGroup:getGroup": self._autoscaling_group,
             "aws:ecr/getAuthorizationToken:getAuthorizationToken": self._authorization_token,
         }
 
@@ -69,6 +72,35 @@ class LookUps:
     def _elastic_ip(self, arguments: Properties) -> Properties:
         [address] = self._account.call("ec2", "describe_addresses", AllocationIds=[arguments["id"]])["Addresses"]
         return {"id": arguments["id"], "publicIp": address["PublicIp"]}
+
+    def _node_groups(self, arguments: Properties) -> Properties:
+        found = self._account.every("eks", "list_nodegroups", "nodegroups", clusterName=arguments["clusterName"])
+        return {"names": list(found)}
+
+    def _node_group(self, arguments: Properties) -> Properties:
+        found = self._account.call(
+            "eks",
+            "describe_nodegroup",
+            clusterName=arguments["clusterName"],
+            nodegroupName=arguments["nodeGroupName"],
+        )["nodegroup"]
+        groups = [{"name": each["name"]} for each in found.get("resources", {}).get("autoScalingGroups", ())]
+        return {
+            "labels": found.get("labels", {}),
+            "subnetIds": found["subnets"],
+            "resources": [{"autoscalingGroups": groups, "remoteAccessSecurityGroupId": ""}],
+        }
+
+    def _autoscaling_group(self, arguments: Properties) -> Properties:
+        name = arguments["name"]
+        found = list(
+            self._account.every(
+                "autoscaling", "describe_auto_scaling_groups", "AutoScalingGroups", AutoScalingGroupNames=[name]
+            )
+        )
+        if not found:
+            raise LookupError(f"there is no Auto Scaling group {name}")
+        return {"name": name, "availabilityZones": found[0]["AvailabilityZones"]}
 
     def _authorization_token(self, arguments: Properties) -> Properties:
         registry = arguments["registryId"]

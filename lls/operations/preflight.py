@@ -230,9 +230,7 @@ class Preflight:
         config, cluster = self._config, self._config.cluster_name
         names = {
             naming.nlb_name(cluster): self._inventory.balancers(),
-            naming.target_group_name(
-                cluster, port=config.streaming_node_port, target_type=config.target_type
-            ): self._inventory.target_groups(),
+            config.target_group_name: self._inventory.target_groups(),
             naming.security_group_name(cluster): self._inventory.groups(vpc_id=place.vpc_id),
         }
         taken = [

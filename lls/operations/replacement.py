@@ -12,6 +12,8 @@ REPLACED_BY: Final[Mapping[str, Collection[str]]] = {
     "aws:lb/loadBalancer:LoadBalancer": ("name", "internal", "loadBalancerType", "subnetMappings"),
     "aws:lb/listener:Listener": ("loadBalancerArn",),
     "aws:lb/targetGroupAttachment:TargetGroupAttachment": ("targetGroupArn", "targetId", "port"),
+    "aws:autoscaling/attachment:Attachment": ("autoscalingGroupName", "lbTargetGroupArn", "elb"),
+    "kubernetes:elbv2.k8s.aws/v1beta1:TargetGroupBinding": ("metadata",),
     "kubernetes:core/v1:Namespace": ("metadata",),
     "kubernetes:helm.sh/v3:Release": ("name", "namespace"),
     "pulumi:providers:kubernetes": ("clusterIdentifier",),

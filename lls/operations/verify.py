@@ -100,9 +100,7 @@ class Verification:
         listeners = self._inventory.listeners(balancer.id)
         listener = next((each for each in listeners if each.inputs["port"] == config.udp_port), None)
         groups = self._inventory.target_groups()
-        group_name = naming.target_group_name(
-            config.cluster_name, port=config.streaming_node_port, target_type=config.target_type
-        )
+        group_name = config.target_group_name
         wanted = [each for each in groups if each.id == self._outputs.get("targetGroupArn")]
         group = next(iter(wanted or [each for each in groups if each.name == group_name]), None)
         if group is None:

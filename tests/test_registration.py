@@ -1,0 +1,291 @@
+from collections.abc import Mapping
+from typing import Any
+
+import pulumi
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from lls.lookups import TARGETS_PER_ZONE
+from lls.operations.drift import drift
+from lls.operations.finding import Finding, Level
+from rehearsal.rehearse import Rehearsal
+from rehearsal.world import ManagedNodeGroup, Node
+from tests.conftest import as_config, up
+from tests.world import a_rehearsal
+
+GROUPS = (
+    ManagedNodeGroup(name="gpu", zones=("a",), labels={"node-type": "compute"}),
+    ManagedNodeGroup(name="other", zones=("b",), labels={"node-type": "compute"}),
+    ManagedNodeGroup(name="system", zones=("a",), labels={"node-type": "system"}),
+    ManagedNodeGroup(name="wide", zones=("a", "b"), labels={"node-type": "wide"}),
+)
+QUIRKS: Mapping[str, Any] = {"managed_node_groups": GROUPS, "load_balancer_controller": True}
+STRATEGIES: Mapping[str, Mapping[str, str]] = {
+    "nodes": as_config(registration="nodes", targetType="instance"),
+    "autoscaling": as_config(registration="autoscaling", targetType="instance"),
+    "binding": as_config(registration="binding", targetType="instance"),
+}
+
+
+def registered(it: Rehearsal) -> set[str]:
+    elbv2: Any = it.aws.client("elbv2")
+    health = elbv2.describe_target_health(TargetGroupArn=it.engine.outputs["targetGroupArn"])
+    return {
+        each["Target"]["Id"]
+        for each in health["TargetHealthDescriptions"]
+        if each["TargetHealth"]["State"] != "draining"
+    }
+
+
+def instances(it: Rehearsal, *names: str) -> set[str]:
+    return {it.aws.nodes[name][0] for name in names}
+
+
+# --- Each strategy
+
+
+@pytest.mark.parametrize("config", STRATEGIES.values(), ids=list(STRATEGIES))
+def test_each_strategy_registers_converges_and_leaves_nothing(config: Mapping[str, str]) -> None:
+    with a_rehearsal(config, quirks=QUIRKS) as it:
+        it.engine.up()
+        assert registered(it) >= instances(it, "gpu-1", "gpu-2")
+        assert {step.operation for step in it.engine.up()} == {"same"}
+        assert {each.state for each in it.await_health()} == {"healthy"}
+        it.engine.destroy()
+        assert it.leftovers() == []
+
+
+def test_autoscaling_attaches_the_groups_of_the_zone_whose_labels_match() -> None:
+    with a_rehearsal(STRATEGIES["autoscaling"], quirks=QUIRKS) as it:
+        it.engine.up()
+        attached = [each.inputs for each in it.engine.state.values() if each.type.endswith(":Attachment")]
+    assert [each["autoscalingGroupName"] for each in attached] == ["eks-gpu"]
+
+
+def test_a_group_that_spans_other_zones_is_refused_with_the_reason_unless_allowed() -> None:
+    config = {**STRATEGIES["autoscaling"], **as_config(nodeGroups=["wide"])}
+    with a_rehearsal(config, quirks=QUIRKS) as it:
+        with pytest.raises(pulumi.RunError, match=r"wide \(eks-wide\) spans us-west-2a, us-west-2b.*allowOtherZones"):
+            it.engine.up()
+        assert it.aws.leftovers() == ()
+        it.reconfigure(as_config(allowOtherZones=True))
+        it.engine.up()
+        assert any(each.name == "targets-eks-wide" for each in it.engine.state.values())
+
+
+def test_without_a_matching_group_the_error_points_to_binding() -> None:
+    config = {**STRATEGIES["autoscaling"], **as_config(nodeSelector={"node-type": "nosuch"})}
+    with a_rehearsal(config, quirks=QUIRKS) as it, pytest.raises(pulumi.RunError, match=r"Karpenter.*binding"):
+        it.engine.up()
+
+
+def test_a_named_group_that_does_not_exist_names_the_key() -> None:
+    config = {**STRATEGIES["autoscaling"], **as_config(nodeGroups=["nosuch"])}
+    with a_rehearsal(config, quirks=QUIRKS) as it, pytest.raises(pulumi.RunError, match="lls:nodeGroups"):
+        it.engine.up()
+
+
+def test_without_the_controller_a_binding_is_refused_before_anything_is_made() -> None:
+    with a_rehearsal(STRATEGIES["binding"]) as it:
+        with pytest.raises(pulumi.RunError, match="install the AWS Load Balancer Controller"):
+            it.engine.up()
+        assert it.aws.leftovers() == ()
+
+
+def test_the_binding_names_service_zone_and_instances_and_makes_no_rules() -> None:
+    with a_rehearsal(STRATEGIES["binding"], quirks=QUIRKS) as it:
+        it.engine.up()
+        [binding] = [each for each in it.engine.state.values() if each.name == "targets-binding"]
+    spec = binding.inputs["spec"]
+    assert spec["targetType"] == "instance"
+    assert spec["serviceRef"] == {"name": "streaming-proxy", "port": 6004}
+    assert spec["nodeSelector"]["matchLabels"] == {
+        "node-type": "compute",
+        "topology.kubernetes.io/zone": "us-west-2a",
+    }
+    assert "networking" not in spec
+
+
+def test_the_binding_goes_before_the_target_group_that_it_would_wait_for() -> None:
+    with a_rehearsal(STRATEGIES["binding"], quirks=QUIRKS) as it:
+        it.engine.up()
+        order = [step.resource.name for step in it.engine.destroy()]
+    assert order.index("targets-binding") < order.index("proxy-release")
+    assert order.index("targets-binding") < order.index("streaming-tg")
+
+
+@pytest.mark.parametrize("before", list(STRATEGIES))
+@pytest.mark.parametrize("after", list(STRATEGIES))
+def test_a_switch_fills_a_group_of_its_own_before_the_old_one_goes(before: str, after: str) -> None:
+    if before == after:
+        return
+    with a_rehearsal(STRATEGIES[before], quirks=QUIRKS) as it:
+        it.engine.up()
+        old = it.engine.outputs["targetGroupArn"]
+        steps = it.engine.up() and []
+        it.reconfigure(STRATEGIES[after])
+        steps = it.engine.up()
+        assert it.engine.outputs["targetGroupArn"] != old
+        assert registered(it) == instances(it, "gpu-1", "gpu-2") | (
+            instances(it, "gpu-3") if after == "autoscaling" else set()
+        )
+        order = [(step.operation, step.resource.name) for step in steps]
+        removed = [index for index, (operation, _) in enumerate(order) if operation == "delete"]
+        made = [index for index, (operation, name) in enumerate(order) if operation == "create" and "targets-" in name]
+        assert max(made) < min(removed)
+        it.engine.destroy()
+        assert it.leftovers() == []
+
+
+def test_from_nodes_to_static_and_back_nothing_that_stays_is_touched() -> None:
+    with a_rehearsal() as it:
+        it.engine.up()
+        before = list(it.aws.calls)
+        it.reconfigure(as_config(registration="static", targets=["10.0.16.4", "10.0.16.5"]))
+        it.engine.up()
+        it.reconfigure(as_config(registration="nodes"))
+        it.engine.up()
+        assert not [each for each in it.aws.calls[len(before) :] if "egister" in each]
+
+
+# --- Draining and stickiness
+
+
+def test_draining_and_stickiness_are_the_target_groups_attributes() -> None:
+    with a_rehearsal(as_config(deregistrationDelay=60, stickiness=True, replicas=2)) as it:
+        it.engine.up()
+        elbv2: Any = it.aws.client("elbv2")
+        arn = it.engine.outputs["targetGroupArn"]
+        found = elbv2.describe_target_group_attributes(TargetGroupArn=arn)["Attributes"]
+    attributes = {each["Key"]: each["Value"] for each in found}
+    assert attributes["deregistration_delay.timeout_seconds"] == "60"
+    assert (attributes["stickiness.enabled"], attributes["stickiness.type"]) == ("true", "source_ip")
+
+
+def test_a_destroy_waits_for_draining_between_the_targets_and_the_release() -> None:
+    with a_rehearsal(as_config(drainSeconds=120)) as it:
+        it.engine.up()
+        steps = {step.resource.name: step for step in it.engine.destroy()}
+        assert it.leftovers() == []
+    pause = steps["targets-draining"]
+    assert pause.started >= max(step.finished for name, step in steps.items() if name.startswith("targets-10."))
+    assert pause.finished - pause.started >= 120
+    assert steps["proxy-release"].started >= pause.finished
+
+
+# --- Scale
+
+
+def many(count: int) -> tuple[Node, ...]:
+    return tuple(Node(name=f"gpu-{number}", zone="a") for number in range(count))
+
+
+def test_more_targets_than_aws_takes_name_the_quota() -> None:
+    addresses = [f"10.0.{number // 250}.{number % 250 + 1}" for number in range(TARGETS_PER_ZONE + 1)]
+    with pytest.raises(pulumi.RunError, match=r"501 targets in us-west-2a: AWS takes 500 .*L-B211E961"):
+        up(as_config(targets=addresses))
+    assert len(up(as_config(targets=addresses[:-1])).of("TargetGroupAttachment")) == TARGETS_PER_ZONE
+
+
+# --- Drift
+
+
+def seen(findings: list[Finding]) -> list[tuple[str, str]]:
+    return [(each.check, each.seen) for each in findings if each.level is not Level.OK]
+
+
+def test_drift_says_what_up_would_do() -> None:
+    with a_rehearsal() as it:
+        assert seen(drift(it.installation()))[0][0] == "target-group"
+        it.engine.up()
+        assert seen(drift(it.installation())) == []
+        it.cluster.delete_node("gpu-1")
+        it.cluster.change_node("gpu-3", taints=())
+        assert seen(drift(it.installation())) == [
+            ("missing", "10.0.16.6 is eligible and not registered"),
+            ("surplus", "10.0.16.4 is registered and not eligible"),
+        ]
+        it.engine.up()
+        assert seen(drift(it.installation())) == []
+
+
+def test_a_target_that_somebody_else_registered_is_no_difference_that_up_would_mend() -> None:
+    with a_rehearsal() as it:
+        it.engine.up()
+        target: Any = {"Id": "10.0.48.4", "Port": 30504}
+        it.aws.client("elbv2").register_targets(TargetGroupArn=it.engine.outputs["targetGroupArn"], Targets=[target])
+        [found] = [each for each in drift(it.installation()) if each.check == "surplus"]
+    assert found.level is Level.NOTE
+
+
+# --- Churn
+
+CHANGES = st.lists(
+    st.tuples(
+        st.sampled_from(["join", "leave", "cordon", "taint", "exclude", "move", "return"]),
+        st.integers(min_value=0, max_value=4),
+    ),
+    min_size=1,
+    max_size=6,
+)
+NAMES = ("gpu-1", "gpu-2", "gpu-3", "gpu-4", "system-1")
+
+
+def change(it: Rehearsal, kind: str, name: str, original: Mapping[str, Node]) -> None:
+    nodes = it.cluster.nodes
+    if kind == "join":
+        nodes[name] = original[name].model_copy(update={"labels": None, "taints": (), "zone": "a"})
+    elif kind == "return":
+        nodes[name] = original[name]
+    elif name in nodes:
+        changed: Mapping[str, Mapping[str, Any]] = {
+            "cordon": {"cordoned": True},
+            "taint": {"taints": ("ToBeDeletedByClusterAutoscaler",)},
+            "exclude": {
+                "labels": {"node-type": "compute", "node.kubernetes.io/exclude-from-external-load-balancers": ""}
+            },
+            "move": {"zone": "b"},
+        }
+        if kind == "leave":
+            del nodes[name]
+        else:
+            nodes[name] = nodes[name].model_copy(update=changed[kind])
+
+
+def eligible(it: Rehearsal) -> set[str]:
+    """Written anew, from the words of the documentation."""
+    return {
+        node.ip or ""
+        for node in it.cluster.nodes.values()
+        if node.zone == "a"
+        and not node.taints
+        and (node.labels is None or node.labels.get("node-type") == "compute")
+        and "node.kubernetes.io/exclude-from-external-load-balancers" not in (node.labels or {})
+    }
+
+
+@settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(CHANGES)
+def test_after_any_churn_the_registered_are_the_eligible_and_no_survivor_was_ever_deregistered(
+    changes: list[tuple[str, int]],
+) -> None:
+    with a_rehearsal() as it:
+        original = dict(it.cluster.nodes)
+        it.engine.up()
+        for kind, number in changes:
+            before = eligible(it)
+            change(it, kind, NAMES[number], original)
+            after = eligible(it)
+            if not after:
+                with pytest.raises(pulumi.RunError, match="can be a target"):
+                    it.engine.up()
+                return
+            steps = it.engine.up()
+            touched = {
+                step.resource.inputs["targetId"]
+                for step in steps
+                if step.resource.type.endswith(":TargetGroupAttachment") and step.operation != "same"
+            }
+            assert registered(it) == after
+            assert touched == before ^ after

@@ -5,7 +5,7 @@ STACK ?= dev
 RUN := .venv/bin/python
 
 .DEFAULT_GOAL := help
-.PHONY: help rehearse test check format lock preview up destroy outputs clean
+.PHONY: help rehearse test bench check format lock preview up destroy outputs clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## /\1 - /p' $(MAKEFILE_LIST)
@@ -15,6 +15,9 @@ rehearse: .venv/ready ## run STACK (default: dev) against an emulated AWS and Ku
 
 test: .venv/ready ## run the tests
 	@$(RUN) -m pytest $(ARGS)
+
+bench: .venv/ready ## measure what 3, 50 and 500 targets cost
+	@$(RUN) -m rehearsal.bench $(ARGS)
 
 check: .venv/ready ## lint, check formatting and types
 	@$(RUN) -m ruff check .

@@ -3,6 +3,7 @@
 import ipaddress
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Literal
 
 from moto.ec2.models.instances import Instance
@@ -53,8 +54,13 @@ class Network:
 
     def instance(self, target: str) -> Instance | None:
         """The running instance with that id or private address."""
-        running = (each for each in self._ec2.all_instances() if each.state == "running")
-        return next((each for each in running if target in (each.id, each.private_ip)), None)
+        return self._running.get(target)
+
+    @cached_property
+    def _running(self) -> Mapping[str, Instance]:
+        """The running instances by id and by private address."""
+        running = [each for each in self._ec2.all_instances() if each.state == "running"]
+        return {key: each for each in running for key in (each.private_ip or "", each.id)}
 
     def health(self, group: FakeTargetGroup, target: str) -> Verdict:
         """The state of a registered target once AWS has checked it often enough."""

@@ -379,13 +379,14 @@ class StrictElbv2:
         now = self.clock.now()
         draining = [id_ for (each, id_), until in self.draining_until.items() if each == arn and until > now]
         asked = [target["Id"] for target in targets] or [*group.targets, *draining]
-        return [self._status(elbv2, group, id_, draining) for id_ in asked]
+        network = self.network(elbv2)
+        return [self._status(network, group, id_, draining) for id_ in asked]
 
     def _status(
-        self, elbv2: ELBv2Backend, group: FakeTargetGroup, target: str, draining: Collection[str]
+        self, network: Network, group: FakeTargetGroup, target: str, draining: Collection[str]
     ) -> FakeHealthStatus:
         if target in group.targets:
-            verdict = self._settled(group, target, self.network(elbv2).health(group, target))
+            verdict = self._settled(group, target, network.health(group, target))
             port = group.targets[target]["Port"]
         elif target in draining:
             verdict = Verdict("draining", "Target.DeregistrationInProgress", "Target deregistration is in progress")

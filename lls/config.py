@@ -230,9 +230,7 @@ class Config(BaseModel):
     @classmethod
     def _replicas_with_affinity(cls, replicas: int, info: ValidationInfo) -> int:
         if replicas > 1 and info.data.get("stickiness") is False:
-            raise ValueError(
-                "more than one replica needs lls:stickiness true, or a client's packets are spread over them"
-            )
+            raise ValueError("more than one needs lls:stickiness true, or a client's packets are spread over them")
         return replicas
 
     @check("targets")

@@ -49,7 +49,7 @@ class EmulatedProvider:
         self._cluster = cluster
         self._ec2 = aws.client("ec2")
         self._elbv2 = aws.client("elbv2")
-        self._autoscaling = aws.client("autoscaling")
+        self._aws = aws
         self._lock = threading.Lock()
         self._tokens: dict[str, float] = {}
         self._registry_config: str | None = None
@@ -298,13 +298,13 @@ class EmulatedProvider:
         self._elbv2.deregister_targets(TargetGroupArn=inputs["targetGroupArn"], Targets=[target])
 
     def _attach(self, inputs: Properties) -> tuple[str, Properties]:
-        self._autoscaling.attach_load_balancer_target_groups(
+        self._aws.client("autoscaling").attach_load_balancer_target_groups(
             AutoScalingGroupName=inputs["autoscalingGroupName"], TargetGroupARNs=[inputs["lbTargetGroupArn"]]
         )
         return f"{inputs['autoscalingGroupName']}-{uuid.uuid4()}", {}
 
     def _detach(self, _: str, inputs: Properties) -> None:
-        self._autoscaling.detach_load_balancer_target_groups(
+        self._aws.client("autoscaling").detach_load_balancer_target_groups(
             AutoScalingGroupName=inputs["autoscalingGroupName"], TargetGroupARNs=[inputs["lbTargetGroupArn"]]
         )
 

@@ -44,6 +44,11 @@ def test_a_static_address_comes_before_the_load_balancer() -> None:
     assert ("streaming-eip", "streaming-nlb") in made(staticIp=True).edges
 
 
+@pytest.mark.parametrize(("registration", "name"), [("autoscaling", "targets-nodes"), ("binding", "targets-binding")])
+def test_each_strategy_is_drawn_without_an_account(registration: str, name: str) -> None:
+    assert ("proxy-release", name) in made(registration=registration, targetType="instance").edges
+
+
 def test_every_layer_needs_only_earlier_ones() -> None:
     it = made()
     layer = {node.name: number for number, nodes in enumerate(it.layers()) for node in nodes}

@@ -169,6 +169,7 @@ def test_a_plain_world_is_ready_and_every_check_says_so() -> None:
         "names",
         "node group",
         "nodes",
+        "registration",
         "node ports",
         "namespace",
         "chart",
@@ -226,6 +227,11 @@ def test_without_the_cli_only_what_needs_the_state_is_unknown() -> None:
         found = Preflight(installation).run(Unwatched())
     assert {each.check for each in found if each.level is Level.UNKNOWN} == {"state"}
     assert problems(found) == {}
+
+
+def test_a_binding_without_the_controller_is_found() -> None:
+    with a_rehearsal(as_config(registration="binding", targetType="instance")) as it:
+        assert "install the AWS Load Balancer Controller" in problems(checked(it))["registration"]
 
 
 def test_static_targets_that_no_instance_has_are_found() -> None:

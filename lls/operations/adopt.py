@@ -171,6 +171,8 @@ class _Finder:
         if goal.type == ADDRESS:
             name = goal.inputs["tags"]["Name"]
             return next((each for each in self._inventory.addresses() if each.tags.get("Name") == name), None)
+        if goal.type not in IDENTITY:
+            return None
         wanted = _identity(goal.type, goal.inputs)
         return next((each for each in self._candidates(goal) if _identity(goal.type, each.inputs) == wanted), None)
 

@@ -7,6 +7,7 @@ from typing import Any, Literal
 from xml.sax.saxutils import escape
 
 from lls.config import SCHEMA, Config
+from lls.operations.inventory import TARGET
 from lls.operations.recording import STACK_TYPE, Monitor, Properties, Resource, Severity, record, run_project
 from lls.operations.stack import Stack
 
@@ -57,7 +58,7 @@ def graph(stack: Stack, order: Order = "create", *, whole: bool = False) -> Grap
     stand_ins = _StandIns(config)
     # Any existing file: with stand-ins there is nothing to log in to, and no login may be overwritten.
     changes = {"lls:kubeconfig": "", "lls:kubeContext": "", "lls:registryConfig": str(SCHEMA)}
-    if config.registration == "nodes":
+    if config.registration in ("nodes", "binding"):
         target = "i-0123456789abcdef0" if config.target_type == "instance" else "10.0.0.1"
         changes |= {"lls:registration": "static", "lls:targets": json.dumps([target])}
     monitor = Monitor(stand_ins)
@@ -68,7 +69,17 @@ def graph(stack: Stack, order: Order = "create", *, whole: bool = False) -> Grap
         config=stack.with_config(changes).config,
         secret_keys=stack.secret_keys - {"lls:kubeconfig"},
     )
-    return graph_of(monitor.recorded.values(), order, whole=whole)
+    resources = list(monitor.recorded.values())
+    if config.registration == "binding":
+        resources = [_as_binding(each) for each in resources]
+    return graph_of(resources, order, whole=whole)
+
+
+def _as_binding(resource: Resource) -> Resource:
+    """The binding in the place of the target that stands for it: only the cluster could tell that it knows bindings."""
+    if resource.type != TARGET:
+        return resource
+    return replace(resource, name="targets-binding", type="kubernetes:elbv2.k8s.aws/v1beta1:TargetGroupBinding")
 
 
 def graph_of(resources: Iterable[Resource], order: Order = "create", *, whole: bool = False) -> Graph:
@@ -161,6 +172,12 @@ class _StandIns:
             "aws:ec2/getSubnets:getSubnets": {"ids": [config.public_subnet_id or "subnet-1"]},
             "aws:ec2/getSecurityGroups:getSecurityGroups": {"ids": [config.node_security_group_id or "sg-2"]},
             "aws:ec2/getElasticIp:getElasticIp": {"publicIp": "203.0.113.1"},
+            "aws:eks/getNodeGroups:getNodeGroups": {"names": ["nodes"]},
+            "aws:eks/getNodeGroup:getNodeGroup": {
+                "labels": dict(config.node_selector),
+                "resources": [{"autoscalingGroups": [{"name": "nodes"}], "remoteAccessSecurityGroupId": ""}],
+            },
+            "aws:autoscaling/getGroup:getGroup": {"availabilityZones": [config.availability_zone]},
         }
 
     def invoke(self, token: str, arguments: Properties) -> Properties:

@@ -28,4 +28,6 @@ def needed_actions(config: Config) -> tuple[str, ...]:
         actions -= {"ec2:AllocateAddress", "ec2:ReleaseAddress"}
     if config.chart or config.registry_config:
         actions = {each for each in actions if not each.startswith("ecr:")}
+    if config.registration != "autoscaling":
+        actions = {each for each in actions if not each.startswith("autoscaling:") and "Nodegroup" not in each}
     return tuple(sorted(actions))

@@ -90,6 +90,7 @@ class Preflight:
             "names": lambda: self._check_names(place),
             "node group": lambda: self._check_node_group(place),
             "nodes": lambda: self._check_nodes(place),
+            "registration": lambda: self._check_registration(place),
             "node ports": lambda: self._check_node_ports(place),
             "namespace": lambda: self._check_namespace(place),
             "elastic ip": self._check_elastic_ip,
@@ -401,6 +402,12 @@ class Preflight:
                 "add a node, free one, or set lls:cpu and lls:memory",
             )
         ]
+
+    def _check_registration(self, place: Place) -> list[Finding]:
+        config = self._config
+        found = self._installation.ask_as_program(lambda: lookups.find_registration(config, place.kubeconfig))
+        kept = ", ".join(found.autoscaling_groups) or (found.binding and "the AWS Load Balancer Controller")
+        return [ok("registration", f"{config.registration}: {kept or f'{len(found.targets)} targets'}")]
 
     def _check_node_ports(self, place: Place) -> list[Finding]:
         config = self._config

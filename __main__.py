@@ -101,7 +101,8 @@ TargetRegistration(
         binding=found.registration.binding,
         streaming_node_port=config.streaming_node_port,
         drain_seconds=config.drain_seconds,
-        after=[proxy, nlb.listener, ingress],
+        # What drains still streams through the NLB's own rules; without a drain nothing waits for them.
+        after=[proxy, nlb if config.drain_seconds else nlb.listener, ingress],
     ),
     opts=in_cluster,
 )

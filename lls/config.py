@@ -10,6 +10,7 @@ import json
 import math
 import re
 from collections.abc import Callable, Mapping
+from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, Final, cast
 
@@ -337,13 +338,12 @@ def load() -> Config:
 
     Raises pulumi.RunError that lists every problem with key, value and remedy.
     """
-    schema = _schema()
-    values: dict[str, Any] = {key: _value(key, declared) for key, declared in schema.items()}
+    values: dict[str, Any] = {key: _value(key, declared) for key, declared in schema().items()}
     values |= {key: pulumi.Config("aws").get(key.partition(":")[2]) for key in OTHER_KEYS}
     undeclared = {key.partition(":")[2]: None for key in _keys() if key.startswith(f"{NAMESPACE}:")}
     problems = [
         f"  {NAMESPACE}:{key} = [secret]: AWS and the state would hold it in clear; set it without --secret"
-        for key in schema
+        for key in schema()
         if _is_secret(key) and key not in SECRET_KEYS
     ]
     try:
@@ -351,11 +351,13 @@ def load() -> Config:
         if not problems:
             return config
     except ValidationError as error:
-        problems += [_problem(details, schema) for details in error.errors()]
+        problems += [_problem(details) for details in error.errors()]
     raise pulumi.RunError("The stack's config needs a change:\n" + "\n".join(problems))
 
 
-def _schema() -> Mapping[str, Mapping[str, Any]]:
+@cache
+def schema() -> Mapping[str, Mapping[str, Any]]:
+    """The keys that Pulumi.yaml declares, each with type, description and default."""
     return cast(Mapping[str, Mapping[str, Any]], yaml.safe_load(SCHEMA.read_text())["config"])
 
 
@@ -387,16 +389,16 @@ def _secret_leaves(value: Any) -> Any:
     return pulumi.Output.secret(value)
 
 
-def _problem(error: ErrorDetails, schema: Mapping[str, Mapping[str, Any]]) -> str:
+def _problem(error: ErrorDetails) -> str:
     """One line: key, value and remedy."""
     name, *path = error["loc"]
     key = str(name) if ":" in str(name) else f"{NAMESPACE}:{name}"
     if error["type"] == "extra_forbidden":
-        close = difflib.get_close_matches(str(name), schema, n=1)
+        close = difflib.get_close_matches(str(name), schema(), n=1)
         hint = f"did you mean {NAMESPACE}:{close[0]}?" if close else "Pulumi.yaml lists the keys."
         return f"  {key}: no such key; {hint} Remove it: pulumi config rm {key}"
     if error["type"] == "missing":
-        about = schema[str(name)]["description"] if str(name) in schema else "The AWS region."
+        about = schema()[str(name)]["description"] if str(name) in schema() else "The AWS region."
         return f"  {key} is not set. {about} Set it: pulumi config set {key} VALUE"
     secret = is_config_secret(key) or key == f"{NAMESPACE}:kubeconfig"
     value = "[secret]" if secret else json.dumps(error["input"])

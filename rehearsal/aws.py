@@ -56,6 +56,9 @@ if TYPE_CHECKING:
 KEY: Final = "rehearsal"
 """Access key and secret key of the emulated account."""
 
+CLIENT: Final = "198.51.100.7"
+"""Somebody who streams: an address of RFC 5737, for documentation."""
+
 ISOLATION: Final = {
     "AWS_CONFIG_FILE": os.devnull,
     "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
@@ -206,11 +209,22 @@ class Aws:
         """What exists now and did not when the world began."""
         return tuple(sorted(self._inventory() - self._before))
 
-    def media_obstacle(self, target_group_arn: str, target: str, client: str = "198.51.100.7") -> str | None:
+    def media_obstacle(self, target_group_arn: str, target: str, client: str = CLIENT) -> str | None:
         """What first stops that client's media on its way to a target; None where nothing does."""
         with self._lock:
             group = self._elbv2_backend.target_groups[target_group_arn]
             return self._elbv2.network(self._elbv2_backend).media_obstacle(group, target, client)
+
+    def obstacles(self, client: str = CLIENT, *, draining: bool = False) -> list[str]:
+        """What stops media or health checks on their way to registered targets, and media to those still draining."""
+        with self._lock:
+            network = self._elbv2.network(self._elbv2_backend)
+            groups = self._elbv2_backend.target_groups
+            registered = [(group, target) for group in groups.values() for target in group.targets]
+            left = [(groups[arn], target) for arn, target in self._elbv2.draining() if draining and arn in groups]
+            media = [network.media_obstacle(*each, client, draining=True) for each in registered + left]
+            checks = [network.health(*each) for each in registered]
+            return [each for each in media if each] + [each.reason for each in checks if each.state == "unhealthy"]
 
     @property
     def _ec2_backend(self) -> EC2Backend:

@@ -9,13 +9,14 @@ from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, TypeVar
 
 import grpc
 from pulumi import RunError
 
 from lls.operations.recording import WORKERS, Monitor, MonitorError, Properties, Resource, Severity, record
 
+T = TypeVar("T")
 Operation = Literal["create", "update", "replace", "delete", "same"]
 
 
@@ -75,6 +76,17 @@ class Listener:
         """The program said something."""
 
 
+class Workers(ThreadPoolExecutor):
+    """Do at once whatever may be done."""
+
+    def __init__(self) -> None:
+        super().__init__(WORKERS)
+
+    def first(self, running: Collection[Future[T]]) -> Collection[Future[T]]:
+        """Those that are done, as soon as one is."""
+        return wait(running, return_when=FIRST_COMPLETED).done
+
+
 class StepsFailedError(Exception):
     """Some resources could not be made or deleted. The state holds what there is; a further run goes on from there."""
 
@@ -93,6 +105,7 @@ class Engine:
     secret_keys: Collection[str] = ()
     provider: Provider
     listener: Listener = field(default_factory=Listener)
+    workers: Callable[[], Workers] = Workers
     stack_references: Mapping[str, Properties] = field(default_factory=dict[str, Properties])
     state: dict[str, Resource] = field(default_factory=dict[str, Resource])
     replaced: list[Resource] = field(default_factory=list[Resource])
@@ -151,14 +164,14 @@ class Engine:
         steps: list[Step] = []
         failed: list[Resource] = []
         holders = Counter(need for each in waiting.values() for need in each.needs)
-        with ThreadPoolExecutor(WORKERS) as pool:
+        with self.workers() as pool:
             while waiting or running:
                 for resource in [each for each in waiting.values() if not holders[each.urn]]:
                     del waiting[id(resource)]
                     running[pool.submit(self._delete_one, resource)] = resource
                 if not running:
                     break
-                for future in wait(running, return_when=FIRST_COMPLETED).done:
+                for future in pool.first(running):
                     resource = running.pop(future)
                     step = future.result()
                     steps.append(step)

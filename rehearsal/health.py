@@ -81,8 +81,11 @@ class Network:
             return Verdict("unhealthy", "Target.FailedHealthChecks", "Health checks failed")
         return Verdict("healthy")
 
-    def media_obstacle(self, group: FakeTargetGroup, target: str, client: str) -> str | None:
-        """What first stops a client's UDP packet on its way to a target; None where nothing does."""
+    def media_obstacle(self, group: FakeTargetGroup, target: str, client: str, *, draining: bool = False) -> str | None:
+        """What first stops a client's UDP packet on its way to a target; None where nothing does.
+
+        A target that is `draining` still gets the packets of its sessions.
+        """
         route = self.route(group)
         if route is None:
             return "no listener forwards to the target group"
@@ -91,10 +94,11 @@ class Network:
         entering = [rule for each in groups for rule in each.ingress_rules]
         if groups and not _allows(entering, "udp", port, address=client):
             return f"the load balancer's groups do not let in UDP {port} from {client}"
-        if target not in group.targets:
+        targets = {**group.deregistered_targets, **group.targets} if draining else group.targets
+        if target not in targets:
             return f"{target} is not registered"
         public_port = port
-        port = int(group.targets[target]["Port"])
+        port = int(targets[target]["Port"])
         instance = self.instance(target)
         if instance is None:
             return f"no running instance has {target}"

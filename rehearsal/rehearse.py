@@ -103,13 +103,14 @@ class Rehearsal:
         *,
         factor: float,
         program: Callable[[], None] | None = None,
+        clock: Clock | None = None,
     ) -> None:
-        """Prepare to run `factor` times faster than AWS.
+        """Prepare to run `factor` times faster than AWS, or by a clock of the caller's.
 
         `program` is the project's own `__main__.py` unless another is given.
         """
         self.world = world
-        self.clock = Clock(factor)
+        self.clock = clock or Clock(factor)
         self.cluster = Cluster(world, self.clock, node_selector(stack))
         self._stack = stack
         self._program = program or run_project

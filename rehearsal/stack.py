@@ -4,9 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import yaml
-
-from lls.config import SCHEMA
+from lls.config import schema
 from lls.operations.stack import HIDDEN, PROJECT, Stack, read_stack
 from rehearsal.cluster import kubeconfig_for
 from rehearsal.world import Node, World
@@ -28,7 +26,7 @@ def in_cluster(stack: Stack, endpoint: str) -> Stack:
 
 def node_selector(stack: Stack) -> Mapping[str, str]:
     """Labels of the stack's nodes."""
-    return stack.load("nodeSelector", _schema()["nodeSelector"]["default"])
+    return stack.load("nodeSelector", schema()["nodeSelector"]["default"])
 
 
 def world_for(stack: Stack, text: str) -> World:
@@ -52,8 +50,8 @@ def world_for(stack: Stack, text: str) -> World:
         node_security_group_id=stack.get("nodeSecurityGroupId"),
         eip_allocation_id=stack.get("eipAllocationId"),
         repository_prefix=stack.get("repositoryPrefix") or stack.get("clusterName"),
-        chart_version=stack.get("chartVersion") or _schema()["chartVersion"]["default"],
-        image_tag=stack.get("imageTag") or _schema()["imageTag"]["default"],
+        chart_version=stack.get("chartVersion") or schema()["chartVersion"]["default"],
+        image_tag=stack.get("imageTag") or schema()["imageTag"]["default"],
     )
     changes: dict[str, Any] = {}
     if subnet_id := stack.get("publicSubnetId"):
@@ -69,7 +67,3 @@ def world_for(stack: Stack, text: str) -> World:
         ]
         changes["nodes"] = (*world.nodes, *listed)
     return world.model_copy(update=changes)
-
-
-def _schema() -> Mapping[str, Any]:
-    return yaml.safe_load(SCHEMA.read_text())["config"]

@@ -370,14 +370,17 @@ class StrictElbv2:
                 self.draining_until[arn, target["Id"]] = self.clock.now() + delay
         return result
 
+    def draining(self) -> list[tuple[str, str]]:
+        """Target groups, by ARN, and targets whose sessions may still end."""
+        return [each for each, until in self.draining_until.items() if until > self.clock.now()]
+
     def _describe_target_health(
         self, proceed: Proceed, elbv2: ELBv2Backend, arn: str, targets: list[dict[str, Any]]
     ) -> list[FakeHealthStatus]:
         group = elbv2.target_groups.get(arn)
         if group is None:
             return proceed(arn, targets)
-        now = self.clock.now()
-        draining = [id_ for (each, id_), until in self.draining_until.items() if each == arn and until > now]
+        draining = [id_ for each, id_ in self.draining() if each == arn]
         asked = [target["Id"] for target in targets] or [*group.targets, *draining]
         network = self.network(elbv2)
         return [self._status(network, group, id_, draining) for id_ in asked]

@@ -7,11 +7,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import settings
 
 from lls.cluster import EksCluster
 from lls.operations.recording import run_project
 from lls.operations.replacement import REPLACED_BY
 from rehearsal.engine import Engine, Listener, Properties, Resource
+
+settings.register_profile("suite", max_examples=50, derandomize=True, deadline=None, database=None)
+settings.register_profile("long", max_examples=1000, deadline=None, database=None)
+settings.load_profile("suite")
 
 CONFIG: Mapping[str, str] = {
     "aws:region": "us-west-2",

@@ -2,7 +2,6 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -182,30 +181,6 @@ def test_a_port_that_kubernetes_takes_for_a_number_fails_the_release(monkeypatch
     monkeypatch.setattr(module, "chart_values", numbers)
     with pytest.raises(Exception, match=r"env\.lbPort: Input should be a valid string"):
         rehearsed()
-
-
-@pytest.mark.parametrize(
-    ("resource", "lost", "seen"),
-    [
-        ("streaming-nlb", "streaming-sg", "DependencyViolation"),
-        ("streaming-nlb", "streaming-eip", "InvalidIPAddress.InUse"),
-        ("proxy-release", "proxy-namespace", "release: not found"),
-    ],
-)
-def test_a_lost_edge_breaks_destroy(resource: str, lost: str, seen: str) -> None:
-    # An uninstall of a real second, so that what no edge holds back comes before it on any machine.
-    with a_rehearsal({"lls:staticIp": "true"}, latencies={"helm_uninstall": 10_000}) as it:
-        it.engine.up()
-        lose_edge(it, resource, lost)
-        with pytest.raises(StepsFailedError, match=seen):
-            it.engine.destroy()
-
-
-def lose_edge(it: Rehearsal, name: str, lost: str) -> None:
-    """Forget, in the recorded graph, that `name` needs `lost`."""
-    state = it.engine.state
-    urn, gone = (next(urn for urn, each in state.items() if each.name == wanted) for wanted in (name, lost))
-    state[urn] = replace(state[urn], dependencies=state[urn].dependencies - {gone})
 
 
 # --- Changes, against a strict AWS

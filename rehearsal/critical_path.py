@@ -18,6 +18,9 @@ Edges = Mapping[str, Collection[str]]
 NATURE: Final[frozenset[By]] = frozenset({"AWS", "Kubernetes"})
 """Who asks for an order whatever tool is used."""
 
+PROVIDER: Final = "kubernetes"
+"""The type of the Kubernetes provider, which takes no time."""
+
 EVERYBODY: Final[frozenset[By]] = frozenset({"AWS", "Kubernetes", "Pulumi"})
 
 
@@ -164,7 +167,7 @@ def wishes(steps: Sequence[Step]) -> dict[str, float]:
         (kinds[first], kinds[then])
         for then, firsts in graph.items()
         for first in firsts - needed[then]
-        if kinds[first] != "kubernetes"
+        if PROVIDER not in (kinds[first], kinds[then])
     }
     costs: dict[str, float] = {}
     for pair in sorted(pairs):

@@ -303,7 +303,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stdout.write(measure(options.count).model_dump_json() + "\n")
         return 0
     figures = Figures(
-        machine=f"{os.cpu_count()} cores ({platform.machine()}, {platform.system()}), Python {platform.python_version()}",
+        machine=f"{os.cpu_count()} cores, {platform.system()} {platform.machine()}, Python {platform.python_version()}",
         measurements=[_measure_apart(count) for count in COUNTS],
         program=program_time(CONFIG, _say),
     )

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from pydantic import BaseModel
+from rich.box import SIMPLE
 from rich.console import Console
 from rich.table import Table
 
@@ -165,7 +166,7 @@ def sections(figures: Figures) -> list[Section]:
         for each in figures.measurements
         for name, comparison in (("up", each.up), ("destroy", each.destroy))
     ]
-    program, imports = figures.program.program, figures.program.imports
+    program, imports, frozen = figures.program.program, figures.program.imports, figures.program.frozen
     costs: dict[tuple[str, str], list[str]] = {}
     for name, _, comparison in phases:
         for edge, seconds in comparison.wishes.items():
@@ -178,11 +179,11 @@ def sections(figures: Figures) -> list[Section]:
                 "",
                 "targets",
                 "ours",
-                "critical path",
+                "path",
                 "ours / path",
                 "guide",
                 "ours / guide",
-                "AWS's floor",
+                "floor",
                 "floor / guide",
             ),
             rows=[
@@ -234,13 +235,15 @@ def sections(figures: Figures) -> list[Section]:
         ),
         Section(
             title=f"The program in a process of its own, in seconds, {len(program)} rounds",
-            columns=("", "program", "its SDK imports alone", "program / imports"),
+            columns=("", "program", "imports", "program / imports", "imports, frozen", "program / frozen"),
             rows=[
                 (
                     name,
                     f"{of(program):.2f}",
                     f"{of(imports):.2f}",
                     f"{of(program) / of(imports):.2f}",
+                    f"{of(frozen):.2f}",
+                    f"{of(program) / of(frozen):.2f}",
                 )
                 for name, of in (("median", statistics.median), ("fastest", min))
             ],
@@ -330,7 +333,7 @@ def _measure_apart(count: int) -> Measurement:
 def _print(tables: Iterable[Section]) -> None:
     console = Console()
     for section in tables:
-        table = Table(*section.columns, title=section.title, title_justify="left")
+        table = Table(*section.columns, title=section.title, title_justify="left", box=SIMPLE)
         for row in section.rows:
             table.add_row(*row)
         console.print(table)

@@ -333,7 +333,14 @@ def _measure_apart(count: int) -> Measurement:
 def _print(tables: Iterable[Section]) -> None:
     console = Console()
     for section in tables:
-        table = Table(*section.columns, title=section.title, title_justify="left", box=SIMPLE)
+        table = Table(
+            *section.columns,
+            title=section.title,
+            title_justify="left",
+            box=SIMPLE,
+            pad_edge=False,
+            collapse_padding=True,
+        )
         for row in section.rows:
             table.add_row(*row)
         console.print(table)

@@ -16,7 +16,7 @@ rehearse: .venv/ready ## run STACK (default: dev) against an emulated AWS and Ku
 test: .venv/ready ## run the tests
 	@$(RUN) -m pytest $(ARGS)
 
-bench: .venv/ready ## measure what 3, 50 and 500 targets cost
+bench: .venv/ready ## measure up, destroy and the program, next to the possible and to the guide
 	@$(RUN) -m rehearsal.bench $(ARGS)
 
 check: .venv/ready ## lint, check formatting and types

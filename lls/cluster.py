@@ -7,15 +7,18 @@ import threading
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass
-from typing import Any, Final, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 
 import pulumi
 import pulumi_kubernetes as k8s
 import yaml
-from kubernetes.client import ApiClient, ApiException, CoreV1Api, CustomObjectsApi, V1Node
+from kubernetes import client as api  # its classes load when they are used: CoreV1Api takes a quarter of a second
 from kubernetes.config import new_client_from_config_dict  # pyright: ignore[reportUnknownVariableType]
 
 from lls import guide
+
+if TYPE_CHECKING:
+    from kubernetes.client import ApiClient, V1Node
 
 T = TypeVar("T")
 
@@ -140,7 +143,7 @@ class ClusterApi:
         self._client: ApiClient | None = None
         self._lock = threading.Lock()
 
-    def ask(self, question: Callable[[ApiClient], T]) -> T:
+    def ask(self, question: Callable[["ApiClient"], T]) -> T:
         """The answer to a question, which should pass REQUEST_TIMEOUT to the client's methods.
 
         Raises TimeoutError without an answer in time, ClusterError for an answer other than success, and
@@ -158,17 +161,19 @@ class ClusterApi:
         threading.Thread(target=ask, daemon=True).start()
         try:
             return answer.result(TIMEOUT)
-        except ApiException as error:
+        except api.ApiException as error:
             status, reason = cast(tuple[int, str], (error.status, error.reason))  # pyright: ignore[reportUnknownMemberType]
             raise ClusterError(status, reason) from error
         except TimeoutError:
             raise TimeoutError(f"no answer within {TIMEOUT} seconds") from None
 
-    def nodes(self, selector: Mapping[str, str]) -> list[V1Node]:
+    def nodes(self, selector: Mapping[str, str]) -> "list[V1Node]":
         """The nodes that carry the selector's labels. Raises what `ask` raises."""
         labels = ",".join(f"{key}={value}" for key, value in selector.items())
         return self.ask(
-            lambda client: CoreV1Api(client).list_node(label_selector=labels, _request_timeout=REQUEST_TIMEOUT).items
+            lambda client: (
+                api.CoreV1Api(client).list_node(label_selector=labels, _request_timeout=REQUEST_TIMEOUT).items
+            )
         )
 
     def serves(self, api_version: str) -> bool:
@@ -176,7 +181,7 @@ class ClusterApi:
         group, _, version = api_version.partition("/")
         try:
             self.ask(
-                lambda client: CustomObjectsApi(client).get_api_resources(
+                lambda client: api.CustomObjectsApi(client).get_api_resources(
                     group, version, _request_timeout=REQUEST_TIMEOUT
                 )
             )
@@ -186,7 +191,7 @@ class ClusterApi:
             raise
         return True
 
-    def _connected(self) -> ApiClient:
+    def _connected(self) -> "ApiClient":
         with self._lock:
             if self._client is None:
                 self._client = new_client_from_config_dict(
@@ -197,7 +202,7 @@ class ClusterApi:
             return self._client
 
 
-def choose_targets(nodes: Iterable[V1Node], *, zone: str, target_type: guide.TargetType) -> Targets:
+def choose_targets(nodes: "Iterable[V1Node]", *, zone: str, target_type: guide.TargetType) -> Targets:
     """Which nodes an NLB of that zone can serve, as the ids that its target group wants."""
     ids: set[str] = set()
     skipped: dict[str, str] = {}
@@ -214,11 +219,11 @@ def choose_targets(nodes: Iterable[V1Node], *, zone: str, target_type: guide.Tar
 _WANTED: Final = {"ip": "IPv4 InternalIP", "instance": "EC2 instance"}
 
 
-def _name(node: V1Node) -> str:
+def _name(node: "V1Node") -> str:
     return (node.metadata.name if node.metadata else None) or "unnamed"
 
 
-def _ineligible(node: V1Node, zone: str) -> str | None:
+def _ineligible(node: "V1Node", zone: str) -> str | None:
     """Why a load balancer of that zone must not send to the node; None where it may."""
     metadata = node.metadata
     labels: Mapping[str, str] = (metadata.labels if metadata else None) or {}
@@ -233,7 +238,7 @@ def _ineligible(node: V1Node, zone: str) -> str | None:
     return f"being removed (taint {removal[0]})" if removal else None
 
 
-def _target_id(node: V1Node, target_type: guide.TargetType) -> str | None:
+def _target_id(node: "V1Node", target_type: guide.TargetType) -> str | None:
     if target_type == "instance":
         provider_id = (node.spec.provider_id if node.spec else None) or ""
         match = re.fullmatch(r"aws:///[^/]+/(i-[0-9a-f]+)", provider_id)

@@ -1,16 +1,29 @@
-"""`python -m rehearsal.bench`: what targets cost, from a few to AWS's limit, next to the guide's loop."""
+"""`python -m rehearsal.bench`: how fast the stack is, next to what is possible and next to the guide."""
 
 import argparse
-import json
+import os
+import platform
 import resource
+import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
 
+from pydantic import BaseModel
+from rich.box import SIMPLE
 from rich.console import Console
 from rich.table import Table
+
+from rehearsal.plot import Bar, Panel, plot
+from rehearsal.program_time import ProgramTime, program_time
+
+if TYPE_CHECKING:
+    from rehearsal.engine import Step
+    from rehearsal.guide import Command
+    from rehearsal.rehearse import Rehearsal
 
 COUNTS: Final = (3, 50, 500)
 
@@ -23,20 +36,75 @@ CONFIG: Final[Mapping[str, str]] = {
     "lls:availabilityZone": "us-west-2a",
 }
 
-COLUMNS: Final[Mapping[str, str]] = {
-    "targets": "targets",
-    "program": "program and preview, s",
-    "again": "up without changes, s",
-    "memory": "peak memory, MiB",
-    "up": "up, s of AWS",
-    "registering": "of which registering",
-    "guide": "the guide's loop, s of AWS",
+KINDS: Final[Mapping[str, str]] = {
+    "SecurityGroup": "security group",
+    "SecurityGroupIngressRule": "security group",
+    "SecurityGroupEgressRule": "security group",
+    "LoadBalancer": "load balancer",
+    "TargetGroup": "load balancer",
+    "Listener": "load balancer",
+    "Namespace": "proxy",
+    "Release": "proxy",
+    "TargetGroupAttachment": "targets",
 }
+"""The plot's kinds of our steps; the Kubernetes provider takes no time and is left out."""
+
+FIGURES: Final = "<!-- Below: make bench ARGS=--docs -->\n"
+"""Where the measured part of docs/benchmarks.md begins."""
+
+DOCS: Final = Path(__file__).parent.parent / "docs"
 
 
-def measure(count: int) -> dict[str, float]:
-    """One rehearsal of a stack with that many nodes."""
+class Comparison(BaseModel):
+    """`up` or `destroy`, in seconds of AWS, next to what is possible and to the guide.
+
+    `path` is the critical path of the necessary orders and `along` its steps; `floor` is that of AWS and
+    Kubernetes alone; `wishes` are edges that are not necessary, and what each costs.
+    """
+
+    ours: float
+    path: float
+    along: tuple[str, ...]
+    floor: float
+    guide: float
+    wishes: Mapping[str, float]
+    our_bars: tuple[Bar, ...]
+    guide_bars: tuple[Bar, ...]
+
+
+class Measurement(BaseModel):
+    """One number of targets. `program` and `again` are real seconds, `memory` MiB, the rest seconds of AWS."""
+
+    targets: int
+    program: float
+    again: float
+    memory: float
+    registering: float
+    guide_loop: float
+    up: Comparison
+    destroy: Comparison
+
+
+class Figures(BaseModel):
+    """Everything that one run of the benchmark measured, and on what."""
+
+    machine: str
+    measurements: list[Measurement]
+    program: ProgramTime
+
+
+class Section(BaseModel):
+    """A table of figures."""
+
+    title: str
+    columns: tuple[str, ...]
+    rows: list[tuple[str, ...]]
+
+
+def measure(count: int, factor: float = FACTOR) -> Measurement:
+    """One world with that many nodes, in which first the stack comes and goes, and then the guide is followed."""
     from lls.operations.stack import Stack
+    from rehearsal.guide import clean_up, follow_all
     from rehearsal.rehearse import Rehearsal
     from rehearsal.stack import world_for
     from rehearsal.world import DEFAULT_WORLD, Node
@@ -44,58 +112,270 @@ def measure(count: int) -> dict[str, float]:
     stack = Stack("bench", CONFIG)
     nodes = tuple(Node(name=f"gpu-{number}", zone="a") for number in range(count))
     world = world_for(stack, DEFAULT_WORLD.read_text()).model_copy(update={"nodes": nodes})
-    with Rehearsal(stack, world, factor=FACTOR) as it:
+    with Rehearsal(stack, world, factor=factor) as it:
+        _say(f"{count} targets: preview, up, and up without changes")
         it.engine.preview()
         program = _seconds(it.engine.preview)
-        steps = it.engine.up()
+        up = it.engine.up()
         again = _seconds(it.engine.up)
         memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-        made = [step for step in steps if step.resource.custom]
-        registering = [step for step in made if step.resource.type.endswith(":TargetGroupAttachment")]
-        begin = it.clock.now()
-        elbv2 = it.aws.client("elbv2")
-        for _, address in it.aws.nodes.values():
-            elbv2.register_targets(
-                TargetGroupArn=it.engine.outputs["targetGroupArn"], Targets=[{"Id": address, "Port": 30504}]
-            )
-        guide = it.clock.now() - begin
-    return {
-        "targets": count,
-        "program": round(program, 2),
-        "again": round(again, 2),
-        "memory": round(memory),
-        "up": round(max(step.finished for step in made) - min(step.started for step in made)),
-        "registering": round(max(each.finished for each in registering) - min(each.started for each in registering)),
-        "guide": round(guide),
-    }
+        _say(f"{count} targets: destroy")
+        destroy = it.engine.destroy()
+        _say(f"{count} targets: the guide's commands")
+        followed = follow_all(it)
+        _say(f"{count} targets: the guide's clean-up")
+        cleaned = clean_up(it)
+        _nothing_left(it)
+    registering = [bar for bar in _bars_of(up) if bar.kind == "targets"]
+    return Measurement(
+        targets=count,
+        program=program,
+        again=again,
+        memory=memory,
+        registering=_makespan(registering),
+        guide_loop=sum(each.finished - each.started for each in followed if each.kind == "targets"),
+        up=compare(up, followed),
+        destroy=compare(destroy, cleaned),
+    )
+
+
+def compare(steps: Sequence["Step"], commands: Sequence["Command"]) -> Comparison:
+    """The steps of an `up` or a `destroy` next to the chains that they must hold to and to the guide's commands."""
+    from rehearsal.critical_path import NATURE, durations, longest, necessary, wishes
+
+    real = [step for step in steps if step.resource.custom]
+    took = durations(real)
+    path, along = longest(took, necessary(real))
+    ours, guide = _bars_of(real), _bars((each.name, each.kind, each.started, each.finished) for each in commands)
+    return Comparison(
+        ours=_makespan(ours),
+        path=path,
+        along=along,
+        floor=longest(took, necessary(real, NATURE))[0],
+        guide=_makespan(guide),
+        wishes=wishes(real),
+        our_bars=ours,
+        guide_bars=guide,
+    )
+
+
+def sections(figures: Figures) -> list[Section]:
+    """The figures as tables."""
+    phases = [
+        (name, each.targets, comparison)
+        for each in figures.measurements
+        for name, comparison in (("up", each.up), ("destroy", each.destroy))
+    ]
+    program, imports, frozen = figures.program.program, figures.program.imports, figures.program.frozen
+    costs: dict[tuple[str, str], list[str]] = {}
+    for name, _, comparison in phases:
+        for edge, seconds in comparison.wishes.items():
+            costs.setdefault((name, edge), []).append(f"{seconds:.1f}")
+    counts = [str(each.targets) for each in figures.measurements]
+    return [
+        Section(
+            title="Makespan, in seconds of AWS",
+            columns=(
+                "",
+                "targets",
+                "ours",
+                "path",
+                "ours / path",
+                "guide",
+                "ours / guide",
+                "floor",
+                "floor / guide",
+            ),
+            rows=[
+                (
+                    name,
+                    str(targets),
+                    f"{each.ours:.1f}",
+                    f"{each.path:.1f}",
+                    f"{each.ours / each.path:.3f}",
+                    f"{each.guide:.1f}",
+                    f"{each.ours / each.guide:.2f}",
+                    f"{each.floor:.1f}",
+                    f"{each.floor / each.guide:.2f}",
+                )
+                for name, targets, each in phases
+            ],
+        ),
+        Section(
+            title="Critical paths",
+            columns=("", "targets", "steps"),
+            rows=[(name, str(targets), ", ".join(each.along)) for name, targets, each in phases],
+        ),
+        Section(
+            title="Edges of the graph that are not necessary, and the seconds that each costs",
+            columns=("", "edge", *(f"{count} targets" for count in counts)),
+            rows=[(*key, *values) for key, values in sorted(costs.items(), reverse=True)],
+        ),
+        Section(
+            title="What targets cost",
+            columns=(
+                "targets",
+                "program and preview, s",
+                "up without changes, s",
+                "peak memory, MiB",
+                "registering, s of AWS",
+                "the guide's loop, s of AWS",
+            ),
+            rows=[
+                (
+                    str(each.targets),
+                    f"{each.program:.2f}",
+                    f"{each.again:.2f}",
+                    f"{each.memory:.0f}",
+                    f"{each.registering:.0f}",
+                    f"{each.guide_loop:.0f}",
+                )
+                for each in figures.measurements
+            ],
+        ),
+        Section(
+            title=f"The program in a process of its own, in seconds, {len(program)} rounds",
+            columns=("", "program", "imports", "program / imports", "imports, frozen", "program / frozen"),
+            rows=[
+                (
+                    name,
+                    f"{of(program):.2f}",
+                    f"{of(imports):.2f}",
+                    f"{of(program) / of(imports):.2f}",
+                    f"{of(frozen):.2f}",
+                    f"{of(program) / of(frozen):.2f}",
+                )
+                for name, of in (("median", statistics.median), ("fastest", min))
+            ],
+        ),
+        Section(
+            title="The program's dearest imports, in milliseconds",
+            columns=("package", "modules", "own", "with what it imports first"),
+            rows=[
+                (each.package, str(each.modules), f"{each.own:.0f}", f"{each.cumulative:.0f}")
+                for each in figures.program.modules
+            ],
+        ),
+    ]
+
+
+def needs() -> Section:
+    """The necessary orders, for the documentation."""
+    from rehearsal.critical_path import NEEDS
+
+    return Section(
+        title="What is necessary",
+        columns=("made after", "what it names", "in", "made so by", "deleted so by", "why"),
+        rows=[(each.what, each.needs, f"`{each.property}`", each.making, each.deleting, each.why) for each in NEEDS],
+    )
+
+
+def as_markdown(figures: Figures) -> str:
+    """The figures as docs/benchmarks.md shows them."""
+    parts = [f"Measured on {figures.machine}.", "![the guide's commands and ours, step by step](timeline.svg)"]
+    for section in (*sections(figures), needs()):
+        head = ["| " + " | ".join(section.columns) + " |", "|---" * len(section.columns) + "|"]
+        parts += [f"## {section.title}", "\n".join([*head, *("| " + " | ".join(row) + " |" for row in section.rows)])]
+    return "\n\n".join(parts) + "\n"
+
+
+def timeline(figures: Figures) -> str:
+    """The plot of the smallest number of targets: the guide above, ours below."""
+    few = figures.measurements[0]
+    return plot(
+        [
+            [
+                Panel("The guide, step by step", few.up.guide_bars),
+                Panel("The guide's clean-up", few.destroy.guide_bars),
+            ],
+            [Panel("pulumi up", few.up.our_bars), Panel("pulumi destroy", few.destroy.our_bars)],
+        ]
+    )
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Measure each count in a process of its own and print a table, or JSON."""
+    """Measure each count in a process of its own, then the program, and print tables, Markdown or JSON."""
     parser = argparse.ArgumentParser(prog="python -m rehearsal.bench", description=__doc__)
     parser.add_argument("--json", action="store_true", help="print JSON")
+    parser.add_argument("--markdown", action="store_true", help="print Markdown")
+    parser.add_argument("--plot", type=Path, metavar="FILE", help="write the timeline as SVG")
+    parser.add_argument("--docs", action="store_true", help="renew the figures of docs/benchmarks.md and its plot")
     parser.add_argument("--count", type=int, help="measure just this many targets, in this process, as JSON")
     options = parser.parse_args(arguments)
     if options.count:
-        sys.stdout.write(json.dumps(measure(options.count)) + "\n")
+        sys.stdout.write(measure(options.count).model_dump_json() + "\n")
         return 0
-    rows: list[dict[str, Any]] = []
-    for count in COUNTS:
-        sys.stderr.write(f"Rehearsing {count} targets\n")
-        command = [sys.executable, "-m", "rehearsal.bench", "--count", str(count)]
-        done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)  # noqa: S603
-        rows.append(json.loads(done.stdout))
+    figures = Figures(
+        machine=f"{os.cpu_count()} cores, {platform.system()} {platform.machine()}, Python {platform.python_version()}",
+        measurements=[_measure_apart(count) for count in COUNTS],
+        program=program_time(CONFIG, _say),
+    )
+    if options.docs:
+        path = DOCS / "benchmarks.md"
+        path.write_text(path.read_text().partition(FIGURES)[0] + FIGURES + "\n" + as_markdown(figures))
+    for path in (*([options.plot] if options.plot else []), *([DOCS / "timeline.svg"] if options.docs else [])):
+        path.write_text(timeline(figures))
     if options.json:
-        sys.stdout.write(json.dumps(rows, indent=2) + "\n")
-        return 0
-    table = Table(*COLUMNS.values())
-    for row in rows:
-        table.add_row(*(f"{row[key]:g}" for key in COLUMNS))
-    Console().print(table)
+        sys.stdout.write(figures.model_dump_json(indent=2) + "\n")
+    elif options.markdown:
+        sys.stdout.write(as_markdown(figures))
+    else:
+        _print(sections(figures))
     return 0
 
 
-def _seconds(work: Any) -> float:
+def _measure_apart(count: int) -> Measurement:
+    command = [sys.executable, "-m", "rehearsal.bench", "--count", str(count)]
+    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)  # noqa: S603
+    return Measurement.model_validate_json(done.stdout)
+
+
+def _print(tables: Iterable[Section]) -> None:
+    console = Console()
+    for section in tables:
+        table = Table(
+            *section.columns,
+            title=section.title,
+            title_justify="left",
+            box=SIMPLE,
+            pad_edge=False,
+            collapse_padding=True,
+        )
+        for row in section.rows:
+            table.add_row(*row)
+        console.print(table)
+
+
+def _nothing_left(it: "Rehearsal") -> None:
+    if left := it.leftovers():
+        raise RuntimeError(f"the guide's clean-up left {', '.join(left)}")
+
+
+def _bars_of(steps: Iterable["Step"]) -> tuple[Bar, ...]:
+    """Our steps as bars."""
+    named = [(step, step.resource.type.rpartition(":")[2]) for step in steps]
+    return _bars(
+        (step.resource.name, KINDS[kind], step.started, step.finished) for step, kind in named if kind in KINDS
+    )
+
+
+def _bars(found: Iterable[tuple[str, str, float, float]]) -> tuple[Bar, ...]:
+    """In the order of their starts, with times since the first."""
+    bars = sorted((Bar(*each) for each in found), key=lambda bar: (bar.started, bar.finished))
+    begin = bars[0].started
+    return tuple(bar._replace(started=bar.started - begin, finished=bar.finished - begin) for bar in bars)
+
+
+def _makespan(bars: Iterable[Bar]) -> float:
+    done = list(bars)
+    return max(bar.finished for bar in done) - min(bar.started for bar in done)
+
+
+def _say(text: str) -> None:
+    sys.stderr.write(f"{text}\n")
+
+
+def _seconds(work: Callable[[], object]) -> float:
     begin = time.perf_counter()
     work()
     return time.perf_counter() - begin

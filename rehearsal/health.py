@@ -59,7 +59,8 @@ class Network:
     @cached_property
     def _running(self) -> Mapping[str, Instance]:
         """The running instances by id and by private address."""
-        running = [each for each in self._ec2.all_instances() if each.state == "running"]
+        reservations = list(self._ec2.reservations.values())  # moto's all_instances copies each, for every call
+        running = [each for reservation in reservations for each in reservation.instances if each.state == "running"]
         return {key: each for each in running for key in (each.private_ip or "", each.id)}
 
     def health(self, group: FakeTargetGroup, target: str) -> Verdict:

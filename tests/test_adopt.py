@@ -11,9 +11,9 @@ from lls.operations.installation import Installation
 from lls.operations.replacement import REPLACED_BY
 from lls.operations.stack import State
 from rehearsal.engine import Resource
+from rehearsal.guide import follow
 from rehearsal.rehearse import Rehearsal
 from tests.conftest import as_config
-from tests.guide import follow
 from tests.test_clean_up import install
 from tests.world import a_rehearsal
 

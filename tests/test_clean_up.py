@@ -10,26 +10,15 @@ from lls.operations.installation import Installation
 from lls.operations.inventory import KINDS, Inventory
 from lls.operations.stack import NoCliError, State
 from lls.operations.sweep import Sweep, carry_out, carry_out_cluster, plan, plan_cluster
+from rehearsal import guide
+from rehearsal.guide import follow
 from rehearsal.rehearse import Rehearsal
-from tests.guide import follow
 from tests.world import PatientClock, PatientClockOf, a_rehearsal
-
-RELEASE: dict[str, Any] = {
-    "env": {"lbPort": "5004", "lbDns": "rp-public-demo.elb.example"},
-    "replicaCount": 1,
-    "availabilityZones": {"enabled": True, "zones": ["us-west-2a"]},
-    "nodeSelector": {"node-type": "compute"},
-    "image": {"repository": "r/streaming-proxy", "tag": "2.0.1", "pullPolicy": "Always"},
-    "resources": {"requests": {"cpu": "5", "memory": "24Gi"}, "limits": {"cpu": "5", "memory": "24Gi"}},
-}
 
 
 def install(it: Rehearsal) -> None:
     """Step 4.1 by hand."""
-    it.cluster.create_namespace("gdn-streaming")
-    it.cluster.install(
-        "gdn-streaming", "gdn-streaming", chart="oci://r/gdn-streaming", version="2.0.1", values=RELEASE, timeout=10
-    )
+    guide.install(it.cluster, "rp-public-demo.elb.example")
 
 
 def planned(it: Rehearsal, states: Mapping[str, State] | None = None) -> Sweep:

@@ -13,8 +13,8 @@ from lls.operations.finding import Exit, Finding, Level, note, ok, outcome, prob
 from lls.operations.screen import Screen
 from lls.operations.stack import State
 from rehearsal.aws import KEY
+from rehearsal.guide import follow
 from rehearsal.rehearse import Rehearsal
-from tests.guide import follow
 from tests.registry import Registry, a_chart, an_image
 from tests.test_clean_up import install
 from tests.world import PatientClockOf, a_rehearsal

@@ -4,7 +4,7 @@ from typing import Any
 import pytest
 
 from rehearsal.aws import Aws
-from tests.guide import follow
+from rehearsal.guide import follow
 from tests.world import PatientClock, a_rehearsal, a_world
 
 State = dict[str, Any]

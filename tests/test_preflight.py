@@ -7,10 +7,10 @@ from lls.operations.finding import Finding, Level, Unwatched
 from lls.operations.installation import Installation
 from lls.operations.preflight import Preflight
 from lls.operations.stack import NoCliError, State
+from rehearsal.guide import follow
 from rehearsal.rehearse import Rehearsal
 from rehearsal.world import Node, Subnet
 from tests.conftest import as_config
-from tests.guide import follow
 from tests.test_clean_up import install
 from tests.world import a_rehearsal
 

@@ -5,8 +5,8 @@ import pytest
 
 from lls.operations.finding import Finding, Level, Unwatched
 from lls.operations.verify import Verification
+from rehearsal.guide import follow
 from rehearsal.rehearse import NLB_ADDRESS, Rehearsal
-from tests.guide import follow
 from tests.world import PatientClock, PatientClockOf, a_rehearsal
 
 

@@ -3,10 +3,12 @@
 from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
-from lls.operations.account import Account
 from lls.operations.recording import Properties
+
+if TYPE_CHECKING:
+    from lls.operations.account import Account
 
 GROUP: Final = "aws:ec2/securityGroup:SecurityGroup"
 INGRESS: Final = "aws:vpc/securityGroupIngressRule:SecurityGroupIngressRule"
@@ -82,7 +84,7 @@ KINDS: Final[Mapping[str, str]] = {
 class Inventory:
     """What one account and region hold. Each answer is fresh."""
 
-    def __init__(self, account: Account) -> None:
+    def __init__(self, account: "Account") -> None:
         """Look in that account and region."""
         self._account = account
 

@@ -1,7 +1,5 @@
 """Low Latency Streaming for self-hosted NVCF: four components that replace NVIDIA's installation guide."""
 
-import gc
-
 from lls.node_port_ingress import NodePortIngress, NodePortIngressArgs
 from lls.streaming_nlb import ElasticIp, StreamingNlb, StreamingNlbArgs
 from lls.streaming_proxy_release import StreamingProxyRelease, StreamingProxyReleaseArgs
@@ -19,6 +17,3 @@ __all__ = [
     "TargetRegistration",
     "TargetRegistrationArgs",
 ]
-
-# What is imported by now stays: looking through it for garbage would take a third of the program's time.
-gc.freeze()

@@ -166,7 +166,7 @@ def sections(figures: Figures) -> list[Section]:
         for each in figures.measurements
         for name, comparison in (("up", each.up), ("destroy", each.destroy))
     ]
-    program, imports, frozen = figures.program.program, figures.program.imports, figures.program.frozen
+    program, imports = figures.program.program, figures.program.imports
     costs: dict[tuple[str, str], list[str]] = {}
     for name, _, comparison in phases:
         for edge, seconds in comparison.wishes.items():
@@ -235,15 +235,13 @@ def sections(figures: Figures) -> list[Section]:
         ),
         Section(
             title=f"The program in a process of its own, in seconds, {len(program)} rounds",
-            columns=("", "program", "imports", "program / imports", "imports, frozen", "program / frozen"),
+            columns=("", "program", "imports", "program / imports"),
             rows=[
                 (
                     name,
                     f"{of(program):.2f}",
                     f"{of(imports):.2f}",
                     f"{of(program) / of(imports):.2f}",
-                    f"{of(frozen):.2f}",
-                    f"{of(program) / of(frozen):.2f}",
                 )
                 for name, of in (("median", statistics.median), ("fastest", min))
             ],

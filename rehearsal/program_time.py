@@ -38,9 +38,6 @@ for name in sys.argv[1:]:
 """
 """Imports modules, those too that load only when they are used."""
 
-FREEZE: Final = "import gc; gc.freeze()"
-"""What the program does once it has imported: the collector, at the process's end too, leaves it all alone."""
-
 LINE: Final = re.compile(r"import time:\s+(\d+) \|\s+(\d+) \|\s*(\S+)")
 
 
@@ -54,34 +51,28 @@ class ImportTime(BaseModel):
 
 
 class ProgramTime(BaseModel):
-    """Seconds of fresh Python processes, round by round, and the dearest imports, in milliseconds.
-
-    `frozen` are the imports with the program's own way with the garbage collector.
-    """
+    """Seconds of fresh Python processes, round by round, and the dearest imports, in milliseconds."""
 
     program: list[float]
     imports: list[float]
-    frozen: list[float]
     modules: list[ImportTime]
 
 
 def program_time(config: Mapping[str, str], say: Callable[[str], None], rounds: int = ROUNDS) -> ProgramTime:
-    """Measure all in turns, so that a machine's moods hit all."""
+    """Measure both in turns, so that a machine's moods hit both."""
     record = RECORD.format(config=dict(config))
     say("Listing the program's SDK modules")
     names = _python("-c", record + LIST.format(sdks=SDKS)).stdout.split()
     program: list[float] = []
     imports: list[float] = []
-    frozen: list[float] = []
     for number in range(rounds):
         say(f"Timing the program and its imports, round {number + 1} of {rounds}")
         program.append(_seconds("-c", record))
         imports.append(_seconds("-c", IMPORT, *names))
-        frozen.append(_seconds("-c", IMPORT + FREEZE, *names))
     say("Timing each import")
     # Without the garbage collector, which would strike some module by chance.
     report = _python("-X", "importtime", "-c", "import gc; gc.disable()" + record).stderr
-    return ProgramTime(program=program, imports=imports, frozen=frozen, modules=import_times(report)[:MODULES])
+    return ProgramTime(program=program, imports=imports, modules=import_times(report)[:MODULES])
 
 
 def import_times(report: str) -> list[ImportTime]:

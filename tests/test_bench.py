@@ -23,7 +23,6 @@ FAST = 10_000.0
 PROGRAM = ProgramTime(
     program=[1.0, 1.1],
     imports=[1.0, 1.0],
-    frozen=[1.0, 1.0],
     modules=[ImportTime(package="pulumi_aws.ec2", modules=2, own=60, cumulative=160)],
 )
 

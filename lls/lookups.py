@@ -1,5 +1,6 @@
 """What the stack finds rather than makes: plain values, looked up in one place before anything is created."""
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
@@ -16,6 +17,9 @@ from lls.streaming_nlb import ElasticIp
 from lls.target_registration import Binding, Registration
 
 T = TypeVar("T")
+
+PULUMIS_WORDS: Final = re.compile(r"^invoke of .*? returned an error: ")
+"""What stands before a provider's own."""
 
 TARGETS_PER_ZONE: Final = 500
 TARGETS_QUOTA: Final = "L-B211E961"
@@ -208,7 +212,7 @@ def _autoscaling_groups(config: Config) -> tuple[str, ...]:
             zones = _ask(
                 f"Auto Scaling group {each}",
                 partial(aws.autoscaling.get_group, name=each),
-                "Allow autoscaling:DescribeAutoScalingGroups.",
+                "Allow autoscaling:DescribeAutoScalingGroups, or set lls:nodeGroups to other groups.",
             ).availability_zones
             if zone in zones or config.node_groups:
                 groups.add(each)
@@ -320,5 +324,5 @@ def _ask(what: str, call: Callable[[], T], remedy: str) -> T:
     try:
         return call()
     except Exception as error:
-        cause = " ".join((str(error) or repr(error)).split()).rstrip(".")
+        cause = PULUMIS_WORDS.sub("", " ".join((str(error) or repr(error)).split())).rstrip(".")
         raise pulumi.RunError(f"Looking up {what} failed: {cause}. {remedy}") from error

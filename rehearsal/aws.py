@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 import boto3
 from botocore.awsrequest import AWSResponse, HeadersDict
 from botocore.config import Config
+from botocore.retries.standard import ExponentialBackoff
 from moto import backends
 from moto.backends import list_of_moto_modules
 from moto.core import responses
@@ -34,6 +35,7 @@ from moto.moto_server.werkzeug_app import (  # pyright: ignore[reportMissingType
 from werkzeug.serving import make_server
 from werkzeug.test import EnvironBuilder, run_wsgi_app
 
+from lls.operations.account import TRIES
 from rehearsal.faults import Answer, Fault, Faults, action_of
 from rehearsal.health import Answers
 from rehearsal.identity import Identity
@@ -83,7 +85,7 @@ class Aws:
         self._clock = clock
         self._cluster_endpoint = cluster_endpoint
         self._exit = ExitStack()
-        self._clients: dict[str, Any] = {}
+        self._clients: dict[tuple[str, int], Any] = {}
         self._lock = threading.Lock()
         self._interfaces = Interfaces(clock)
         self._quotas = Quotas(world.region, world.account, world.partition)
@@ -110,6 +112,7 @@ class Aws:
         self._exit.enter_context(patch.object(backends, "list_of_moto_modules", _moto_modules))
         self._exit.enter_context(patch.object(responses, "method_names_from_class", _method_names))
         self._exit.enter_context(self._zones())
+        self._exit.enter_context(patch.object(ExponentialBackoff, "delay_amount", self._back_off))
         self._exit.enter_context(patch.object(ECRResponse, "get_authorization_token", _authorization_token))
         self._serve()
         self._seed()
@@ -146,18 +149,30 @@ class Aws:
     def client(self, service: str) -> Any: ...
     def client(self, service: str) -> Any:
         """A client of a service. It does not retry, so that no refusal goes unseen."""
-        if service not in self._clients:
+        return self._client(service, 1)
+
+    def patient_client(self, service: str) -> Any:
+        """A client that tries again as often as the operations do, in the world's time."""
+        return self._client(service, TRIES)
+
+    def _client(self, service: str, attempts: int) -> Any:
+        key = (service, attempts)
+        if key not in self._clients:
             client = _session().client(
                 service,
                 endpoint_url=self.endpoint,
                 region_name=self._world.region,
                 aws_access_key_id=KEY,
                 aws_secret_access_key=KEY,
-                config=Config(retries={"total_max_attempts": 1}, max_pool_connections=64, parameter_validation=False),
+                config=Config(
+                    retries={"mode": "standard", "total_max_attempts": attempts},
+                    max_pool_connections=64,
+                    parameter_validation=False,
+                ),
             )
             client.meta.events.register("before-send", self._answer_here)
-            self._clients[service] = client
-        return self._clients[service]
+            self._clients[key] = client
+        return self._clients[key]
 
     def _answer_here(self, request: Any, **_: object) -> AWSResponse | None:
         """Answer a call of one of our own clients without a detour over the network; that is twice as fast.
@@ -195,7 +210,11 @@ class Aws:
         AccessDenied, ExpiredToken, Throttling and InternalFailure are called as the service calls them, any
         other code as it is given. Ends with the answer's `lift()`, or as a context manager.
         """
-        return self._faults.add(Fault(action, code, message, times))
+        return self._faults.add(Fault(action, code, message=message, times=times))
+
+    def lose(self, action: str, *, times: int | None = None) -> Fault:
+        """Do what calls of an action ask for, and lose the answer."""
+        return self._faults.add(Fault(action, "InternalFailure", after=True, times=times))
 
     def hang(self, action: str, *, times: int | None = None) -> Fault:
         """Leave calls of an action without an answer until the answer of this is lifted."""
@@ -265,8 +284,13 @@ class Aws:
                 if refusal := self._faults.meet(action):
                     return _send(refusal, start_response)
                 self._clock.sleep(self._world.latencies.api_call)
+            head: list[Any] = []
             with self._lock:  # moto's state is not made for threads
-                return list(dispatch(environ, start_response))
+                answer = list(dispatch(environ, lambda *line: head.append(line)))  # pyright: ignore[reportUnknownLambdaType]
+            if seeded.is_set() and (loss := self._faults.meet(action, after=True)):
+                return _send(loss, start_response)
+            start_response(*head[-1])
+            return answer
 
         self._application = application
         server = make_server("127.0.0.1", 0, application, threaded=True, request_handler=_QuietHandler)
@@ -284,6 +308,11 @@ class Aws:
         self.nodes, self.vpc_id, self.subnets = seed.nodes, seed.vpc_id, seed.subnets
         self.node_security_group_ids = seed.node_security_group_ids
         self.cluster_security_group_id = seed.cluster_security_group_id
+
+    def _back_off(self, context: Any) -> float:
+        """Wait before another attempt: in the world's time, as long as the SDK would at most."""
+        self._clock.sleep(min(2.0 ** (context.attempt_number - 1), 20.0))
+        return 0.0
 
     def _close_clients(self) -> None:
         for client in self._clients.values():

@@ -314,6 +314,10 @@ class Cluster:
         """Let the API refuse connections, be silent, or know nobody, for a while."""
         return self._api.outage(kind)
 
+    def be_busy(self, times: int) -> None:
+        """Tell so many requests to come again, as an API server does that has too many."""
+        self._api.busy = times
+
     # --- Controllers
 
     @contextmanager

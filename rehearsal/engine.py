@@ -87,6 +87,16 @@ class Workers(ThreadPoolExecutor):
         return wait(running, return_when=FIRST_COMPLETED).done
 
 
+class UnfinishedError(Exception):
+    """A resource was created, and then something about it failed. The engine keeps it, for the next run to update."""
+
+    def __init__(self, id_: str, outputs: Properties, cause: Exception) -> None:
+        """Carry what there is by now."""
+        super().__init__(str(cause))
+        self.id = id_
+        self.outputs = outputs
+
+
 class StepsFailedError(Exception):
     """Some resources could not be made or deleted. The state holds what there is; a further run goes on from there."""
 
@@ -95,7 +105,8 @@ class StepsFailedError(Exception):
 class Engine:
     """Runs one program as one stack. `config` maps full keys to values as a Pulumi engine passes them.
 
-    `state` holds what exists, by URN; `replaced` what has a successor and is still to be deleted.
+    `state` holds what exists, by URN; `replaced` what has a successor and is still to be deleted; `unfinished`
+    the URNs of what was created and needs an update to be as it should.
     """
 
     program: Callable[[], None]
@@ -109,6 +120,7 @@ class Engine:
     stack_references: Mapping[str, Properties] = field(default_factory=dict[str, Properties])
     state: dict[str, Resource] = field(default_factory=dict[str, Resource])
     replaced: list[Resource] = field(default_factory=list[Resource])
+    unfinished: set[str] = field(default_factory=set[str])
     outputs: Properties = field(default_factory=dict[str, Any])
 
     def up(self) -> list[Step]:
@@ -244,7 +256,7 @@ class Run:
         ignored = {key: old.inputs[key] for key in goal.ignore_changes if key in old.inputs}
         goal = replace(goal, inputs=goal.inputs | ignored)
         changed = {key for key in old.inputs | goal.inputs if old.inputs.get(key) != goal.inputs.get(key)}
-        if not changed:
+        if not changed and goal.urn not in self.engine.unfinished:
             return self._do("same", goal, lambda: _made(goal, old.id, old.outputs))
         if not changed & set(provider.replaces(goal.type)):
             return self._do(
@@ -283,7 +295,16 @@ class Run:
     def _do(self, operation: Operation, goal: Resource, action: Callable[[], Resource]) -> Resource:
         def checked() -> Resource:
             self.engine.provider.check(goal.type, goal.inputs)
-            return self._planned(operation, goal) if self.preview else action()
+            if self.preview:
+                return self._planned(operation, goal)
+            try:
+                made = action()
+            except UnfinishedError as error:
+                self.engine.unfinished.add(goal.urn)
+                self.engine.state[goal.urn] = _made(goal, error.id, error.outputs)
+                raise
+            self.engine.unfinished.discard(goal.urn)
+            return made
 
         step = self.engine._perform(operation, goal, checked)  # pyright: ignore[reportPrivateUsage]
         self.steps.append(step)

@@ -77,11 +77,13 @@ def _same_shape(path: str, shape: str) -> bool:
 class Fault:
     """One refusal or hang, until it is lifted or spent. A context manager that lifts it in the end.
 
-    `seen` counts the calls that it met. Without a `code` calls hang until it is lifted.
+    `seen` counts the calls that it met. Without a `code` calls hang until it is lifted. With `after` the call
+    does its work, and only the answer is lost.
     """
 
     action: str
     code: str = ""
+    after: bool = False
     message: str | None = None
     times: int | None = None
     seen: int = 0
@@ -142,13 +144,13 @@ class Faults:
         for fault in self._faults:
             fault.lift()
 
-    def meet(self, action: str) -> Answer | None:
-        """What a call gets instead of AWS's answer; None where nothing is wrong. May hang."""
+    def meet(self, action: str, *, after: bool = False) -> Answer | None:
+        """What a call gets instead of its answer, before or `after` its work; None where nothing is wrong. May hang."""
         names = (action, iam_action(action))
         if _any_matches(names[1], self.denied):
             return _refusal(names[1], "AccessDenied", None, self._user)
         with self._lock:
-            fault = next((each for each in self._faults if each.meets(*names)), None)
+            fault = next((each for each in self._faults if each.after == after and each.meets(*names)), None)
             if fault is None:
                 return None
             fault.seen += 1

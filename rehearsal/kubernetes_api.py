@@ -121,10 +121,11 @@ class KubernetesApi:
     """Serves a cluster on a free port of 127.0.0.1. A context manager: inside it, it listens."""
 
     def __init__(self, cluster: "Cluster") -> None:
-        """Serve that cluster."""
+        """Serve that cluster. The next `busy` requests are told to come again."""
         self._cluster = cluster
         self._port = 0
         self._outage: Outage | None = None
+        self.busy = 0
         self.lets_anyone_in = False
         self._over = threading.Event()
         self._stop: Callable[[], None] = lambda: None
@@ -160,6 +161,9 @@ class KubernetesApi:
         if self._outage == "silent":
             over.wait()
             return None
+        if self.busy:
+            self.busy -= 1
+            raise RefusedError(429, "TooManyRequests", "the server has received too many requests")
         known = token.startswith((f"Bearer {TOKEN}", EKS_TOKEN)) or (not token and self.lets_anyone_in)
         if self._outage == "unauthorized" or not known:
             raise RefusedError(401, "Unauthorized", "Unauthorized")
@@ -213,6 +217,8 @@ class KubernetesApi:
                 self.send_response(404 if content == NOT_FOUND else code)
                 self.send_header("Content-Type", "text/plain" if text else "application/json")
                 self.send_header("Content-Length", str(len(data)))
+                if code == 429:
+                    self.send_header("Retry-After", "0")
                 self.end_headers()
                 self.wfile.write(data)
 

@@ -5,7 +5,8 @@ import math
 import stat
 import threading
 import uuid
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Generator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, cast
@@ -17,7 +18,9 @@ from lls.operations.lookups import LookUps
 from lls.operations.recording import Properties
 from lls.operations.replacement import REPLACED_BY
 from rehearsal.aws import Aws
+from rehearsal.chart import ClusterError
 from rehearsal.cluster import Cluster
+from rehearsal.engine import UnfinishedError
 from rehearsal.world import Clock, World
 
 POLL: Final = 5.0
@@ -77,7 +80,7 @@ class EmulatedProvider:
             "kubernetes:helm.sh/v3:Release": Kind(self._install, self._upgrade, self._uninstall),
             "pulumi:providers:kubernetes": Kind(self._connect, self._reconnect, self._forget),
         }
-        self._look_ups = LookUps(Account(aws.client), world.region)
+        self._look_ups = LookUps(Account(aws.patient_client), world.region)
 
     def now(self) -> float:
         """Seconds in the emulated world."""
@@ -124,9 +127,10 @@ class EmulatedProvider:
             VpcId=inputs["vpcId"],
             TagSpecifications=[{"ResourceType": "security-group", "Tags": _tag_list(inputs)}],
         )["GroupId"]
-        self._ec2.revoke_security_group_egress(
-            GroupId=group_id, IpPermissions=[{"IpProtocol": "-1", "IpRanges": [{"CidrIp": "0.0.0.0/0"}]}]
-        )
+        with _unfinished(group_id, {"id": group_id}):
+            self._ec2.revoke_security_group_egress(
+                GroupId=group_id, IpPermissions=[{"IpProtocol": "-1", "IpRanges": [{"CidrIp": "0.0.0.0/0"}]}]
+            )
         return group_id, {"id": group_id}
 
     def _delete_security_group(self, group_id: str, _: Properties) -> None:
@@ -186,7 +190,8 @@ class EmulatedProvider:
             Tags=_tag_list(inputs),
         )["TargetGroups"][0]
         arn = made.get("TargetGroupArn", "")
-        self._set_target_group_attributes(arn, inputs)
+        with _unfinished(arn, {"arn": arn}):
+            self._set_target_group_attributes(arn, inputs)
         return arn, {"arn": arn}
 
     def _set_target_group_attributes(self, arn: str, inputs: Properties) -> None:
@@ -221,7 +226,11 @@ class EmulatedProvider:
             SecurityGroups=inputs["securityGroups"],
             Tags=_tag_list(inputs),
         )["LoadBalancers"][0].get("LoadBalancerArn", "")
-        self._set_protection(arn, inputs)
+        with _unfinished(arn, {"arn": arn}):
+            self._set_protection(arn, inputs)
+            return arn, self._wait_for_nlb(arn)
+
+    def _wait_for_nlb(self, arn: str) -> Properties:
         deadline = self._clock.now() + NLB_TIMEOUT
         while True:
             is_late = self._clock.now() > deadline  # before the look, which may take long itself
@@ -232,7 +241,7 @@ class EmulatedProvider:
             if state == "failed" or is_late:
                 raise TimeoutError(f"waiting for ELBv2 Load Balancer ({arn}) create: it is {state!r}, not 'active'")
             self._clock.sleep(POLL)
-        return arn, {
+        return {
             "arn": arn,
             "dnsName": found["DNSName"],
             "zoneId": found["CanonicalHostedZoneId"],
@@ -244,8 +253,7 @@ class EmulatedProvider:
             self._elbv2.set_security_groups(LoadBalancerArn=arn, SecurityGroups=new["securityGroups"])
         self._set_protection(arn, new)
         self._retag_elbv2(arn, old, new)
-        found: Any = self._elbv2.describe_load_balancers(LoadBalancerArns=[arn])["LoadBalancers"][0]
-        return {"arn": arn, "dnsName": found["DNSName"], "zoneId": found["CanonicalHostedZoneId"]}
+        return self._wait_for_nlb(arn)
 
     def _set_protection(self, arn: str, inputs: Properties) -> None:
         enabled = "true" if inputs.get("enableDeletionProtection") else "false"
@@ -376,22 +384,37 @@ class EmulatedProvider:
         self._cluster.delete_namespace(name)
 
     def _install(self, inputs: Properties) -> tuple[str, Properties]:
-        release = self._cluster.install(
-            inputs["name"],
-            inputs["namespace"],
-            chart=inputs["chart"],
-            version=inputs.get("version"),
-            values=inputs["values"],
-            timeout=inputs["timeout"],
-        )
-        status = {"name": release.name, "namespace": release.namespace, "status": "deployed"}
-        return f"{release.namespace}/{release.name}", {"status": status}
+        name, namespace = inputs["name"], inputs["namespace"]
+        id_ = f"{namespace}/{name}"
+        try:
+            self._cluster.install(
+                name,
+                namespace,
+                chart=inputs["chart"],
+                version=inputs.get("version"),
+                values=inputs["values"],
+                timeout=inputs["timeout"],
+            )
+        except ClusterError as error:
+            if (namespace, name) in self._cluster.releases:
+                raise UnfinishedError(id_, {}, error) from error
+            raise
+        return id_, {"status": {"name": name, "namespace": namespace, "status": "deployed"}}
 
     def _upgrade(self, _: str, __: Properties, new: Properties) -> Properties:
         return self._install(new)[1]
 
     def _uninstall(self, _: str, inputs: Properties) -> None:
         self._cluster.uninstall(inputs["name"], inputs["namespace"])
+
+
+@contextmanager
+def _unfinished(id_: str, outputs: Properties) -> Generator[None]:
+    """What fails in here fails after the creation."""
+    try:
+        yield
+    except Exception as error:
+        raise UnfinishedError(id_, outputs, error) from error
 
 
 def _tag_list(inputs: Properties) -> list[Any]:

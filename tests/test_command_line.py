@@ -1,9 +1,7 @@
 import json
-import os
 from collections.abc import Generator, Mapping
 from pathlib import Path
 from typing import Any
-from unittest.mock import patch
 
 import pytest
 
@@ -12,12 +10,11 @@ from lls.operations.cli import duration, main
 from lls.operations.finding import Exit, Finding, Level, note, ok, outcome, problem, run_checks, unknown
 from lls.operations.screen import Screen
 from lls.operations.stack import State
-from rehearsal.aws import KEY
 from rehearsal.guide import follow
 from rehearsal.rehearse import Rehearsal
 from tests.registry import Registry, a_chart, an_image
 from tests.test_clean_up import install
-from tests.world import PatientClockOf, a_rehearsal
+from tests.world import PatientClockOf, a_rehearsal, reached
 
 CAPTURED = pytest.CaptureFixture[str]
 
@@ -25,10 +22,8 @@ CAPTURED = pytest.CaptureFixture[str]
 @pytest.fixture
 def it() -> Generator[Rehearsal]:
     """A world that the command line reaches as it would reach AWS, for the stack of Pulumi.dev.yaml."""
-    with a_rehearsal({"lls:clusterName": "nvcf-dev"}) as it:
-        found = {"AWS_ENDPOINT_URL": it.aws.endpoint, "AWS_ACCESS_KEY_ID": KEY, "AWS_SECRET_ACCESS_KEY": KEY}
-        with patch.dict(os.environ, found):
-            yield it
+    with a_rehearsal({"lls:clusterName": "nvcf-dev"}) as it, reached(it):
+        yield it
 
 
 @pytest.fixture

@@ -1,9 +1,13 @@
 """Worlds for tests: the default one, with a clock that only moves when something waits."""
 
+import os
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from typing import Any
+from unittest.mock import patch
 
 from lls.operations.stack import Stack
+from rehearsal.aws import KEY
 from rehearsal.rehearse import Audience, Rehearsal, Report
 from rehearsal.screen import Silence
 from rehearsal.stack import world_for
@@ -69,6 +73,12 @@ def a_rehearsal(config: Mapping[str, str] | None = None, **options: Any) -> Rehe
     parts = ("quirks", "latencies", "subnets", "nodes", "pods")
     world = a_world(stack, **{part: options.pop(part) for part in parts if part in options})
     return Rehearsal(Stack("test", stack), world, factor=10_000.0, **options)
+
+
+def reached(it: Rehearsal) -> AbstractContextManager[object]:
+    """Lets the command line reach a world as it would reach AWS."""
+    keys = {"AWS_ACCESS_KEY_ID": KEY, "AWS_SECRET_ACCESS_KEY": KEY}
+    return patch.dict(os.environ, {"AWS_ENDPOINT_URL": it.aws.endpoint, **keys})
 
 
 def rehearsed(config: Mapping[str, str] | None = None, **options: Any) -> Report:

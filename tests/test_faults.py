@@ -1,0 +1,250 @@
+"""What one failing call costs: the program's look-ups, `up`, `destroy` and each command."""
+
+import re
+from collections.abc import Callable, Collection, Generator, Mapping
+from typing import Any
+
+import pulumi
+import pytest
+
+from lls.operations.account import AwsError
+from lls.operations.cli import main
+from lls.operations.finding import Exit, Unwatched
+from lls.operations.stack import State
+from lls.operations.sweep import carry_out
+from rehearsal.engine import StepsFailedError
+from rehearsal.faults import iam_action
+from rehearsal.guide import follow
+from rehearsal.rehearse import Rehearsal
+from tests.conftest import as_config
+from tests.test_clean_up import planned
+from tests.test_registration import QUIRKS, STRATEGIES
+from tests.world import PatientClockOf, a_rehearsal, reached
+
+NODES = as_config(staticIp=True)
+GROUPS = {**STRATEGIES["autoscaling"], **as_config(nodeGroups=["gpu"], eipAllocationId="eipalloc-0a1b2c3d")}
+
+LOOK_UPS: Mapping[str, str] = {
+    "sts:GetCallerIdentity": "AWS account",
+    "eks:DescribeCluster": "EKS cluster",
+    "ec2:DescribeSubnets": "lls:publicSubnetId",
+    "ec2:DescribeSecurityGroups": "lls:nodeSecurityGroupId",
+    "ec2:DescribeAddresses": "lls:eipAllocationId",
+    "eks:DescribeNodegroup": "lls:nodeGroups",
+    "autoscaling:DescribeAutoScalingGroups": "lls:nodeGroups",
+    "ecr:GetAuthorizationToken": "lls:registryConfig",
+}
+"""Every call of the program's look-ups, and what its failure names."""
+
+CREATIONS: Collection[str] = (
+    "ec2:AllocateAddress",
+    "ec2:AuthorizeSecurityGroupEgress",
+    "ec2:AuthorizeSecurityGroupIngress",
+    "ec2:CreateSecurityGroup",
+    "elasticloadbalancing:CreateListener",
+    "elasticloadbalancing:CreateLoadBalancer",
+    "elasticloadbalancing:CreateTargetGroup",
+    "elasticloadbalancing:DescribeLoadBalancers",
+    "elasticloadbalancing:ModifyLoadBalancerAttributes",
+    "elasticloadbalancing:ModifyTargetGroupAttributes",
+    "elasticloadbalancing:RegisterTargets",
+)
+
+DELETIONS: Collection[str] = (
+    "ec2:DeleteSecurityGroup",
+    "ec2:ReleaseAddress",
+    "ec2:RevokeSecurityGroupEgress",
+    "ec2:RevokeSecurityGroupIngress",
+    "elasticloadbalancing:DeleteListener",
+    "elasticloadbalancing:DeleteLoadBalancer",
+    "elasticloadbalancing:DeleteTargetGroup",
+    "elasticloadbalancing:DeregisterTargets",
+)
+
+FAILURES = {
+    "throttled": "Throttling",
+    "failing": "InternalFailure",
+    "denied": "AccessDenied",
+    "logged out": "ExpiredToken",
+}
+
+
+def calls(it: Rehearsal) -> set[str]:
+    return {iam_action(call) for call in it.aws.calls}
+
+
+def things(it: Rehearsal) -> list[str]:
+    """What there is that was not; the stack itself is nothing."""
+    resources = [each.name for each in it.engine.state.values() if each.custom]
+    return [*it.aws.leftovers(), *it.cluster.leftovers(), *resources]
+
+
+# --- The program's look-ups
+
+
+@pytest.fixture
+def looking() -> Generator[Rehearsal]:
+    with a_rehearsal(GROUPS, quirks=QUIRKS) as it:
+        yield it
+
+
+def test_these_are_the_calls_of_the_look_ups(looking: Rehearsal) -> None:
+    looking.aws.calls.clear()
+    looking.engine.preview()
+    assert calls(looking) == set(LOOK_UPS)
+
+
+@pytest.mark.parametrize("code", FAILURES.values(), ids=FAILURES)
+def test_each_look_up_that_keeps_failing_is_one_sentence_and_nothing_is_made(looking: Rehearsal, code: str) -> None:
+    for action, named in LOOK_UPS.items():
+        with looking.aws.refuse(action, code), pytest.raises(pulumi.RunError) as caught:
+            looking.engine.up()
+        told = str(caught.value)
+        assert action in told
+        assert named in told
+        assert "\n" not in told
+    assert things(looking) == []
+
+
+def test_each_look_up_that_fails_once_or_whose_answer_is_lost_is_asked_again(looking: Rehearsal) -> None:
+    aws = looking.aws
+    for action in LOOK_UPS:
+        for fault in (aws.refuse(action, "Throttling", times=1), aws.lose(action, times=1)):
+            looking.engine.preview()
+            assert fault.seen == 1, action
+
+
+# --- up and destroy
+
+
+def test_these_are_the_calls_of_up_and_destroy() -> None:
+    with a_rehearsal(NODES) as it:
+        it.engine.up()
+        assert calls(it) - set(LOOK_UPS) == {*CREATIONS, "ec2:RevokeSecurityGroupEgress"}
+        it.aws.calls.clear()
+        it.engine.destroy()
+        assert calls(it) == {*DELETIONS, "ec2:DescribeNetworkInterfaces"}
+
+
+def test_each_creation_that_fails_costs_no_more_than_another_up() -> None:
+    with a_rehearsal(NODES) as it:
+        for action in CREATIONS:
+            with it.aws.refuse(action, "InternalFailure", times=1), pytest.raises(StepsFailedError) as caught:
+                it.engine.up()
+            assert action.partition(":")[2] in str(caught.value)
+            it.engine.up()
+            assert {each.state for each in it.await_health()} == {"healthy"}, action
+            it.engine.destroy()
+            assert it.leftovers() == [], action
+
+
+def test_each_deletion_that_fails_keeps_what_it_needs_and_nothing_else_and_the_next_destroy_finishes() -> None:
+    with a_rehearsal(NODES) as it:
+        for action in DELETIONS:
+            it.engine.up()
+            with it.aws.refuse(action, "InternalFailure", times=1):
+                failed, kept = destroyed_but(it)
+            assert len(failed) == 1
+            assert kept == needed(it, failed), action
+            it.engine.destroy()
+            assert it.leftovers() == [], action
+
+
+def destroyed_but(it: Rehearsal) -> tuple[set[str], set[str]]:
+    """What a destroy could not delete, and what is left."""
+    with pytest.raises(StepsFailedError) as caught:
+        it.engine.destroy()
+    message = str(caught.value)
+    return {urn for urn, each in it.engine.state.items() if f"{each.name}: " in message}, set(it.engine.state)
+
+
+def needed(it: Rehearsal, urns: set[str]) -> set[str]:
+    """These and everything that they need, directly or not."""
+    more = {need for urn in urns for need in it.engine.state[urn].needs if need} - urns
+    return needed(it, urns | more) if more else urns
+
+
+# --- A cluster that does not answer
+
+
+@pytest.mark.parametrize(
+    ("kind", "cause"), [("refused", "Connection refused"), ("unauthorized", "the API answered 401 Unauthorized")]
+)
+def test_a_cluster_that_does_not_answer_is_one_sentence_and_nothing_is_made(kind: Any, cause: str) -> None:
+    with a_rehearsal() as it:
+        with it.cluster.outage(kind), pytest.raises(pulumi.RunError) as caught:
+            it.engine.up()
+        assert re.fullmatch(
+            f"Looking up nodes in .*{cause}.* set lls:kubeconfig and lls:kubeContext, or .*", str(caught.value)
+        )
+        assert things(it) == []
+
+
+def test_a_cluster_that_may_not_be_asked_for_nodes_is_one_sentence() -> None:
+    with a_rehearsal() as it:
+        it.cluster.denied.add(("list", "nodes"))
+        with pytest.raises(pulumi.RunError, match=r"the API answered 403 Forbidden. .* may list nodes"):
+            it.engine.up()
+        assert things(it) == []
+
+
+def test_a_busy_cluster_is_asked_again() -> None:
+    with a_rehearsal() as it:
+        it.cluster.be_busy(times=2)
+        it.engine.preview()
+
+
+# --- Commands
+
+
+@pytest.fixture
+def told(monkeypatch: pytest.MonkeyPatch) -> Callable[[State], None]:
+    """Sets what the Pulumi CLI tells of the stack."""
+
+    def tell(state: State) -> None:
+        def read_one(name: str) -> State:
+            return state
+
+        monkeypatch.setattr("lls.operations.installation.read_state", read_one)
+        monkeypatch.setattr("lls.operations.installation.read_all_states", lambda: {"dev": state})
+
+    return tell
+
+
+@pytest.mark.parametrize("command", ["verify", "drift", "check-clean", "adopt", "sweep"])
+def test_a_command_names_each_call_that_it_may_not_make(
+    command: str, told: Callable[[State], None], capsys: pytest.CaptureFixture[str]
+) -> None:
+    with a_rehearsal({"lls:clusterName": "nvcf-dev"}) as it, reached(it):
+        it.engine.up()
+        told(it.state() if command in ("verify", "drift") else State())
+        it.aws.calls.clear()
+        main([command, "--stack", "dev"])
+        capsys.readouterr()
+        for action in calls(it):
+            it.aws.denied.add(action)
+            assert main([command, "--stack", "dev"]) in set(Exit)
+            it.aws.denied.remove(action)
+            assert f"AWS denied {action}: " in " ".join("".join(capsys.readouterr()).split()), action
+
+
+SWEPT: Collection[str] = (
+    "elasticloadbalancing:DeregisterTargets",
+    "elasticloadbalancing:DeleteListener",
+    "elasticloadbalancing:DeleteLoadBalancer",
+    "elasticloadbalancing:DeleteTargetGroup",
+    "ec2:RevokeSecurityGroupIngress",
+    "ec2:DeleteSecurityGroup",
+)
+
+
+def test_a_sweep_that_fails_at_any_deletion_tells_what_it_did_and_the_next_one_finishes() -> None:
+    with a_rehearsal() as it:
+        for action in SWEPT:
+            follow(it.aws, "demo", "us-west-2a")
+            sweep = planned(it)
+            with it.aws.refuse(action, "InternalFailure"), pytest.raises(AwsError, match=action):
+                carry_out(sweep, it.installation().account, PatientClockOf(it), Unwatched())
+            assert [*sweep.done, *sweep.left] == sweep.delete
+            carry_out(planned(it), it.installation().account, PatientClockOf(it), Unwatched())
+            assert it.leftovers() == []

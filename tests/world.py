@@ -1,10 +1,13 @@
 """Worlds for tests: the default one, with a clock that only moves when something waits."""
 
 import os
-from collections.abc import Mapping
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Generator, Mapping
+from contextlib import contextmanager
+from functools import cache
 from typing import Any
 from unittest.mock import patch
+
+import boto3
 
 from lls.operations.stack import Stack
 from rehearsal.aws import KEY
@@ -18,6 +21,9 @@ STACK: Mapping[str, str] = {
     "lls:clusterName": "demo",
     "lls:availabilityZone": "us-west-2a",
 }
+
+
+SESSION: Callable[..., Any] = boto3.Session
 
 
 class PatientClock(Clock):
@@ -75,10 +81,18 @@ def a_rehearsal(config: Mapping[str, str] | None = None, **options: Any) -> Rehe
     return Rehearsal(Stack("test", stack), world, factor=10_000.0, **options)
 
 
-def reached(it: Rehearsal) -> AbstractContextManager[object]:
+@contextmanager
+def reached(it: Rehearsal) -> Generator[None]:
     """Lets the command line reach a world as it would reach AWS."""
     keys = {"AWS_ACCESS_KEY_ID": KEY, "AWS_SECRET_ACCESS_KEY": KEY}
-    return patch.dict(os.environ, {"AWS_ENDPOINT_URL": it.aws.endpoint, **keys})
+    with patch.dict(os.environ, {"AWS_ENDPOINT_URL": it.aws.endpoint, **keys}), patch("boto3.Session", session):
+        yield
+
+
+@cache
+def session(**options: Any) -> Any:
+    """Boto3's session, which takes long to read the services' descriptions."""
+    return SESSION(**options)
 
 
 def rehearsed(config: Mapping[str, str] | None = None, **options: Any) -> Report:

@@ -46,7 +46,8 @@ class EmulatedProvider:
     """The AWS and Kubernetes providers of a world."""
 
     def __init__(self, world: World, clock: Clock, aws: Aws, cluster: Cluster) -> None:
-        """Serve the resources of that world."""
+        """Serve the resources of that world. `registry_status` is what the chart's registry answers."""
+        self.registry_status = 200
         self._world = world
         self._clock = clock
         self._cluster = cluster
@@ -352,6 +353,10 @@ class EmulatedProvider:
         host = chart.removeprefix("oci://").partition("/")[0]
         if not chart.startswith("oci://") or ".dkr.ecr." not in host:
             return
+        if self.registry_status != 200:
+            raise ConnectionError(
+                f"failed to pull {chart}: unexpected status from the registry: {self.registry_status}"
+            )
         path = Path(self._registry_config or "no registry config")
         if not path.is_file():
             raise PermissionError(f"failed to pull {chart}: basic credential not found")

@@ -113,6 +113,7 @@ class StrictEc2:
                 if other.id != group.id and rule.source_group.get("GroupId") == group.id
             ]
             holders += [each.id for each in ec2.all_instances() if group in each.security_groups]
+            holders += [each.id for each in ec2.enis.values() if group in each.group_set]
             if holders:
                 raise DependencyViolationError(f"resource {group.id} has a dependent object ({', '.join(holders)})")
         return proceed(name, group_id)

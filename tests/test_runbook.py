@@ -1,0 +1,169 @@
+"""The paths of docs/runbook.md, each of them gone."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lls.operations.check_clean import check_clean
+from lls.operations.finding import Unwatched
+from lls.operations.stack import PROJECT
+from lls.operations.sweep import carry_out
+from lls.operations.verify import Verification
+from rehearsal.engine import StepsFailedError
+from rehearsal.rehearse import NLB_ADDRESS, Rehearsal
+from tests.test_adopt import adoption, take_over
+from tests.test_clean_up import planned, problems
+from tests.test_faults import CREATIONS, NODES, destroyed_but
+from tests.world import PatientClockOf, a_rehearsal
+
+RUNBOOK = (PROJECT / "docs" / "runbook.md").read_text()
+
+
+def test_every_path_of_the_runbook_is_tried_by_a_test_that_exists() -> None:
+    tests = {
+        name for path in Path(__file__).parent.glob("test_*.py") for name in re.findall(r"def (\w+)", path.read_text())
+    }
+    sections = RUNBOOK.split("\n## ")[1:]
+    tried = [set(re.findall(r"`(test_\w+)`", section)) for section in sections]
+    assert all(tried)
+    assert set[str]().union(*tried) <= tests
+
+
+def streams(it: Rehearsal) -> bool:
+    return {(each.state, each.obstacle) for each in it.await_health()} == {("healthy", None)}
+
+
+def fails(it: Rehearsal) -> str:
+    """What an `up` says that fails."""
+    with pytest.raises(StepsFailedError) as caught:
+        it.engine.up()
+    return str(caught.value)
+
+
+def adopt(it: Rehearsal) -> None:
+    found = adoption(it, it.state())
+    assert found.interrupting == []
+    assert found.conflicts == []
+    take_over(it, found)
+
+
+def test_a_lost_answer_is_got_over_by_adopt() -> None:
+    with a_rehearsal(NODES) as it:
+        for action in set(CREATIONS) - {"ec2:AllocateAddress"}:
+            with it.aws.lose(action, times=1):
+                fails(it)
+            if any(call in action for call in ("Describe", "Modify", "RegisterTargets")):
+                it.engine.up()
+            else:
+                assert re.search("Duplicate|already exists", fails(it)), action
+                adopt(it)
+                it.engine.up()
+            assert streams(it), action
+            assert {step.operation for step in it.engine.up()} == {"same"}
+            it.engine.destroy()
+            assert it.leftovers() == [], action
+
+
+def test_an_address_whose_allocation_was_never_told_is_released_by_sweep() -> None:
+    with a_rehearsal(NODES) as it:
+        for is_deployed in (True, False):
+            with it.aws.lose("ec2:AllocateAddress", times=1):
+                fails(it)
+            it.engine.up()
+            if not is_deployed:
+                it.engine.destroy()
+                [problem] = problems(check_clean(it.installation()))
+                assert "Elastic IP" in problem
+            sweep = planned(it, {"test": it.state()})
+            assert [each.kind for each in sweep.delete] == ["Elastic IP"]
+            carry_out(sweep, it.installation().account, PatientClockOf(it), Unwatched())
+        assert problems(check_clean(it.installation())) == []
+
+
+def test_a_lost_state_is_adopted_while_everything_goes_on_streaming() -> None:
+    with a_rehearsal(NODES) as it:
+        it.engine.up()
+        it.engine.state.clear()
+        adopt(it)
+        it.aws.calls.clear()
+        assert {step.operation for step in it.engine.up()} <= {"same", "update"}
+        assert not [call for call in it.aws.calls if re.search("Create|Delete|Deregister|Revoke", call)]
+        assert streams(it)
+        it.engine.destroy()
+        assert it.leftovers() == []
+
+
+def test_a_release_that_was_not_ready_in_time_goes_on_with_the_next_up() -> None:
+    with a_rehearsal() as it:
+        for node in list(it.cluster.nodes.values()):
+            it.cluster.nodes[node.name] = node.model_copy(update={"cpu": "1"})
+        assert "context deadline exceeded" in fails(it)
+        installation = it.installation()
+        outputs = {"nlbArn": "", **it.engine.outputs}
+        found = Verification(installation, outputs, resolve=lambda _: [NLB_ADDRESS]).run(Unwatched())
+        assert any("Insufficient cpu" in each.seen for each in found)
+        for node in list(it.cluster.nodes.values()):
+            it.cluster.nodes[node.name] = node.model_copy(update={"cpu": "48"})
+        it.engine.up()
+        assert streams(it)
+
+
+def test_a_node_port_that_is_free_again_needs_no_more_than_another_up() -> None:
+    with a_rehearsal(quirks={"taken_node_ports": (30504,)}) as it:
+        assert "provided port is already allocated" in fails(it)
+        [foreign] = [each for each in it.cluster.services.values() if each.namespace != "gdn-streaming"]
+        it.cluster.remove("services", foreign.namespace, foreign.name)
+        it.engine.up()
+        assert streams(it)
+
+
+def test_a_release_left_pending_is_uninstalled_by_hand_and_made_again() -> None:
+    with a_rehearsal() as it:
+        it.engine.up()
+        release = next(urn for urn, each in it.engine.state.items() if each.name == "proxy-release")
+        del it.engine.state[release]
+        it.cluster.change_release("gdn-streaming", "gdn-streaming", "pending-install")
+        assert "another operation (install/upgrade/rollback) is in progress" in fails(it)
+        it.cluster.uninstall("gdn-streaming", "gdn-streaming")
+        it.engine.up()
+        assert streams(it)
+
+
+@pytest.mark.parametrize("status", [401, 404, 500])
+def test_a_registry_that_refuses_is_told_before_anything_is_made_and_costs_no_more_than_another_up(status: int) -> None:
+    with a_rehearsal() as it:
+        it.provider.registry_status = status
+        with pytest.raises(StepsFailedError, match=f"failed to pull oci://.*{status}"):
+            it.engine.preview()
+        assert it.aws.leftovers() == ()
+        assert f"{status}" in fails(it)
+        it.provider.registry_status = 200
+        it.engine.up()
+        assert streams(it)
+
+
+def test_a_group_that_somebody_else_uses_stops_destroy_until_it_is_free() -> None:
+    with a_rehearsal() as it:
+        it.engine.up()
+        ec2: Any = it.aws.client("ec2")
+        group = it.engine.outputs["securityGroupId"]
+        subnet = it.aws.subnets["a"][0]
+        interface = ec2.create_network_interface(SubnetId=subnet, Groups=[group])["NetworkInterface"]
+        failed, kept = destroyed_but(it)
+        assert {it.engine.state[urn].name for urn in failed} == {"streaming-sg"}
+        assert len(kept) == len(failed) + 2
+        ec2.delete_network_interface(NetworkInterfaceId=interface["NetworkInterfaceId"])
+        it.engine.destroy()
+        assert it.leftovers() == []
+
+
+def test_what_lived_in_a_cluster_that_is_gone_is_forgotten_and_the_rest_destroyed() -> None:
+    with a_rehearsal() as it:
+        it.engine.up()
+        for urn in [urn for urn, each in it.engine.state.items() if each.type.startswith("kubernetes:")]:
+            del it.engine.state[urn]
+        it.engine.destroy()
+        assert it.aws.leftovers() == ()
+        assert it.engine.state == {}

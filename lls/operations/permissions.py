@@ -1,13 +1,19 @@
 """What the stack needs to be allowed: in AWS as docs/iam-policy.json says, and in the cluster."""
 
 import json
-from typing import Final
+from collections.abc import Iterator, Mapping
+from typing import Any, Final, NamedTuple
 
+from lls import naming
 from lls.config import Config
 from lls.operations.stack import PROJECT
 
 POLICY: Final = PROJECT / "docs" / "iam-policy.json"
-"""The IAM policy: statements Deploy (`up`), CleanUp (`destroy`, `sweep`) and Operate (the other commands)."""
+"""The IAM policy. Its statements' Sids begin with Deploy (`up`), CleanUp (`destroy`, `sweep`, `check-clean`) or
+Operate (the other commands)."""
+
+ONCE_PER_ACCOUNT: Final = "iam:CreateServiceLinkedRole"
+"""What only the first load balancer of an account needs."""
 
 CLUSTER: Final = (
     ("list", "nodes", False),
@@ -20,14 +26,60 @@ CLUSTER: Final = (
 """What the cluster must allow: verb, resource, and whether within the stack's namespace."""
 
 
-def needed_actions(config: Config) -> tuple[str, ...]:
-    """The IAM actions of `up` and `destroy` for a stack's config."""
-    statements = {each["Sid"]: each["Action"] for each in json.loads(POLICY.read_text())["Statement"]}
-    actions = {*statements["Deploy"], *statements["CleanUp"]}
-    if not config.static_ip or config.eip_allocation_id:
-        actions -= {"ec2:AllocateAddress", "ec2:ReleaseAddress"}
-    if config.chart or config.registry_config:
-        actions = {each for each in actions if not each.startswith("ecr:")}
-    if config.registration != "autoscaling":
-        actions = {each for each in actions if not each.startswith("autoscaling:") and "Nodegroup" not in each}
-    return tuple(sorted(actions))
+class Grant(NamedTuple):
+    """What one statement allows, as arguments of IAM's policy simulator."""
+
+    actions: tuple[str, ...]
+    resources: tuple[str, ...]
+    context: tuple[Mapping[str, Any], ...]
+
+
+def statements(part: str) -> list[dict[str, Any]]:
+    """The policy's statements of a part: Deploy, Operate or CleanUp."""
+    return [each for each in json.loads(POLICY.read_text())["Statement"] if each["Sid"].startswith(part)]
+
+
+def needed(config: Config, *, partition: str, account: str) -> Iterator[Grant]:
+    """What `up` and `destroy` need for a stack's config: each action on such resources as the stack's own."""
+    for each in (*statements("Deploy"), *statements("CleanUp")):
+        actions = tuple(action for action in each["Action"] if _concerns(action, config))
+        listed: str | list[str] = each["Resource"]
+        patterns = [listed] if isinstance(listed, str) else listed
+        if actions:
+            resources = tuple(_example(pattern, config, partition, account) for pattern in patterns)
+            yield Grant(actions, resources, tuple(_context(each.get("Condition", {}))))
+
+
+def _concerns(action: str, config: Config) -> bool:
+    service, _, call = action.partition(":")
+    if call in ("AllocateAddress", "ReleaseAddress"):
+        return config.static_ip and not config.eip_allocation_id
+    if service == "ecr":
+        return not (config.chart or config.registry_config)
+    if service == "autoscaling" or "Nodegroup" in call:
+        return config.registration == "autoscaling"
+    return action != ONCE_PER_ACCOUNT
+
+
+def _example(pattern: str, config: Config, partition: str, account: str) -> str:
+    """An ARN of the stack's own that the policy's pattern means; * for any."""
+    if pattern == "*":
+        return pattern
+    _, _, service, region, owner, resource = pattern.split(":", 5)
+    target_group = naming.target_group_name(
+        config.cluster_name,
+        port=config.streaming_node_port,
+        target_type=config.target_type,
+        registration=config.registration,
+    )
+    resource = resource.replace("rp-public-*", f"{naming.nlb_name(config.cluster_name)}/0")
+    resource = resource.replace("*-rp-tg*", f"{target_group}/0").replace("cluster/*", f"cluster/{config.cluster_name}")
+    where = f"{config.region if region else ''}:{account if owner else ''}"
+    return f"arn:{partition}:{service}:{where}:{resource.replace('*', '0')}"
+
+
+def _context(condition: Mapping[str, Mapping[str, str | list[str]]]) -> Iterator[Mapping[str, Any]]:
+    for keys in condition.values():
+        for key, value in keys.items():
+            values = value[:1] if isinstance(value, list) else [value]
+            yield {"ContextKeyName": key, "ContextKeyValues": values, "ContextKeyType": "string"}

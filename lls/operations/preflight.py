@@ -2,7 +2,7 @@
 
 import re
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -20,7 +20,7 @@ from lls.operations.inventory import INGRESS, Inventory
 from lls.operations.mirror import MirrorError, exists
 from lls.operations.mirror_stack import logins_of
 from lls.operations.path import Network
-from lls.operations.permissions import CLUSTER, needed_actions
+from lls.operations.permissions import CLUSTER, Grant, needed
 from lls.operations.proxy import CLUSTER_FAILURES, Proxy
 from lls.operations.stack import StackError
 from lls.registry import ecr_registry, is_oci
@@ -130,24 +130,29 @@ class Preflight:
         return [problem("tools", "the aws command is not on the PATH, and fetches the cluster's tokens", "install it")]
 
     def _check_permissions(self, arn: str) -> list[Finding]:
-        actions = needed_actions(self._config)
+        _, partition, _, _, account, _ = arn.split(":", 5)
+        grants = list(needed(self._config, partition=partition, account=account))
         try:
             principal = self._principal(arn)
-            answers = list(
-                self._account.every(
-                    "iam",
-                    "simulate_principal_policy",
-                    "EvaluationResults",
-                    PolicySourceArn=principal,
-                    ActionNames=list(actions),
-                )
-            )
+            denied = sorted({action for each in grants for action in self._denied(principal, each)})
         except AwsError as error:
             return [unknown("permissions", f"could not be simulated: {error}", "docs/iam-policy.json lists them")]
-        denied = sorted(each["EvalActionName"] for each in answers if each["EvalDecision"] != "allowed")
         if denied:
             return [problem("permissions", f"{principal} may not {', '.join(denied)}", "see docs/iam-policy.json")]
-        return [ok("permissions", f"{principal} may do the {len(actions)} actions of up and destroy")]
+        count = len({action for each in grants for action in each.actions})
+        return [ok("permissions", f"{principal} may do the {count} actions of up and destroy")]
+
+    def _denied(self, principal: str, grant: Grant) -> Iterator[str]:
+        answers = self._account.every(
+            "iam",
+            "simulate_principal_policy",
+            "EvaluationResults",
+            PolicySourceArn=principal,
+            ActionNames=list(grant.actions),
+            ResourceArns=list(grant.resources),
+            ContextEntries=list(grant.context),
+        )
+        return (each["EvalActionName"] for each in answers if each["EvalDecision"] != "allowed")
 
     def _principal(self, arn: str) -> str:
         """The role behind an assumed role's ARN, which is what policies belong to."""

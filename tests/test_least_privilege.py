@@ -1,0 +1,190 @@
+"""docs/iam-policy.json against the calls that are really made, and against the ARNs of what is really there."""
+
+import json
+import re
+from collections.abc import Callable, Generator, Mapping
+from contextlib import contextmanager
+from fnmatch import fnmatchcase
+from typing import Any
+
+import pytest
+
+from lls.operations.account import Account
+from lls.operations.cli import main
+from lls.operations.mirror_stack import ecr_login, ensure_repositories
+from lls.operations.permissions import needed, statements
+from lls.operations.stack import PROJECT, State
+from rehearsal.faults import iam_action
+from rehearsal.rehearse import Rehearsal
+from tests.conftest import as_config
+from tests.test_config import loaded
+from tests.test_registration import QUIRKS, STRATEGIES
+from tests.world import STACK, a_rehearsal, reached
+
+PARTS = ("Deploy", "Operate", "CleanUp")
+DOCUMENT = (PROJECT / "docs" / "iam-policy.md").read_text()
+
+KINDS: Mapping[str, tuple[Mapping[str, str], list[Mapping[str, str]]]] = {
+    "nodes": (
+        {},
+        [
+            as_config(tags={"a": "b"}, udpPort=6000, healthPath="/x", deletionProtection=True),
+            as_config(tags={}, allowedCidrs=["198.51.100.0/24"], deletionProtection=False),
+        ],
+    ),
+    "static address": (as_config(staticIp=True), [as_config(tags={"a": "b"})]),
+    "given address": (as_config(eipAllocationId="eipalloc-0a1b2c3d"), []),
+    "autoscaling": (
+        STRATEGIES["autoscaling"],
+        [as_config(nodeGroups=["gpu", "other"], allowOtherZones=True), as_config(nodeGroups=["gpu"])],
+    ),
+    "binding": (STRATEGIES["binding"], []),
+}
+
+
+def allowed(part: str) -> set[str]:
+    return {action for each in statements(part) for action in each["Action"]}
+
+
+def extra(part: str) -> set[str]:
+    """Actions that the document says are never seen."""
+    return set(re.findall(rf"^\| {part} \| `([^`]+)` \| .+ \|$", DOCUMENT, re.MULTILINE))
+
+
+@contextmanager
+def calls_of(it: Rehearsal, seen: set[str]) -> Generator[None]:
+    it.aws.calls.clear()
+    yield
+    seen |= {iam_action(call) for call in it.aws.calls}
+
+
+def seen() -> Mapping[str, set[str]]:
+    """Every action that is used, by part."""
+    found: dict[str, set[str]] = {part: set() for part in PARTS}
+    for config, changes in KINDS.values():
+        with a_rehearsal(config, quirks=QUIRKS) as it:
+            with calls_of(it, found["Deploy"]):
+                it.engine.up()
+                for change in changes:
+                    it.reconfigure(change)
+                    it.engine.up()
+                if config == {}:
+                    del it.cluster.nodes["gpu-1"]
+                    it.engine.up()
+            with calls_of(it, found["CleanUp"]):
+                it.engine.destroy()
+    for command, part in (
+        ("preflight", "Operate"),
+        ("verify", "Operate"),
+        ("drift", "Operate"),
+        ("adopt", "Operate"),
+        ("check-clean", "CleanUp"),
+        ("sweep", "CleanUp"),
+    ):
+        with (
+            a_rehearsal(as_config(clusterName="nvcf-dev", staticIp=True)) as it,
+            reached(it),
+            pytest.MonkeyPatch.context() as patch,
+        ):
+            it.engine.up()
+            state = it.state() if part == "Operate" and command != "adopt" else State()
+            patch.setattr("lls.operations.installation.read_state", _answer(state))
+            patch.setattr("lls.operations.installation.read_all_states", _answer(dict[str, State]()))
+            with calls_of(it, found[part]):
+                main([command, "--stack", "dev", *(["--yes"] if command == "sweep" else [])])
+    with a_rehearsal() as it, calls_of(it, found["Operate"]):
+        ecr = Account(it.aws.client).client("ecr")
+        ensure_repositories(ecr, ["demo/new"], cluster="demo", extra={})
+        ecr_login(ecr)
+    return found
+
+
+def _answer(value: Any) -> Callable[..., Any]:
+    def answer(*_: object) -> Any:
+        return value
+
+    return answer
+
+
+def test_every_call_is_allowed_and_every_action_that_is_never_seen_has_its_reason() -> None:
+    for part, calls in seen().items():
+        assert calls - allowed(part) == set(), part
+        assert allowed(part) - calls == extra(part), part
+
+
+def test_the_parts_fit_aws_limits_for_a_managed_and_all_of_them_for_an_inline_policy() -> None:
+    def size(part: str) -> int:
+        return len(json.dumps({"Version": "2012-10-17", "Statement": statements(part)}, separators=(",", ":")))
+
+    assert max(size(part) for part in PARTS) <= 6144
+    assert size("") <= 10240
+    assert {each["Sid"] for each in statements("")} == {each["Sid"] for part in PARTS for each in statements(part)}
+
+
+# --- Scopes
+
+
+def scopes(action: str) -> list[str]:
+    found: list[str] = []
+    for each in statements(""):
+        listed: str | list[str] = each["Resource"]
+        if action in each["Action"]:
+            found += [listed] if isinstance(listed, str) else listed
+    return found
+
+
+def covers(action: str, arn: str) -> bool:
+    return any(fnmatchcase(arn, scope) for scope in scopes(action))
+
+
+WRITES: Mapping[str, str] = {
+    "elasticloadbalancing:CreateLoadBalancer": "nlbArn",
+    "elasticloadbalancing:CreateListener": "nlbArn",
+    "elasticloadbalancing:ModifyLoadBalancerAttributes": "nlbArn",
+    "elasticloadbalancing:DeleteLoadBalancer": "nlbArn",
+    "elasticloadbalancing:CreateTargetGroup": "targetGroupArn",
+    "elasticloadbalancing:RegisterTargets": "targetGroupArn",
+    "elasticloadbalancing:DeregisterTargets": "targetGroupArn",
+    "elasticloadbalancing:DeleteTargetGroup": "targetGroupArn",
+}
+
+
+@pytest.mark.parametrize("cluster", ["demo", "nvcf-streaming-production-west", "team_a", "sg-1"])
+@pytest.mark.parametrize("config", [{}, STRATEGIES["autoscaling"]], ids=["nodes", "autoscaling"])
+def test_the_scopes_take_in_what_the_stack_makes_whatever_the_cluster_is_called(
+    cluster: str, config: Mapping[str, str]
+) -> None:
+    with a_rehearsal({**config, "lls:clusterName": cluster}, quirks=QUIRKS) as it:
+        it.engine.up()
+        for action, output in WRITES.items():
+            assert covers(action, it.engine.outputs[output]), action
+        [listener] = [each.id for each in it.engine.state.values() if each.name == "streaming-listener"]
+        assert covers("elasticloadbalancing:ModifyListener", listener)
+        assert covers("elasticloadbalancing:DeleteListener", listener)
+
+
+@pytest.mark.parametrize("action", WRITES)
+def test_the_scopes_leave_out_other_load_balancers(action: str) -> None:
+    prefix = "arn:aws:elasticloadbalancing:us-west-2:123456789012"
+    for resource in ("loadbalancer/net/shop/1", "loadbalancer/app/rp-public-x/1", "targetgroup/shop/1"):
+        assert not covers(action, f"{prefix}:{resource}")
+
+
+def test_what_is_deleted_must_carry_our_tag() -> None:
+    for each in statements("CleanUp"):
+        if {"ec2:DeleteSecurityGroup", "ec2:ReleaseAddress"} & set(each["Action"]):
+            assert each["Condition"] == {"StringEquals": {"aws:ResourceTag/lls:managed-by": "customer"}}
+
+
+def test_preflight_simulates_each_action_on_the_stacks_own_names() -> None:
+    grants = list(needed(loaded(STACK), partition="aws", account="123456789012"))
+    asked = {action: each for each in grants for action in each.actions}
+    create = asked["elasticloadbalancing:CreateLoadBalancer"]
+    assert "arn:aws:elasticloadbalancing:us-west-2:123456789012:loadbalancer/net/rp-public-demo/0" in create.resources
+    assert all(covers("elasticloadbalancing:CreateLoadBalancer", each) for each in create.resources)
+    assert asked["ec2:DeleteSecurityGroup"].context[0]["ContextKeyName"] == "aws:ResourceTag/lls:managed-by"
+    assert not {
+        "ec2:AllocateAddress",
+        "autoscaling:AttachLoadBalancerTargetGroups",
+        "iam:CreateServiceLinkedRole",
+    } & set(asked)

@@ -25,6 +25,7 @@ from moto.core.utils import method_names_from_class
 from moto.ec2.models import EC2Backend, ec2_backends
 from moto.ec2.models import availability_zones_and_regions as regions
 from moto.ecr.responses import ECRResponse
+from moto.eks import utils as eks_utils
 from moto.elbv2.models import ELBv2Backend, elbv2_backends
 from moto.moto_api._internal.models import moto_api_backend
 from moto.moto_server.werkzeug_app import (  # pyright: ignore[reportMissingTypeStubs]
@@ -109,6 +110,7 @@ class Aws:
         moto_api_backend.reset()
         self._exit.callback(moto_api_backend.reset)
         # Moto finds these out anew for every call, from the disk and from its classes.
+        self._exit.enter_context(patch.object(eks_utils, "Session", _session))
         self._exit.enter_context(patch.object(backends, "list_of_moto_modules", _moto_modules))
         self._exit.enter_context(patch.object(responses, "method_names_from_class", _method_names))
         self._exit.enter_context(self._zones())
@@ -295,7 +297,7 @@ class Aws:
         self._application = application
         server = make_server("127.0.0.1", 0, application, threaded=True, request_handler=_QuietHandler)
         self.endpoint = f"http://127.0.0.1:{server.server_port}"
-        thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
+        thread = threading.Thread(target=server.serve_forever, args=(0.005,), daemon=True)
         thread.start()
         self._exit.callback(self._close_clients)
         self._exit.callback(server.server_close)

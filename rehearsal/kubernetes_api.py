@@ -186,7 +186,7 @@ class KubernetesApi:
         server = ThreadingHTTPServer(("127.0.0.1", self._port), self._handler())
         self._port = server.server_port
         self.endpoint = f"http://127.0.0.1:{self._port}"
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.005}, daemon=True)
         thread.start()
 
         def stop() -> None:

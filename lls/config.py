@@ -338,20 +338,21 @@ def load() -> Config:
 
     Raises pulumi.RunError that lists every problem with key, value and remedy.
     """
-    values: dict[str, Any] = {key: _value(key, declared) for key, declared in schema().items()}
+    exposed = [key for key in schema() if _is_secret(key) and key not in SECRET_KEYS]
+    values: dict[str, Any] = {key: _value(key, each) for key, each in schema().items() if key not in exposed}
     values |= {key: pulumi.Config("aws").get(key.partition(":")[2]) for key in OTHER_KEYS}
-    undeclared = {key.partition(":")[2]: None for key in _keys() if key.startswith(f"{NAMESPACE}:")}
+    names = {key.partition(":")[2] for key in _keys() if key.startswith(f"{NAMESPACE}:")}
     problems = [
         f"  {NAMESPACE}:{key} = [secret]: AWS and the state would hold it in clear; set it without --secret"
-        for key in schema()
-        if _is_secret(key) and key not in SECRET_KEYS
+        for key in exposed
     ]
+    given = {key: value for key, value in values.items() if value is not None}
     try:
-        config = Config.model_validate(undeclared | {key: value for key, value in values.items() if value is not None})
+        config = Config.model_validate(dict.fromkeys(names - schema().keys()) | given)
         if not problems:
             return config
     except ValidationError as error:
-        problems += [_problem(details) for details in error.errors()]
+        problems += [_problem(details) for details in error.errors() if details["loc"][0] not in exposed]
     raise pulumi.RunError("The stack's config needs a change:\n" + "\n".join(problems))
 
 

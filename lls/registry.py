@@ -1,11 +1,11 @@
 """Access to the registry that holds the chart: one auth file, fresh on every run (guide step 4.1)."""
 
 import json
-import os
 import re
-import tempfile
 from pathlib import Path
 from typing import Final, NamedTuple
+
+from lls.files import write_private
 
 OCI_SCHEME: Final = "oci://"
 
@@ -40,9 +40,5 @@ def write_auth_file(stack: str, host: str, token: str) -> str:
     content is no input, so a fresh token is no diff.
     """
     path = Path(".lls", stack, "registry.json")
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    descriptor, temporary = tempfile.mkstemp(dir=path.parent)
-    with os.fdopen(descriptor, "w") as file:
-        json.dump({"auths": {host: {"auth": token}}}, file)
-    os.replace(temporary, path)
+    write_private(path, json.dumps({"auths": {host: {"auth": token}}}))
     return str(path)

@@ -2,12 +2,12 @@
 
 import importlib.metadata
 import json
-import os
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
+from lls.files import write_private
 from lls.operations.installation import Installation
 from lls.operations.inventory import (
     ADDRESS,
@@ -25,7 +25,7 @@ from lls.operations.lookups import LookUps
 from lls.operations.proxy import Proxy
 from lls.operations.recording import SIGNATURE, STACK_TYPE, Monitor, Properties, Resource, Severity, record, run_project
 from lls.operations.replacement import REPLACED_BY
-from lls.operations.stack import State
+from lls.operations.stack import StackError, State
 
 UNKNOWN: Final = "04da6b54-80e4-46f7-96ec-b56ff0331ba9"
 """What Pulumi's SDK sends for a value that is not known yet."""
@@ -247,12 +247,11 @@ def _version(type_: str) -> str:
 
 
 def write(path: Path, content: Properties) -> None:
-    """Write the file, mode 0600: a kubeconfig of the stack's own may be in it."""
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(descriptor, "w") as file:
-        json.dump(content, file, indent=2)
-        file.write("\n")
+    """Write the file, mode 0600: a kubeconfig of the stack's own may be in it. Raises StackError."""
+    try:
+        write_private(path, json.dumps(content, indent=2) + "\n")
+    except OSError as error:
+        raise StackError(f"--file {path} cannot be written: {error.strerror}. Name one that can.") from error
 
 
 def _is_self(rule: Resource) -> bool:

@@ -1,0 +1,349 @@
+"""Marked secrets are planted wherever the program and the tools meet any, and looked for in all that they write."""
+
+import base64
+import json
+import logging
+import stat
+import subprocess
+import sys
+from collections.abc import Callable, Generator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pulumi
+import pytest
+
+from lls.config import schema
+from lls.files import write_private
+from lls.operations import cli
+from lls.operations.mirror import Login
+from lls.operations.stack import Stack, State
+from rehearsal import __main__ as rehearsal_command
+from rehearsal.cluster import kubeconfig_for
+from rehearsal.engine import StepsFailedError
+from rehearsal.guide import follow
+from rehearsal.kubernetes_api import TOKEN
+from rehearsal.rehearse import Rehearsal
+from tests.conftest import CONFIG, as_config
+from tests.conftest import stack as a_stack
+from tests.registry import Registry, a_chart, an_image, internet
+from tests.test_config import problems
+from tests.traces import Traces, traces
+from tests.world import PatientClockOf, a_rehearsal, reached
+
+SECRETS: Mapping[str, str] = {
+    "NGC key": "nvapi-planted-1f0c",
+    "AWS secret key": "planted-secret-key-2e9d",
+    "AWS session token": "planted-session-token-3b8a",
+    "kubeconfig": f"{TOKEN}-planted-4c71",
+    "Helm value": "planted-helm-value-5d60",
+    "registry password": "planted-registry-password-6e5f",
+}
+
+ENVIRONMENT = {
+    "NGC_API_KEY": SECRETS["NGC key"],
+    "AWS_SECRET_ACCESS_KEY": SECRETS["AWS secret key"],
+    "AWS_SESSION_TOKEN": SECRETS["AWS session token"],
+}
+
+SECRET = frozenset({"lls:kubeconfig", "lls:helmValues"})
+
+
+@pytest.fixture
+def seen(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> Generator[Traces]:
+    with traces(tmp_path, capfd) as seen:
+        yield seen
+
+
+def secrets(seen: Traces) -> Mapping[str, str]:
+    """Those that were planted, and the logins to ECR that were written down in the meantime."""
+    found = dict(SECRETS)
+    for name, text in seen.files(private=True):
+        if name == "registry.json":
+            for entry in json.loads(text).get("auths", {}).values():
+                found["ECR login"] = entry["auth"]
+                found["ECR password"] = base64.b64decode(entry["auth"]).decode().partition(":")[2]
+    return found
+
+
+@contextmanager
+def planted(monkeypatch: pytest.MonkeyPatch, **config: Any) -> Generator[Rehearsal]:
+    """A world, a stack with secrets of its own in it, and a user who has more of them in the environment."""
+    values = {"env": {"password": SECRETS["Helm value"]}}
+    with a_rehearsal(as_config(clusterName="nvcf-dev", helmValues=values, **config)) as it, reached(it):
+        kubeconfig = kubeconfig_for(it.cluster.endpoint, "own").replace(TOKEN, SECRETS["kubeconfig"])
+        it.engine.config = {**it.engine.config, "lls:kubeconfig": kubeconfig}
+        it.engine.secret_keys = SECRET
+        for key, value in ENVIRONMENT.items():
+            monkeypatch.setenv(key, value)
+
+        def read(name: str) -> Stack:
+            return Stack(name, it.engine.config, SECRET)
+
+        def state(name: str) -> State:
+            return it.state()
+
+        def states() -> Mapping[str, State]:
+            return {}
+
+        monkeypatch.setattr(cli, "read_stack", read)
+        monkeypatch.setattr(cli, "Clock", lambda: PatientClockOf(it))
+        monkeypatch.setattr("lls.operations.installation.read_stack", read)
+        monkeypatch.setattr("lls.operations.installation.read_state", state)
+        monkeypatch.setattr("lls.operations.installation.read_all_states", states)
+        yield it
+
+
+def change(it: Rehearsal, **config: Any) -> None:
+    it.engine.config = {**it.engine.config, **as_config(**config)}
+
+
+# --- The program
+
+
+def test_up_changes_and_destroy_show_no_secret(seen: Traces, monkeypatch: pytest.MonkeyPatch) -> None:
+    with planted(monkeypatch) as it:
+        it.engine.preview()
+        it.engine.up()
+        change(it, tags={"a": "b"}, replicas=2, stickiness=True)
+        it.engine.up()
+        it.engine.destroy()
+    assert {"ECR login", "ECR password"} <= secrets(seen).keys()
+    assert seen.leaks(secrets(seen)) == set()
+
+
+def test_the_program_does_meet_the_secrets(monkeypatch: pytest.MonkeyPatch) -> None:
+    with planted(monkeypatch) as it:
+        it.engine.up()
+        resources = {each.name: each for each in it.engine.state.values()}
+        assert SECRETS["kubeconfig"] in resources["cluster"].inputs["kubeconfig"]
+        assert SECRETS["Helm value"] in json.dumps(resources["proxy-release"].inputs["values"])
+
+
+FAULTS: Mapping[str, Callable[[Rehearsal], object]] = {
+    "AWS denies": lambda it: it.aws.refuse("*", "AccessDenied"),
+    "the login has expired": lambda it: it.aws.refuse("*", "ExpiredToken"),
+    "the load balancer cannot be made": lambda it: it.aws.refuse(
+        "elasticloadbalancing:CreateLoadBalancer", "InternalFailure"
+    ),
+    "the registry refuses": lambda it: setattr(it.provider, "registry_status", 401),
+    "no node has room for the proxy": lambda it: change(it, cpu="5000"),
+}
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_no_failure_of_the_program_shows_one(fault: str, seen: Traces, monkeypatch: pytest.MonkeyPatch) -> None:
+    with planted(monkeypatch) as it:
+        FAULTS[fault](it)
+        with pytest.raises((pulumi.RunError, StepsFailedError)) as caught:
+            it.engine.up()
+        seen.note("error", str(caught.value))
+    assert seen.leaks(secrets(seen)) == set()
+
+
+@pytest.mark.parametrize("outage", ["refused", "unauthorized"])
+def test_a_cluster_out_of_reach_is_told_without_its_token(
+    outage: Any, seen: Traces, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with planted(monkeypatch) as it, it.cluster.outage(outage):
+        with pytest.raises(pulumi.RunError) as caught:
+            it.engine.up()
+        seen.note("error", str(caught.value))
+        for command in ("preflight", "verify", "drift", "sweep"):
+            cli.main([command, "--stack", "dev"])
+    assert seen.leaks(SECRETS) == set()
+
+
+@pytest.mark.parametrize("key", schema())
+def test_no_problem_with_a_secret_key_shows_its_value(key: str) -> None:
+    mark = "PLANTED-secret/5"
+    [told] = problems({**CONFIG, f"lls:{key}": mark}, secret_keys=[f"lls:{key}"])
+    assert told.startswith(f"  lls:{key} = [secret]: ")
+    assert mark.lower() not in told.lower()
+
+
+# --- The commands
+
+
+def of_guide(it: Rehearsal) -> None:
+    follow(it.aws, "nvcf-dev", "us-west-2a")
+
+
+def of_program(it: Rehearsal) -> None:
+    it.engine.up()
+    it.await_health()
+
+
+@pytest.mark.parametrize("options", [[], ["--json"]], ids=["plain", "json"])
+@pytest.mark.parametrize(
+    ("command", "before"),
+    [
+        ("preflight", of_guide),
+        ("verify", of_program),
+        ("drift", of_program),
+        ("adopt", of_guide),
+        ("check-clean", of_program),
+        ("sweep --yes", of_program),
+        ("graph", of_guide),
+    ],
+)
+def test_no_command_shows_a_secret(
+    command: str,
+    before: Callable[[Rehearsal], None],
+    options: list[str],
+    seen: Traces,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with planted(monkeypatch) as it:
+        before(it)
+        assert cli.main([*command.split(), "--stack", "dev", *options]) in (0, 2)
+    assert seen.leaks(secrets(seen)) == set()
+
+
+@pytest.mark.parametrize("status", [200, 401, 500])
+def test_mirror_shows_neither_login(status: int, seen: Traces, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr("lls.operations.mirror.PAUSES", (0,))
+    password = SECRETS["registry password"]
+    with (
+        planted(monkeypatch, registryConfig="auth.json"),
+        internet(tmp_path, "ngc.example", "own.example") as certificate,
+        Registry("ngc.example", login=Login("$oauthtoken", SECRETS["NGC key"], ""), certificate=certificate) as source,
+        Registry("own.example", login=Login("robot", password, ""), certificate=certificate, scheme="basic") as own,
+    ):
+        monkeypatch.setattr("lls.operations.mirror_stack.NGC_HOST", source.host)
+        auth = base64.b64encode(f"robot:{password}".encode()).decode()
+        write_private(Path("auth.json"), json.dumps({"auths": {own.host: {"auth": auth}}}))
+        source.put("nvcf/streaming-proxy", "2.0.1", an_image())
+        source.put("nvcf/gdn-streaming", "2.0.1", a_chart())
+        if status != 200:
+            own.fail(".*", status)
+        arguments = ["--source", f"{source.host}/nvcf", "--destination", f"{own.host}/demo"]
+        assert cli.main(["mirror", "--stack", "dev", *arguments]) == (0 if status == 200 else 1)
+    assert seen.leaks(secrets(seen)) == set()
+
+
+@pytest.mark.parametrize("options", [[], ["--json"]], ids=["plain", "json"])
+def test_a_rehearsal_shows_none(options: list[str], seen: Traces, monkeypatch: pytest.MonkeyPatch) -> None:
+    kubeconfig = kubeconfig_for("https://own.example", "own").replace(TOKEN, SECRETS["kubeconfig"])
+    values = {"env": {"password": SECRETS["Helm value"]}}
+    config = {**CONFIG, **as_config(kubeconfig=kubeconfig, helmValues=values, registration="nodes")}
+
+    def read(name: str) -> Stack:
+        return Stack(name, config, SECRET)
+
+    monkeypatch.setattr("rehearsal.command.stack_to_rehearse", read)
+    for key, value in ENVIRONMENT.items():
+        monkeypatch.setenv(key, value)
+    assert rehearsal_command.main(["--factor", "10000", *options]) == 0
+    assert "ECR login" in secrets(seen)
+    assert seen.leaks(secrets(seen)) == set()
+
+
+# --- Files
+
+
+@pytest.mark.parametrize("before", [None, 0o644])
+def test_a_private_file_is_for_its_owner_alone_whatever_was_there(before: int | None) -> None:
+    path = Path("folder", "file")
+    if before:
+        path.parent.mkdir()
+        path.write_text("old")
+        path.chmod(before)
+    write_private(path, "new")
+    assert path.read_text() == "new"
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+
+
+def test_the_import_file_holds_the_kubeconfig_and_is_private_even_in_an_open_files_place(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with planted(monkeypatch) as it:
+        of_guide(it)
+        path = Path("import.json")
+        path.write_text("old")
+        assert cli.main(["adopt", "--stack", "dev", "--file", str(path)]) == 0
+        assert SECRETS["kubeconfig"] in path.read_text()
+        assert stat.S_IMODE(path.stat().st_mode) == 0o600
+
+
+def test_an_import_file_that_cannot_be_written_is_one_sentence(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with planted(monkeypatch) as it:
+        of_guide(it)
+        Path("file").touch()
+        assert cli.main(["adopt", "--stack", "dev", "--file", "file/import.json"]) == 1
+    assert "--file file/import.json cannot be written: " in capsys.readouterr().err
+
+
+# --- A leak would be seen
+
+
+def printed(secret: str) -> None:
+    sys.stdout.write(f"key: {secret}\n")
+
+
+def told(secret: str) -> None:
+    sys.stderr.write(base64.b64encode(f"user:{secret}".encode()).decode())
+
+
+def logged(secret: str) -> None:
+    logging.getLogger("lls").warning("cannot log in with %s", secret)
+
+
+def passed(secret: str) -> None:
+    subprocess.run(["true", f"--password={secret}"], check=True)  # noqa: S603, S607
+
+
+def written(secret: str) -> None:
+    Path("notes.txt").write_text(secret)
+
+
+def written_and_removed(secret: str) -> None:
+    written(secret)
+    Path("notes.txt").unlink()
+
+
+def replaced(secret: str) -> None:
+    written(secret)
+    write_private(Path("notes.txt"), "")
+
+
+LEAKS: Mapping[Callable[[str], None], str] = {
+    printed: "standard output",
+    told: "standard error",
+    logged: "log",
+    passed: "process arguments",
+    written: "file",
+    written_and_removed: "file",
+    replaced: "file",
+}
+
+
+@pytest.mark.parametrize("leak", LEAKS, ids=lambda leak: leak.__name__)
+def test_a_leak_is_seen(leak: Callable[[str], None], seen: Traces) -> None:
+    leak(SECRETS["NGC key"])
+    assert seen.leaks(SECRETS) == {("NGC key", LEAKS[leak])}
+
+
+@pytest.mark.parametrize("is_secret", [True, False])
+def test_what_the_engine_gets_in_clear_is_seen_and_what_it_encrypts_is_not(is_secret: bool, seen: Traces) -> None:
+    value = SECRETS["Helm value"]
+
+    def program() -> None:
+        given = {"deep": [pulumi.Output.secret(value) if is_secret else value]}
+        pulumi.CustomResource("lls:index:Thing", "thing", {"given": given})
+        pulumi.export("given", given)
+        pulumi.log.info("-" if is_secret else value)
+
+    a_stack(program=program).engine.up()
+    places = {"registered", "outputs", "engine's log"}
+    assert seen.leaks(SECRETS) == (set() if is_secret else {("Helm value", place) for place in places})
+
+
+def test_a_private_file_is_no_leak(seen: Traces) -> None:
+    write_private(Path("login.json"), SECRETS["NGC key"])
+    Path("login.json").unlink()
+    assert seen.leaks(SECRETS) == set()
+    assert [name for name, _ in seen.files(private=True)] == ["login.json"]

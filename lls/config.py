@@ -78,6 +78,14 @@ def _is_quantity(text: str) -> bool:
     return quantity.is_finite() and quantity > 0
 
 
+def _holds(test: Callable[[Path], bool], path: str) -> bool:
+    """Whether a path passes a test; one that is too long for any file does not."""
+    try:
+        return test(Path(path))
+    except OSError:
+        return False
+
+
 def _unique(values: tuple[str, ...]) -> bool:
     return len(set(values)) == len(values)
 
@@ -102,6 +110,12 @@ NodePort = Annotated[int, _between(30000, 32767, "use a port from 30000 to 32767
 Positive = Annotated[int, _between(1, math.inf, "use a whole number of at least 1")]
 Cidr = Annotated[str, _must(_is_cidr, "use an IPv4 or IPv6 CIDR without host bits, such as 203.0.113.0/24")]
 Quantity = Annotated[str, _must(_is_quantity, "use a positive Kubernetes quantity, such as 5000m or 24Gi")]
+NodeGroup = Annotated[
+    str,
+    _match(
+        r"[A-Za-z0-9][A-Za-z0-9_-]{0,62}", "use the name of a managed node group: at most 63 letters, digits, - and _"
+    ),
+]
 LabelKey = Annotated[str, _match(rf"([a-z0-9]([a-z0-9.-]{{0,251}}[a-z0-9])?/)?{LABEL}", "use a Kubernetes label key")]
 LabelValue = Annotated[str, _match(rf"{LABEL}?", "use a Kubernetes label value of at most 63 characters")]
 TagKey = Annotated[
@@ -124,7 +138,7 @@ class Config(BaseModel):
     region: Annotated[
         str,
         Field(alias="aws:region"),
-        _match(r"[a-z]{2,4}(-[a-z]+)+-\d", "use the code of an AWS region, such as us-west-2"),
+        _match(r"[a-z]{2,4}(-[a-z]+)+-[0-9]", "use the code of an AWS region, such as us-west-2"),
     ]
     profile: Annotated[str, Field(alias="aws:profile")] = ""
     cluster_name: Annotated[
@@ -145,7 +159,7 @@ class Config(BaseModel):
     target_type: guide.TargetType
     registration: guide.Registration
     targets: tuple[str, ...]
-    node_groups: tuple[str, ...]
+    node_groups: Annotated[tuple[NodeGroup, ...], _must(_unique, "list each node group only once")]
     allow_other_zones: bool
     service_name: Annotated[
         str, _match(rf"(?=.{{1,63}}$){DNS_LABEL}", "use the name of a service: at most 63 of a-z, 0-9 and -")
@@ -170,15 +184,15 @@ class Config(BaseModel):
     chart_version: Annotated[
         str,
         _match(
-            r"v?\d+\.\d+\.\d+(-[0-9A-Za-z.-]+)?(\+[0-9A-Za-z.-]+)?",
+            r"v?[0-9]+\.[0-9]+\.[0-9]+(-[0-9A-Za-z.-]+)?(\+[0-9A-Za-z.-]+)?",
             "use one exact semantic version, such as 2.0.1",
         ),
     ]
-    image_tag: Annotated[str, _match(r"\w[\w.-]{0,127}", "use an image tag, such as 2.0.1")]
+    image_tag: Annotated[str, _match(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}", "use an image tag, such as 2.0.1")]
     registry_config: Annotated[
         str,
         _must(
-            lambda path: not path or Path(path).is_file(),
+            lambda path: not path or _holds(Path.is_file, path),
             "use the path of an existing docker-style auth file, or leave it empty for an ECR login",
         ),
     ]
@@ -209,7 +223,7 @@ class Config(BaseModel):
     @classmethod
     def _zone_of_region(cls, zone: str, info: ValidationInfo) -> str:
         region = info.data.get("region")
-        if region and not re.fullmatch(rf"{region}(-[a-z]+-\d+)?[a-z]", zone):
+        if region and not re.fullmatch(rf"{region}(-[a-z]+-[0-9]+)?[a-z]", zone):
             raise ValueError(f"use a zone of aws:region {region}, such as {region}a (a name, not a zone id)")
         return zone
 
@@ -262,7 +276,7 @@ class Config(BaseModel):
         if is_oci(chart):
             if not re.fullmatch(OCI_REPOSITORY, chart.removeprefix("oci://")):
                 raise ValueError("use oci://HOST/PATH in lower case; the version goes to lls:chartVersion")
-        elif chart and not Path(chart).exists():
+        elif chart and not _holds(Path.exists, chart):
             raise ValueError("use an OCI reference (oci://...) or the path of an existing chart folder or .tgz")
         return chart
 

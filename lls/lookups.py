@@ -2,9 +2,10 @@
 
 import re
 from collections.abc import Callable
+from concurrent.futures import Future
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Final, TypeVar
+from typing import Final, NamedTuple, TypeVar
 
 import pulumi
 import pulumi_aws as aws
@@ -24,6 +25,13 @@ PULUMIS_WORDS: Final = re.compile(r"^invoke of .*? returned an error: ")
 TARGETS_PER_ZONE: Final = 500
 TARGETS_QUOTA: Final = "L-B211E961"
 """Targets per Availability Zone per Network Load Balancer, and the code of that quota."""
+
+
+class EcrToken(NamedTuple):
+    """The host of an ECR registry and an authorization token for it: base64 of user and password."""
+
+    host: str
+    token: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,24 +57,43 @@ class Surroundings:
 def look_up(config: Config) -> Surroundings:
     """Find everything that the config leaves open, and log in to the chart's registry.
 
-    Raises pulumi.RunError that names the key to set where something is missing or ambiguous.
+    Raises pulumi.RunError with a line for each thing that is missing or ambiguous, which names the key to set.
     """
     cluster = find_cluster(config)
-    vpc_id = config.vpc_id or cluster.vpc_id
+    vpc_id = find_vpc(config, cluster)
     kubeconfig = config.kubeconfig.get_secret_value() or eks_kubeconfig(cluster, config.profile)
-    chart, image_repository = find_artifacts(config)
+    subnet_id = _attempt(lambda: find_public_subnet(config, vpc_id))
+    node_security_group_id = _attempt(lambda: find_node_security_group(config, vpc_id, cluster))
+    elastic_ip = _attempt(lambda: find_elastic_ip(config))
+    registration = _attempt(lambda: find_registration(config, kubeconfig))
+    artifacts = _attempt(lambda: find_artifacts(config))
+    token = _attempt(lambda: None if config.registry_config else find_token(artifacts.result()[0]))
+    attempts = (subnet_id, node_security_group_id, elastic_ip, registration, artifacts, token)
+    if problems := dict.fromkeys(str(error) for error in (each.exception() for each in attempts) if error):
+        raise pulumi.RunError("\n".join(problems))
+    chart, image_repository = artifacts.result()
     return Surroundings(
         cluster=cluster,
         vpc_id=vpc_id,
-        subnet_id=find_public_subnet(config, vpc_id),
-        node_security_group_id=find_node_security_group(config, vpc_id, cluster),
-        elastic_ip=find_elastic_ip(config),
-        registration=find_registration(config, kubeconfig),
+        subnet_id=subnet_id.result(),
+        node_security_group_id=node_security_group_id.result(),
+        elastic_ip=elastic_ip.result(),
+        registration=registration.result(),
         kubeconfig=kubeconfig,
         chart=chart,
         image_repository=image_repository,
-        registry_config=config.registry_config or _ecr_login(chart),
+        registry_config=config.registry_config or _auth_file(token.result()),
     )
+
+
+def _attempt(find: Callable[[], T]) -> Future[T]:
+    """What was found, or the RunError that says why not: the look-ups that follow may have something to say too."""
+    done: Future[T] = Future()
+    try:
+        done.set_result(find())
+    except pulumi.RunError as error:
+        done.set_exception(error)
+    return done
 
 
 def find_cluster(config: Config) -> EksCluster:
@@ -90,6 +117,16 @@ def find_cluster(config: Config) -> EksCluster:
         vpc_id=network.vpc_id,
         security_group_id=network.cluster_security_group_id,
     )
+
+
+def find_vpc(config: Config, cluster: EksCluster) -> str:
+    """2.2: the cluster's VPC, or the given one if there is such."""
+    if config.vpc_id and not _subnets({"vpc-id": config.vpc_id}):
+        raise pulumi.RunError(
+            f"lls:vpcId = {config.vpc_id}: no subnet of {config.region} is in such a VPC. Set it to the VPC of the "
+            f"nodes, or leave it empty for the cluster's, which is {cluster.vpc_id}."
+        )
+    return config.vpc_id or cluster.vpc_id
 
 
 def find_public_subnet(config: Config, vpc_id: str) -> str:
@@ -305,17 +342,21 @@ def find_artifacts(config: Config) -> tuple[str, str]:
     )
 
 
-def _ecr_login(chart: str) -> str | None:
-    """4.1: log in to the chart's ECR registry, whichever account and region it is in; None for any other."""
+def find_token(chart: str) -> EcrToken | None:
+    """4.1: a login to the chart's ECR registry, whichever account and region it is in; None for any other."""
     registry = ecr_registry(chart)
     if registry is None:
         return None
-    token = _ask(
+    found = _ask(
         f"ECR login to {registry.host}",
         lambda: aws.ecr.get_authorization_token(registry_id=registry.account, region=registry.region),
         "Allow ecr:GetAuthorizationToken, or set lls:registryConfig to an auth file of your own.",
     )
-    return write_auth_file(pulumi.get_stack(), registry.host, token.authorization_token)
+    return EcrToken(registry.host, found.authorization_token)
+
+
+def _auth_file(token: EcrToken | None) -> str | None:
+    return write_auth_file(pulumi.get_stack(), token.host, token.token) if token else None
 
 
 def _ask(what: str, call: Callable[[], T], remedy: str) -> T:

@@ -151,7 +151,8 @@ class Seed:
         cluster = eks_backends[world.account][world.region].describe_cluster(world.cluster)
         cluster.status, cluster.version = world.quirks.cluster_status, "1.34"
         cluster.endpoint = self._cluster_endpoint
-        cluster.certificate_authority = {"data": base64.b64encode(b"no certificate: plain HTTP").decode()}
+        certificate = base64.b64encode(b"no certificate: plain HTTP").decode()
+        cluster.certificate_authority = {} if cluster.status == "CREATING" else {"data": certificate}
         cluster.resources_vpc_config |= {
             "vpcId": self.vpc_id,
             "clusterSecurityGroupId": self.cluster_security_group_id,

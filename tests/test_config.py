@@ -88,6 +88,8 @@ BAD: list[tuple[str, Any, str]] = [
     ("deregistrationDelay", "3601", "use 0 to 3600 seconds"),
     ("drainSeconds", "-1", "use 0 to 3600 seconds"),
     ("servicePort", "0", "use a port from 1 to 65535"),
+    ("nodeGroups", [""], "use the name of a managed node group"),
+    ("nodeGroups", ["gpu", "gpu"], "each node group only once"),
     ("serviceName", "Proxy", "use the name of a service"),
     ("targets", [], "at least one target"),
     ("targets", ["10.0.0.1", "10.0.0.1"], "each only once"),

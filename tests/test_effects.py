@@ -75,8 +75,8 @@ GAPS: Final[Mapping[str, float]] = {
 
 def answers() -> Mapping[str, Any]:
     def subnets(arguments: Any) -> Any:
-        [zone] = [each["values"][0] for each in arguments["filters"] if each["name"] == "availability-zone"]
-        return {"ids": [f"subnet-of-{zone}"]}
+        zones = [each["values"][0] for each in arguments["filters"] if each["name"] == "availability-zone"]
+        return {"ids": [f"subnet-of-{zone}" for zone in zones or ["us-west-2a"]]}
 
     def node_group(arguments: Any) -> Any:
         name = arguments["nodeGroupName"]

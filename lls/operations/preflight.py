@@ -102,9 +102,10 @@ class Preflight:
 
     def _place(self) -> Place:
         config = self._config
-        cluster = self._installation.ask_as_program(lambda: lookups.find_cluster(config))
         found = self._installation
-        return Place(cluster, config.vpc_id or cluster.vpc_id, found.api, found.kubeconfig)
+        cluster = found.ask_as_program(lambda: lookups.find_cluster(config))
+        vpc_id = found.ask_as_program(lambda: lookups.find_vpc(config, cluster))
+        return Place(cluster, vpc_id, found.api, found.kubeconfig)
 
     # --- AWS
 

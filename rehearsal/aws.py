@@ -158,32 +158,22 @@ class Aws:
         return self._client(service, TRIES)
 
     def _client(self, service: str, attempts: int) -> Any:
-        key = (service, attempts)
-        if key not in self._clients:
-            client = _session().client(
-                service,
-                endpoint_url=self.endpoint,
-                region_name=self._world.region,
-                aws_access_key_id=KEY,
-                aws_secret_access_key=KEY,
-                config=Config(
-                    retries={"mode": "standard", "total_max_attempts": attempts},
-                    max_pool_connections=64,
-                    parameter_validation=False,
-                ),
-            )
-            client.meta.events.register("before-send", self._answer_here)
-            self._clients[key] = client
-        return self._clients[key]
+        with self._lock:
+            if (service, attempts) not in self._clients:
+                client = _client(service, self._world.region, attempts)
+                client.meta.events.register("before-send", self._answer_here)
+                self._clients[service, attempts] = client
+        return self._clients[service, attempts]
 
     def _answer_here(self, request: Any, **_: object) -> AWSResponse | None:
         """Answer a call of one of our own clients without a detour over the network; that is twice as fast.
 
         While faults are set, calls take the network, where they can be lost.
         """
-        if self._faults.any:
-            return None
         where = urlsplit(str(request.url))
+        if self._faults.any:
+            request.url = where._replace(netloc=urlsplit(self.endpoint).netloc).geturl()
+            return None
         builder = EnvironBuilder(
             base_url=self.endpoint,
             path=where.path,
@@ -318,6 +308,7 @@ class Aws:
 
     def _close_clients(self) -> None:
         for client in self._clients.values():
+            client.meta.events.unregister("before-send", self._answer_here)
             client.close()
         self._clients.clear()
 
@@ -357,6 +348,23 @@ def _text(value: bytes | str) -> str:
 def _session() -> Any:
     """Boto3's session. It holds no credentials of ours, and reads the services' descriptions only once."""
     return boto3.Session()
+
+
+@cache
+def _client(service: str, region: str, attempts: int) -> Any:
+    """A client for all worlds, one after another: it takes long to make, and each call of its teaches it something."""
+    return _session().client(
+        service,
+        endpoint_url="http://127.0.0.1",
+        region_name=region,
+        aws_access_key_id=KEY,
+        aws_secret_access_key=KEY,
+        config=Config(
+            retries={"mode": "standard", "total_max_attempts": attempts},
+            max_pool_connections=64,
+            parameter_validation=False,
+        ),
+    )
 
 
 @cache

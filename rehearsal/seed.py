@@ -9,7 +9,8 @@ from contextlib import ExitStack
 from typing import Any, Final, Self
 from unittest.mock import patch
 
-from moto.ec2.models import EC2Backend, ec2_backends, elastic_ip_addresses, security_groups, subnets, vpcs
+from moto.ec2.models import ec2_backends, elastic_ip_addresses, security_groups, subnets, vpcs
+from moto.ec2.models.instances import Instance
 from moto.eks.models import eks_backends
 
 from lls import guide
@@ -26,8 +27,9 @@ class Seed:
     """
 
     def __init__(self, world: World, client: Callable[[str], Any], cluster_endpoint: str) -> None:
-        """Prepare to make that world with boto3's clients."""
+        """Prepare to make that world: EC2's part by moto's own hands, many times faster, the rest with clients."""
         self._world = world
+        self._ec2 = ec2_backends[world.account][world.region]
         self._client = client
         self._cluster_endpoint = cluster_endpoint
         self.nodes: dict[str, tuple[str, str]] = {}
@@ -36,16 +38,11 @@ class Seed:
         self.node_security_group_ids: tuple[str, ...] = ()
         self.cluster_security_group_id = ""
 
-    @property
-    def _backend(self) -> EC2Backend:
-        return ec2_backends[self._world.account][self._world.region]
-
     def perform(self) -> Self:
         """Make everything."""
-        world, ec2 = self._world, self._client("ec2")
-        ec2.describe_vpcs()  # moto makes its default VPC at the first call, which must not get the wanted id
+        world = self._world
         with _wanted_id(vpcs, "random_vpc_id", world.vpc_id):
-            self.vpc_id = ec2.create_vpc(CidrBlock=VPC_CIDR)["Vpc"].get("VpcId", "")
+            self.vpc_id = self._ec2.create_vpc(VPC_CIDR).id
         self._make_subnets()
         owned = f"kubernetes.io/cluster/{world.cluster}"
         self.cluster_security_group_id = self._group(
@@ -60,8 +57,8 @@ class Seed:
             self._group("nodes", {}, world.node_security_group_id)
         if world.eip_allocation_id:
             with _wanted_id(elastic_ip_addresses, "random_eip_allocation_id", world.eip_allocation_id):
-                ec2.allocate_address(Domain="vpc")
-        image = ec2.register_image(Name="node")["ImageId"]
+                self._ec2.allocate_address("vpc")
+        image = self._ec2.register_image("node").id
         for node in sorted(world.nodes, key=lambda node: node.ip is None):  # before moto gives the address away
             self.nodes[node.name] = self._make_node(node, image)
         self._make_cluster()
@@ -72,71 +69,60 @@ class Seed:
         return self
 
     def _make_subnets(self) -> None:
-        ec2 = self._client("ec2")
-        gateway = ec2.create_internet_gateway()["InternetGateway"].get("InternetGatewayId", "")
-        ec2.attach_internet_gateway(InternetGatewayId=gateway, VpcId=self.vpc_id)
-        routes = ec2.create_route_table(VpcId=self.vpc_id)["RouteTable"].get("RouteTableId", "")
-        ec2.create_route(RouteTableId=routes, DestinationCidrBlock="0.0.0.0/0", GatewayId=gateway)
+        ec2 = self._ec2
+        gateway = ec2.create_internet_gateway().id
+        ec2.attach_internet_gateway(gateway, self.vpc_id)
+        routes = ec2.create_route_table(self.vpc_id).id
+        ec2.create_route(routes, "0.0.0.0/0", gateway_id=gateway)
         blocks = ipaddress.ip_network(VPC_CIDR).subnets(new_prefix=20)
         for subnet in self._world.subnets:
             with _wanted_id(subnets, "random_subnet_id", subnet.id):
                 made = ec2.create_subnet(
-                    VpcId=self.vpc_id,
-                    CidrBlock=str(next(blocks)),
-                    AvailabilityZone=self._world.zone(subnet.zone),
-                )["Subnet"].get("SubnetId", "")
-            if subnet.public:
-                ec2.modify_subnet_attribute(SubnetId=made, MapPublicIpOnLaunch={"Value": True})
-                if subnet.internet_gateway:
-                    ec2.associate_route_table(RouteTableId=routes, SubnetId=made)
+                    self.vpc_id, str(next(blocks)), availability_zone=self._world.zone(subnet.zone)
+                )
+            made.map_public_ip_on_launch = subnet.public
+            if subnet.public and subnet.internet_gateway:
+                ec2.associate_route_table(routes, subnet_id=made.id)
             if subnet.free_addresses is not None:
                 # Moto counts down from here with every network interface.
-                self._backend.get_subnet(made)._available_ip_addresses = subnet.free_addresses  # pyright: ignore[reportPrivateUsage]
+                made._available_ip_addresses = subnet.free_addresses  # pyright: ignore[reportPrivateUsage]
             of_zone = self.subnets.setdefault(subnet.zone, [])
-            of_zone.insert(0 if subnet.public else len(of_zone), made)
+            of_zone.insert(0 if subnet.public else len(of_zone), made.id)
 
     def _group(self, name: str, tags: Mapping[str, str], wanted: str | None = None) -> str:
         with _wanted_id(security_groups, "random_security_group_id", wanted):
-            return self._client("ec2").create_security_group(
-                GroupName=name,
-                Description=name,
-                VpcId=self.vpc_id,
-                TagSpecifications=[
-                    {"ResourceType": "security-group", "Tags": [{"Key": key, "Value": tags[key]} for key in tags]}
-                ],
-            )["GroupId"]
+            return self._ec2.create_security_group(name, name, self.vpc_id, dict(tags)).id
 
     def _make_node(self, node: Node, image: str) -> tuple[str, str]:
         """An instance in its zone's last subnet, which is a private one where there is any."""
         groups = list(self.node_security_group_ids) or [self.cluster_security_group_id]
         subnet_id = self.subnets.get(node.zone, [*self.subnets.values()][-1])[-1]
-        backend = self._backend
-        block = ipaddress.ip_network(backend.get_subnet(subnet_id).cidr_block)
+        block = ipaddress.ip_network(self._ec2.get_subnet(subnet_id).cidr_block)
         fits = node.ip and ipaddress.ip_address(node.ip) in block
-        address: Any = {"PrivateIpAddress": node.ip} if fits else {}
-        [instance] = self._client("ec2").run_instances(
-            ImageId=image,
-            MinCount=1,
-            MaxCount=1,
-            SubnetId=subnet_id,
-            SecurityGroupIds=groups,
-            **address,
-        )["Instances"]
-        made = instance.get("InstanceId", "")
+        [instance] = self._ec2.run_instances(
+            image,
+            1,
+            None,
+            [],
+            instance_type="g6e.12xlarge",
+            is_instance_type_default=False,
+            subnet_id=subnet_id,
+            security_group_ids=groups,
+            private_ip=node.ip if fits else None,
+        ).instances
         if node.ip and not fits:
-            self._force_address(made, node.ip)
+            self._force_address(instance, node.ip)
         if node.instance_id:
-            backend.get_instance(made).id = made = node.instance_id
-        return made, node.ip or instance.get("PrivateIpAddress", "")
+            instance.id = node.instance_id
+        return instance.id, node.ip or str(instance.private_ip)
 
-    def _force_address(self, instance_id: str, address: str) -> None:
+    def _force_address(self, instance: Instance, address: str) -> None:
         """Give an instance an address outside its subnet: the stack's own VPC has other blocks than this one."""
-        backend = self._backend
-        backend.get_instance(instance_id).nics[0].private_ip_address = address
+        instance.nics[0].private_ip_address = address
         wanted = ipaddress.ip_network(f"{address}/24", strict=False)
-        blocks = backend.get_vpc(self.vpc_id).get_cidr_block_association_set()
+        blocks = self._ec2.get_vpc(self.vpc_id).get_cidr_block_association_set()
         if not any(wanted.overlaps(ipaddress.ip_network(str(each["cidr_block"]))) for each in blocks):
-            self._client("ec2").associate_vpc_cidr_block(VpcId=self.vpc_id, CidrBlock=str(wanted))
+            self._ec2.associate_vpc_cidr_block(self.vpc_id, str(wanted), amazon_provided_ipv6_cidr_block=False)
 
     def _make_cluster(self) -> None:
         world = self._world

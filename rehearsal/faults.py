@@ -129,9 +129,9 @@ class Faults:
         self.denied: set[str] = set()
 
     @property
-    def any(self) -> bool:
-        """Whether there ever was one."""
-        return bool(self._faults)
+    def hang(self) -> bool:
+        """Whether calls may be left without an answer."""
+        return any(not each.code for each in self._faults)
 
     def add(self, fault: Fault) -> Fault:
         """Have a fault from now on."""

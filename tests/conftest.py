@@ -2,12 +2,15 @@
 
 import gc
 import json
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Generator, Mapping
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 from hypothesis import settings
+from pulumi.runtime import resource as sdk
+from pulumi.runtime.proto.source_pb2 import StackTrace
 
 from lls.cluster import EksCluster
 from lls.operations.recording import run_project
@@ -183,6 +186,13 @@ def pytest_collection_finish() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(200_000)
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _no_source_positions() -> Generator[None]:
+    """The SDK tells the engine the stack at each resource: through pytest, a tenth of the time, and nobody reads it."""
+    with patch.object(sdk, "_get_stack_trace", StackTrace):
+        yield
 
 
 @pytest.fixture(autouse=True)

@@ -22,6 +22,7 @@ KUBECONFIG: Final = json.dumps({"contexts": [{"name": "one"}, {"name": "two"}]})
 
 CHANGES: Final[Mapping[str, tuple[Mapping[str, Any], Any]]] = {
     "clusterName": ({}, "other"),
+    "instance": ({}, "b"),
     "availabilityZone": ({}, "us-west-2b"),
     "udpPort": ({}, 6000),
     "allowedCidrs": ({}, ["198.51.100.0/24"]),

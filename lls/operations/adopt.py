@@ -119,7 +119,7 @@ def find(installation: Installation, state: State) -> Adoption:
     held = {_identity(each.type, each.inputs) for each in adoption.owned}
     adoption.strangers = [
         each
-        for each in inventory.of_cluster(installation.config.cluster_name)
+        for each in inventory.of_installation(installation.config.names)
         if each.id not in known and _identity(each.type, each.inputs) not in held
     ]
     return adoption

@@ -27,9 +27,9 @@ def check_clean(installation: Installation) -> list[Finding]:
 
 def _in_aws(config: Config, account: Account, stack: str) -> list[Finding]:
     inventory = Inventory(account)
-    cluster = config.cluster_name
+    cluster, names = config.cluster_name, config.names
     remedy = f"pulumi destroy --stack {stack}, or without a state: python -m lls sweep --stack {stack}"
-    found = [problem("aws", f"{each} is left", remedy) for each in inventory.of_cluster(cluster)]
+    found = [problem("aws", f"{each} is left", remedy) for each in inventory.of_installation(names)]
     found += [
         problem(
             "aws",
@@ -37,7 +37,7 @@ def _in_aws(config: Config, account: Account, stack: str) -> list[Finding]:
             f"aws ec2 release-address --allocation-id {each.id}",
         )
         for each in inventory.addresses()
-        if each.tags.get("lls:cluster") == cluster and not each.carries_tags_of(cluster)
+        if names.resembles(each.tags) and not names.claims(each.tags)
     ]
     return found or [ok("aws", f"nothing carries lls:cluster={cluster} and lls:managed-by=customer")]
 

@@ -5,6 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
+from lls.naming import Names
 from lls.operations.recording import Properties
 
 if TYPE_CHECKING:
@@ -58,10 +59,6 @@ class Thing:
         """Ids of what it is part of, or serves, and goes with."""
         keys = ("loadBalancerArn", "targetGroupArn", "referencedSecurityGroupId")
         return tuple(self.inputs[key] for key in keys if key in self.inputs)
-
-    def carries_tags_of(self, cluster: str) -> bool:
-        """Whether it has both tags that the guide's clean-up goes by."""
-        return self.tags.get("lls:cluster") == cluster and self.tags.get("lls:managed-by") == "customer"
 
     def __str__(self) -> str:
         return f"{self.kind} {self.name}" + (
@@ -198,18 +195,18 @@ class Inventory:
                 )
         return sorted(found, key=lambda each: each.id)
 
-    def of_cluster(self, cluster: str) -> list[Thing]:
-        """Everything that carries both of the guide's tags, what belongs to it, and the rules that name its groups."""
+    def of_installation(self, names: Names) -> list[Thing]:
+        """Everything that an installation's tags claim, what belongs to it, and the rules that name its groups."""
         with ThreadPoolExecutor() as pool:
             balancers, target_groups, addresses, groups = (
                 pool.submit(self.balancers),
                 pool.submit(self.target_groups),
                 pool.submit(self.addresses),
-                pool.submit(self.groups, tag__lls_cluster=cluster, tag__lls_managed_by="customer"),
+                pool.submit(self._tagged_groups, names),
             )
-            tagged_rules = pool.submit(self._tagged_rules, cluster)
-            ours = [each for each in balancers.result() if each.carries_tags_of(cluster)]
-            groups_of_targets = [each for each in target_groups.result() if each.carries_tags_of(cluster)]
+            tagged_rules = pool.submit(self._tagged_rules, names)
+            ours = [each for each in balancers.result() if names.claims(each.tags)]
+            groups_of_targets = [each for each in target_groups.result() if names.claims(each.tags)]
             listeners = list(pool.map(self.listeners, (each.id for each in ours)))
             targets = list(pool.map(self.targets, (each.id for each in groups_of_targets)))
             naming = list(pool.map(self.rules_naming, (each.id for each in groups.result())))
@@ -222,13 +219,17 @@ class Inventory:
             *ours,
             *groups_of_targets,
             *groups.result(),
-            *(each for each in addresses.result() if each.carries_tags_of(cluster)),
+            *(each for each in addresses.result() if names.claims(each.tags)),
         ]
 
-    def _tagged_rules(self, cluster: str) -> list[Thing]:
-        filters = _filters({"tag__lls_cluster": cluster, "tag__lls_managed_by": "customer"})
+    def _tagged_groups(self, names: Names) -> list[Thing]:
+        found = self.groups(tag__lls_cluster=names.cluster, tag__lls_managed_by="customer")
+        return [each for each in found if names.claims(each.tags)]
+
+    def _tagged_rules(self, names: Names) -> list[Thing]:
+        filters = _filters({"tag__lls_cluster": names.cluster, "tag__lls_managed_by": "customer"})
         found = self._account.every("ec2", "describe_security_group_rules", "SecurityGroupRules", Filters=filters)
-        return [_rule(each) for each in found]
+        return [rule for rule in map(_rule, found) if names.claims(rule.tags)]
 
     def _tags_of(self, arns: list[str]) -> Mapping[str, Mapping[str, str]]:
         found: dict[str, Mapping[str, str]] = {}

@@ -10,7 +10,7 @@ from typing import Any, Final
 import pulumi
 from kubernetes.client import AuthorizationV1Api, CoreV1Api
 
-from lls import guide, lookups, naming
+from lls import guide, lookups
 from lls.cluster import REQUEST_TIMEOUT, ClusterApi, EksCluster
 from lls.operations.account import AwsError
 from lls.operations.capacity import lacks, name_of
@@ -202,18 +202,18 @@ class Preflight:
         return found or [ok("subnet", f"{subnet_id} is public, with {free} free addresses")]
 
     def _inventory_has_balancer(self) -> bool:
-        return any(each.name == naming.nlb_name(self._config.cluster_name) for each in self._inventory.balancers())
+        return any(each.name == self._config.names.nlb for each in self._inventory.balancers())
 
     def _check_quotas(self) -> list[Finding]:
-        config, cluster = self._config, self._config.cluster_name
+        config, names = self._config, self._config.names
         balancers, groups = self._inventory.balancers(), self._inventory.target_groups()
         counts = {
-            "load balancers": (len(balancers), any(each.carries_tags_of(cluster) for each in balancers)),
-            "target groups": (len(groups), any(each.carries_tags_of(cluster) for each in groups)),
+            "load balancers": (len(balancers), any(names.claims(each.tags) for each in balancers)),
+            "target groups": (len(groups), any(names.claims(each.tags) for each in groups)),
         }
         if config.static_ip and not config.eip_allocation_id:
             addresses = self._inventory.addresses()
-            counts["Elastic IPs"] = (len(addresses), any(each.carries_tags_of(cluster) for each in addresses))
+            counts["Elastic IPs"] = (len(addresses), any(names.claims(each.tags) for each in addresses))
         return [self._quota(what, used, ours) for what, (used, ours) in counts.items()]
 
     def _quota(self, what: str, used: int, ours: bool, more: int = 1) -> Finding:
@@ -234,19 +234,19 @@ class Preflight:
         return ok("quotas", f"{used} of {limit} {what} are used")
 
     def _check_names(self, place: Place) -> list[Finding]:
-        config, cluster = self._config, self._config.cluster_name
-        names = {
-            naming.nlb_name(cluster): self._inventory.balancers(),
+        config, names = self._config, self._config.names
+        needed = {
+            names.nlb: self._inventory.balancers(),
             config.target_group_name: self._inventory.target_groups(),
-            naming.security_group_name(cluster): self._inventory.groups(vpc_id=place.vpc_id),
+            names.security_group: self._inventory.groups(vpc_id=place.vpc_id),
         }
         taken = [
             problem("names", f"{each} has the name that this stack needs, and is not this cluster's", "rename it")
-            for name, things in names.items()
+            for name, things in needed.items()
             for each in things
-            if each.name == name and not each.carries_tags_of(cluster)
+            if each.name == name and not names.claims(each.tags)
         ]
-        return taken or [ok("names", f"{', '.join(names)}: free, or this cluster's")]
+        return taken or [ok("names", f"{', '.join(needed)}: free, or this cluster's")]
 
     def _check_elastic_ip(self) -> list[Finding]:
         allocation = self._config.eip_allocation_id
@@ -257,7 +257,7 @@ class Preflight:
         ours = any(
             mapping.get("allocationId") == allocation
             for each in self._inventory.balancers()
-            if each.carries_tags_of(self._config.cluster_name)
+            if self._config.names.claims(each.tags)
             for mapping in each.inputs["subnetMappings"]
         )
         if address and address.state and not ours:
@@ -267,8 +267,8 @@ class Preflight:
         return [ok("elastic ip", f"{allocation} is free, or this stack's")]
 
     def _check_leftovers(self) -> list[Finding]:
-        cluster, stack = self._config.cluster_name, self._stack.name
-        found = self._inventory.of_cluster(cluster)
+        stack = self._stack.name
+        found = self._inventory.of_installation(self._config.names)
         try:
             owned = self._state().ids
         except StackError as error:
@@ -295,7 +295,7 @@ class Preflight:
         )
         found: list[Finding] = []
         rules = [each for each in self._inventory.rules([group]) if each.type == INGRESS]
-        foreign = [each for each in rules if not each.carries_tags_of(config.cluster_name)]
+        foreign = [each for each in rules if not config.names.claims(each.tags)]
         wanted = [(port.protocol, port.number) for port in guide.NODE_INTERNAL_PORTS]
         clashes = [
             each

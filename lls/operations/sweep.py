@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Final, Protocol
 
+from lls.naming import Names
 from lls.operations.account import Account, AwsError
 from lls.operations.finding import Watcher
 from lls.operations.installation import Installation
@@ -78,11 +79,12 @@ def plan(inventory: Inventory, cluster: str, states: Mapping[str, State]) -> Swe
 
     What a stack's state owns is kept, and with it all that belongs to it.
     """
+    names = Names(cluster)
     owners = {id_: name for name, state in states.items() for id_ in state.ids}
     delete: list[Thing] = []
     kept: list[Kept] = []
     # Owners first, so that their listeners, targets and rules are kept with them.
-    found = inventory.of_cluster(cluster)
+    found = inventory.of_installation(names)
     for each in found:
         owner = next((owners[id_] for id_ in (each.id, *each.holders) if id_ in owners), None)
         if owner is not None:
@@ -99,7 +101,7 @@ def plan(inventory: Inventory, cluster: str, states: Mapping[str, State]) -> Swe
         else:
             delete.append(each)
     known = {each.id for each in found}
-    kept += [each for each in _lookalikes(inventory, cluster) if each.thing.id not in known]
+    kept += [each for each in _lookalikes(inventory, names) if each.thing.id not in known]
     return Sweep([each for each in delete if not _held(each, kept)], [*kept, *_holders(delete, kept)])
 
 
@@ -184,13 +186,13 @@ def _holders(things: Iterable[Thing], kept: Iterable[Kept]) -> list[Kept]:
     return [Kept(each, f"{holder.thing} uses it") for each, holder in held if holder]
 
 
-def _lookalikes(inventory: Inventory, cluster: str) -> list[Kept]:
+def _lookalikes(inventory: Inventory, names: Names) -> list[Kept]:
     """What bears the cluster's name and not both tags: the guide's own clean-up leaves its address to the user."""
     why = "it lacks the tag lls:managed-by=customer"
     return [
         Kept(each, why, f"aws ec2 release-address --allocation-id {each.id}")
         for each in inventory.addresses()
-        if each.tags.get("lls:cluster") == cluster and not each.carries_tags_of(cluster)
+        if names.resembles(each.tags) and not names.claims(each.tags)
     ]
 
 

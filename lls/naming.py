@@ -83,13 +83,22 @@ class Names:
 
         `purpose` is `lls:purpose`, which the guide gives to the security group, the NLB and the target group.
         """
-        own = {"Name": name, "lls:cluster": self.cluster, "lls:managed-by": "customer", "Project": "nvcf"}
+        own = {"Name": name, **self.marks, "Project": "nvcf"}
+        return {**extra, **own, **({"lls:purpose": purpose} if purpose else {})}
+
+    @property
+    def marks(self) -> Mapping[str, str]:
+        """The tags that clean-up goes by: the guide's two, and the instance where there is one."""
         instance = {INSTANCE_TAG: self.instance} if self.instance else {}
-        return {**extra, **own, **instance, **({"lls:purpose": purpose} if purpose else {})}
+        return {"lls:cluster": self.cluster, "lls:managed-by": "customer", **instance}
 
     def claims(self, tags: Tags) -> bool:
-        """Whether tags say that something is this installation's: both that the guide's clean-up goes by."""
-        return self.resembles(tags) and tags.get("lls:managed-by") == "customer"
+        """Whether tags say that something is this installation's."""
+        return not self.missing(tags) and self.resembles(tags)
+
+    def missing(self, tags: Tags) -> list[str]:
+        """The marks that tags lack, each as KEY=VALUE."""
+        return [f"{key}={value}" for key, value in self.marks.items() if tags.get(key) != value]
 
     def resembles(self, tags: Tags) -> bool:
         """Whether tags name this installation, be it its own thing or one that the guide tags with the cluster only."""

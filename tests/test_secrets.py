@@ -18,7 +18,7 @@ from lls.config import schema
 from lls.files import write_private
 from lls.operations import cli
 from lls.operations.mirror import Login
-from lls.operations.stack import Stack, State
+from lls.operations.stack import Stack
 from rehearsal import __main__ as rehearsal_command
 from rehearsal.cluster import kubeconfig_for
 from rehearsal.engine import StepsFailedError
@@ -30,7 +30,7 @@ from tests.conftest import stack as a_stack
 from tests.registry import Registry, a_chart, an_image, internet
 from tests.test_config import problems
 from tests.traces import Traces, traces
-from tests.world import PatientClockOf, a_rehearsal, reached
+from tests.world import KnownStates, PatientClockOf, a_rehearsal, reached
 
 SECRETS: Mapping[str, str] = {
     "NGC key": "nvapi-planted-1f0c",
@@ -81,17 +81,10 @@ def planted(monkeypatch: pytest.MonkeyPatch, **config: Any) -> Generator[Rehears
         def read(name: str) -> Stack:
             return Stack(name, it.engine.config, SECRET)
 
-        def state(name: str) -> State:
-            return it.state()
-
-        def states() -> Mapping[str, State]:
-            return {}
-
         monkeypatch.setattr(cli, "read_stack", read)
         monkeypatch.setattr(cli, "Clock", lambda: PatientClockOf(it))
         monkeypatch.setattr("lls.operations.installation.read_stack", read)
-        monkeypatch.setattr("lls.operations.installation.read_state", state)
-        monkeypatch.setattr("lls.operations.installation.read_all_states", states)
+        monkeypatch.setattr("lls.operations.installation.CliBackend", lambda: KnownStates({"dev": it.state()}))
         yield it
 
 

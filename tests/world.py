@@ -1,15 +1,20 @@
 """Worlds for tests: the default one, with a clock that only moves when something waits."""
 
 import os
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
 from unittest.mock import patch
 
 import boto3
 
-from lls.operations.stack import Stack
+from lls.operations.finding import Unwatched
+from lls.operations.installation import Installation
+from lls.operations.ownership import Ownership
+from lls.operations.stack import NoCliError, Stack, StackError
+from lls.operations.states import ListedStack, NoSuchStackError, State
 from rehearsal.aws import KEY
 from rehearsal.rehearse import Audience, Rehearsal, Report
 from rehearsal.screen import Silence
@@ -93,6 +98,50 @@ def reached(it: Rehearsal) -> Generator[None]:
 def session(**options: Any) -> Any:
     """Boto3's session, which takes long to read the services' descriptions."""
     return SESSION(**options)
+
+
+@dataclass
+class KnownStates:
+    """A backend that holds these states, by the stacks' names as the Pulumi CLI lists them."""
+
+    states: dict[str, State] = field(default_factory=lambda: {"test": State()})
+    unreadable: set[str] = field(default_factory=set[str])
+    updating: set[str] = field(default_factory=set[str])
+    failure: StackError | None = None
+    """Why it cannot be reached at all."""
+
+    def describe(self) -> str:
+        self._reach()
+        return "file:///states as tester"
+
+    def stacks(self) -> Sequence[ListedStack]:
+        self._reach()
+        return [ListedStack(each, each in self.updating) for each in sorted({*self.states, *self.unreadable})]
+
+    def state(self, stack: str) -> State:
+        self._reach()
+        if stack in self.unreadable:
+            raise StackError(f"`pulumi stack export --stack {stack}` failed: access denied")
+        if stack not in self.states:
+            raise NoSuchStackError(f"file:///states as tester does not know stack {stack}.")
+        return self.states[stack]
+
+    def _reach(self) -> None:
+        if self.failure:
+            raise self.failure
+
+
+NO_CLI = NoCliError("The Pulumi CLI is needed.")
+
+
+def knowing(it: Rehearsal, backend: KnownStates | None = None, **changes: str) -> Installation:
+    """The installation of a rehearsal's stack, with changed keys, as a backend knows its states: empty by default."""
+    stack = it.installation().stack.with_config({f"lls:{key}": value for key, value in changes.items()})
+    return Installation(stack, it.installation().account, backend or KnownStates())
+
+
+def ownership_of(installation: Installation, *, stateless: bool = False) -> Callable[[], Ownership]:
+    return lambda: installation.ownership(Unwatched(), stateless=stateless)
 
 
 def rehearsed(config: Mapping[str, str] | None = None, **options: Any) -> Report:

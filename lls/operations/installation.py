@@ -1,33 +1,41 @@
 """A stack with everything that gives access to what it describes: account, cluster, state."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from functools import cached_property
 from threading import Lock
-from typing import Self
+from typing import NamedTuple, Self
 
 from lls.cluster import ClusterApi, EksCluster, T, eks_kubeconfig
 from lls.config import Config
 from lls.operations.account import Account, AwsError
+from lls.operations.finding import Watcher
 from lls.operations.lookups import LookUps
+from lls.operations.ownership import ClusterIdentity, Ownership, read_ownership, server_of
 from lls.operations.proxy import Proxy
 from lls.operations.recording import Monitor, Resource, Severity, record
-from lls.operations.stack import Stack, State, read_all_states, read_stack, read_state, reveal
+from lls.operations.stack import Stack, read_stack, reveal
+from lls.operations.states import Backend, CliBackend, State
+
+
+class Caller(NamedTuple):
+    """Who asks AWS."""
+
+    account: str
+    arn: str
 
 
 class Installation:
     """One stack and the ways to look at it. Nothing is asked before it is needed, and all of it only once."""
 
-    def __init__(
-        self, stack: Stack, account: Account | None = None, states: Callable[[], Mapping[str, State]] | None = None
-    ) -> None:
-        """Read the stack's config. `account` and `states` default to the real ones.
+    def __init__(self, stack: Stack, account: Account | None = None, backend: Backend | None = None) -> None:
+        """Read the stack's config. `account` and `backend` default to the real ones.
 
         Raises pulumi.RunError that lists every problem of the config.
         """
         self.stack = stack
         self.config: Config = stack.parsed()
         self.account = account or Account.of(self.config)
-        self._states = states
+        self._backend = backend or CliBackend()
         self._lock = Lock()
 
     @classmethod
@@ -36,17 +44,22 @@ class Installation:
         return cls(reveal(read_stack(name)))
 
     def state(self) -> State:
-        """The stack's state. Raises NoCliError or StackError."""
+        """The stack's state. Raises NoSuchStackError where the backend does not know it, NoCliError or StackError."""
         with self._lock:
             return self._state
 
-    def states(self) -> Mapping[str, State]:
-        """The states of all stacks of the project. Raises NoCliError or StackError."""
-        return self._states() if self._states else read_all_states()
-
     @cached_property
     def _state(self) -> State:
-        return self._states().get(self.stack.name, State()) if self._states else read_state(self.stack.name)
+        return self._backend.state(self.stack.name)
+
+    def confirm_account(self) -> Caller:
+        """Who asks."""
+        found = self.account.call("sts", "get_caller_identity")
+        return Caller(found["Account"], found["Arn"])
+
+    def ownership(self, watcher: Watcher, *, stateless: bool = False) -> Ownership:
+        """Who owns what, by the states that the backend has now: list things first."""
+        return read_ownership(self._backend, self.stack.name, watcher, stateless=stateless)
 
     @cached_property
     def cluster(self) -> EksCluster | None:
@@ -75,6 +88,21 @@ class Installation:
         if own or self.cluster is None:
             return own
         return eks_kubeconfig(self.cluster, self.config.profile)
+
+    @cached_property
+    def cluster_identity(self) -> ClusterIdentity | None:
+        """What states may know the cluster by; None where there is none. Raises AwsError."""
+        if not self.kubeconfig:
+            return None
+        servers = {server_of(self.kubeconfig, self.config.kube_context)}
+        if self.cluster:
+            servers.add(self.cluster.endpoint.rstrip("/").lower())
+        return ClusterIdentity(
+            arn=self.cluster.arn if self.cluster else "",
+            name=self.config.cluster_name,
+            region=self.config.region,
+            servers=frozenset(servers - {""}),
+        )
 
     @cached_property
     def api(self) -> ClusterApi:

@@ -34,8 +34,8 @@ SettingsError: LB_DNS 'streaming.example' does not resolve
 class Cluster:
     """The cluster of a world. A context manager: inside it, its API listens and `aws` and `helm` are on the path.
 
-    `nodes` may be changed at any time, as an autoscaler does; so may `services` and `denied`, the verbs and
-    resources that the user may not use, such as ("list", "nodes") or ("get", "pods/log").
+    `nodes` may be changed at any time, as an autoscaler does; so may `services`, somebody's `secrets` and `config_maps`,
+    by namespace and name, and `denied`, the verbs and resources that the user may not use, such as ("list", "nodes").
     """
 
     def __init__(self, world: World, clock: Clock, node_selector: Mapping[str, str]) -> None:
@@ -62,6 +62,8 @@ class Cluster:
         self._before = frozenset(self.namespaces)
         self.releases: dict[tuple[str, str], Release] = {}
         self.bindings: dict[tuple[str, str], dict[str, Any]] = {}
+        self.secrets: set[tuple[str, str]] = set()
+        self.config_maps: set[tuple[str, str]] = set()
         self.denied: set[tuple[str, str]] = set()
         self.user = f"arn:{world.partition}:sts::{world.account}:assumed-role/rehearsal/session"
         self._api = KubernetesApi(self)
@@ -336,6 +338,8 @@ class Cluster:
             for kept in (self.releases, self.services, self.pods, self.bindings):
                 for key in [each for each in kept if each[0] == name]:
                     del kept[key]
+            for named in (self.secrets, self.config_maps):
+                named -= {each for each in named if each[0] == name}
 
     def _reconcile(self) -> None:
         """Let each release have its pods, on nodes that exist; pods of an old template go when the new ones run."""

@@ -168,7 +168,7 @@ class Ownership:
         """The same for scripts."""
         return {
             "backend": self._backend,
-            "states": sorted(self._others) + ([f"{NAMESPACE}/{self._stack}"] if self.own is not None else []),
+            "states": sorted([*self._others, *([str(StackName.of(self._stack))] if self.own is not None else [])]),
             "gaps": [gap.why for gap in self.gaps],
             "stateless": self._stateless,
         }

@@ -126,7 +126,7 @@ class Cluster:
             for each in (*read.resources.requests.values(), *read.resources.limits.values()):
                 quantity(each)
             self.releases[key] = next_revision(before, Release(name, namespace, chart, version, values))
-            service = service_of(name, namespace, self.world.quirks)
+            service = service_of(name, namespace, read, self.world.quirks)
             if taken := self._taken(service):
                 self._conclude(key, "failed")
                 raise ClusterError(
@@ -399,8 +399,12 @@ class Cluster:
 
     def _taken(self, wanted: Service) -> int | None:
         """The NodePort that another service holds."""
-        others = [each for each in self.services.values() if each.name != wanted.name or each.release != wanted.release]
-        held = {(each.protocol, each.node_port) for service in others for each in service.ports}
+        held = {
+            (each.protocol, each.node_port)
+            for key, service in self.services.items()
+            if key != (wanted.namespace, wanted.name)
+            for each in service.ports
+        }
         return next((each.node_port for each in wanted.ports if (each.protocol, each.node_port) in held), None)
 
     def _set(self, name: str, state: State, *, held: bool = True, **changes: Any) -> None:

@@ -3,6 +3,7 @@
 import os
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
+from copy import copy
 from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -128,19 +129,19 @@ class Rehearsal:
             instance_id, address = self.aws.nodes[node.name]
             self.cluster.nodes[node.name] = node.model_copy(update={"instance_id": instance_id, "ip": address})
         self.provider = EmulatedProvider(self.world, self.clock, self.aws, self.cluster)
-        self.engine = Engine(
-            program=self._program,
-            project="lls",
-            stack=self._stack.name,
-            config=in_cluster(self._stack, self.cluster.endpoint).config,
-            secret_keys=self._stack.secret_keys,
-            provider=self.provider,
-        )
+        self.engine = self._engine()
         return self
 
     def __exit__(self, *_: object) -> None:
         """End the world."""
         self._exit.close()
+
+    def beside(self, stack: Stack) -> Self:
+        """Another stack in this one's world, and for as long as it exists."""
+        other = copy(self)
+        other._stack = stack
+        other.engine = other._engine()
+        return other
 
     def reconfigure(self, changes: Mapping[str, str]) -> None:
         """Change keys of the stack's config for the next run."""
@@ -249,6 +250,16 @@ class Rehearsal:
     def leftovers(self) -> list[str]:
         """What exists and did not before the first up."""
         return [*self.aws.leftovers(), *self.cluster.leftovers(), *self.engine.state]
+
+    def _engine(self) -> Engine:
+        return Engine(
+            program=self._program,
+            project="lls",
+            stack=self._stack.name,
+            config=in_cluster(self._stack, self.cluster.endpoint).config,
+            secret_keys=self._stack.secret_keys,
+            provider=self.provider,
+        )
 
     def _health(self, arn: str) -> list[TargetHealth]:
         described: Any = self.aws.client("elbv2").describe_target_health(TargetGroupArn=arn)

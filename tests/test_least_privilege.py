@@ -142,12 +142,22 @@ WRITES: Mapping[str, str] = {
 }
 
 
-@pytest.mark.parametrize("cluster", ["demo", "nvcf-streaming-production-west", "team_a", "sg-1"])
+@pytest.mark.parametrize(
+    ("cluster", "instance"),
+    [
+        ("demo", ""),
+        ("nvcf-streaming-production-west", ""),
+        ("team_a", ""),
+        ("sg-1", ""),
+        ("demo", "b"),
+        ("nvcf-streaming-production-west", "westzone"),
+    ],
+)
 @pytest.mark.parametrize("config", [{}, STRATEGIES["autoscaling"]], ids=["nodes", "autoscaling"])
 def test_the_scopes_take_in_what_the_stack_makes_whatever_the_cluster_is_called(
-    cluster: str, config: Mapping[str, str]
+    cluster: str, instance: str, config: Mapping[str, str]
 ) -> None:
-    with a_rehearsal({**config, "lls:clusterName": cluster}, quirks=QUIRKS) as it:
+    with a_rehearsal({**config, "lls:clusterName": cluster, "lls:instance": instance}, quirks=QUIRKS) as it:
         it.engine.up()
         for action, output in WRITES.items():
             assert covers(action, it.engine.outputs[output]), action

@@ -2,6 +2,8 @@ import re
 from collections.abc import Callable
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from lls import guide
 from lls.guide import Port
@@ -26,6 +28,19 @@ def target_group(names: Names) -> str:
 def other_target_group(names: Names) -> str:
     return names.target_group(port=30600, target_type="instance")
 
+
+def elastic_ip(names: Names) -> str:
+    return names.elastic_ip
+
+
+def node_rule(names: Names) -> str:
+    return names.node_rule(Port("udp", 30504))
+
+
+EVERY_NAME = [nlb, security_group, target_group, other_target_group, elastic_ip, node_rule]
+
+CLUSTERS = st.from_regex(r"[A-Za-z0-9][A-Za-z0-9_-]{0,99}", fullmatch=True)
+INSTANCES = st.from_regex(r"[a-z0-9]{1,8}", fullmatch=True)
 
 ODD_CLUSTERS = [
     "c",
@@ -103,6 +118,60 @@ def test_any_other_shape_gives_the_target_group_another_name() -> None:
 
 def test_node_rules_are_named_in_the_guides_manner() -> None:
     assert Names("demo").node_rule(Port("udp", guide.STREAMING_NODE_PORT)) == "streaming-proxy-udp-30504"
+
+
+def test_an_instance_stands_behind_the_clusters_name() -> None:
+    names = Names("demo", "b")
+    assert names.nlb == "rp-public-demo-b"
+    assert names.security_group == "demo-b-rp-sg"
+    assert target_group(names) == "demo-b-rp-tg"
+    assert names.elastic_ip == "demo-b-lls-eip"
+    assert node_rule(names) == "streaming-proxy-udp-30504-b"
+    assert re.fullmatch("demo-b-rp-tg-[0-9a-f]{6}", other_target_group(names))
+
+
+@pytest.mark.parametrize("name", EVERY_NAME)
+@pytest.mark.parametrize("instance", ["b", "0", "westzone"])
+@pytest.mark.parametrize("cluster", ODD_CLUSTERS)
+def test_an_instance_can_be_read_in_the_name_of_any_cluster(
+    cluster: str, instance: str, name: Callable[[Names], str]
+) -> None:
+    assert re.search(f"-{instance}(-|$)", name(Names(cluster, instance)))
+
+
+@given(CLUSTERS, INSTANCES)
+def test_names_with_an_instance_are_within_awss_limits_and_it_can_be_read(cluster: str, instance: str) -> None:
+    names = Names(cluster, instance)
+    for name in (nlb, target_group, other_target_group):
+        assert ELB.fullmatch(name(names)), name(names)
+    assert SECURITY_GROUP.fullmatch(names.security_group)
+    for name in EVERY_NAME:
+        assert re.search(f"-{instance}(-|$)", name(names)), name(names)
+
+
+@given(CLUSTERS, st.sets(INSTANCES, min_size=1, max_size=8))
+def test_a_clusters_instances_have_different_names_and_claim_only_their_own(cluster: str, instances: set[str]) -> None:
+    every = [Names(cluster, instance) for instance in ("", *sorted(instances))]
+    for name in EVERY_NAME:
+        assert len({name(each) for each in every}) == len(every)
+    for each in every:
+        tags = each.tags("x", {})
+        assert [names for names in every if names.claims(tags)] == [each]
+
+
+def test_another_clusters_name_may_end_like_an_instance_and_the_tags_tell_them_apart() -> None:
+    one, other = Names("demo", "b"), Names("demo-b")
+    assert one.nlb == other.nlb
+    assert not one.claims(other.tags("x", {}))
+    assert not other.claims(one.tags("x", {}))
+
+
+def test_what_is_tagged_with_the_cluster_only_resembles_its_installation_without_an_instance() -> None:
+    tags = {"lls:cluster": "demo"}
+    assert Names("demo").resembles(tags)
+    assert not Names("demo").claims(tags)
+    assert not Names("demo", "b").resembles(tags)
+    assert not Names("other").resembles(tags)
 
 
 def test_the_guides_tags_win_over_the_users() -> None:

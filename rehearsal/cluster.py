@@ -34,8 +34,9 @@ SettingsError: LB_DNS 'streaming.example' does not resolve
 class Cluster:
     """The cluster of a world. A context manager: inside it, its API listens and `aws` and `helm` are on the path.
 
-    `nodes` may be changed at any time, as an autoscaler does; so may `services`, somebody's `secrets` and `config_maps`,
-    by namespace and name, and `denied`, the verbs and resources that the user may not use, such as ("list", "nodes").
+    `nodes` may be changed at any time, as an autoscaler does; so may `services`, somebody's `secrets` and
+    `config_maps`, by namespace and name, and `denied`, the verbs and resources that the user may not use, such as
+    ("list", "nodes") or ("get", "pods/log").
     """
 
     def __init__(self, world: World, clock: Clock, node_selector: Mapping[str, str]) -> None:

@@ -55,6 +55,17 @@ def levels(found: dict[str, Any], level: str) -> dict[str, str]:
     return told
 
 
+def as_dev(state: State) -> State:
+    """The state of the rehearsed stack as the dev stack's own: its name is part of every URN."""
+
+    def renamed(each: StateResource) -> StateResource:
+        urns = (each.urn, each.parent, each.provider)
+        urn, parent, provider = (one.replace("urn:pulumi:test::", "urn:pulumi:dev::", 1) for one in urns)
+        return replace(each, urn=urn, parent=parent, provider=provider)
+
+    return replace(state, resources=tuple(map(renamed, state.resources)))
+
+
 def by_hand(it: Rehearsal, **options: Any) -> Made:
     """The guide's commands, all of them."""
     made = follow(it.aws, "nvcf-dev", "us-west-2a", **options)
@@ -320,7 +331,7 @@ def test_a_sweep_that_leaves_the_release_needs_attention(
     it: Rehearsal, backend: KnownStates, capsys: CAPTURED, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     by_hand(it)
-    monkeypatch.setattr("lls.operations.proxy.shutil.which", lambda name: None)  # pyright: ignore[reportUnknownLambdaType]
+    monkeypatch.setattr("lls.operations.proxy.shutil.which", missing)
     code, found = run(capsys, "sweep", "--yes")
     assert code == Exit.FOUND
     assert "release gdn-streaming is left" in levels(found, "problem")["kubernetes"]
@@ -341,6 +352,10 @@ def test_a_namespace_with_somebodys_secret_or_settings_in_it_stays(
     code, found = run(capsys, "adopt")
     assert (code, found["adopt"]) == (Exit.FOUND, [])
     assert "it holds config map settings, secret licence, and no release" in levels(found, "problem")["adopt"]
+
+
+def missing(name: str) -> None:
+    """No command of that name is on the PATH."""
 
 
 def a_chart(path: Path, name: str, *, packed: bool) -> str:
@@ -536,7 +551,7 @@ def test_a_load_balancer_that_serves_this_stacks_target_group_is_not_cut_off(
 ) -> None:
     it.engine.up()
     lost = {"streaming-nlb", "streaming-listener"}
-    state = it.state()
+    state = as_dev(it.state())
     backend.states["dev"] = replace(state, resources=tuple(each for each in state.resources if each.name not in lost))
     code, found = untouched(it, capsys)
     assert code == Exit.FOUND

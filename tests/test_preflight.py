@@ -19,7 +19,7 @@ Breaking = Callable[[Rehearsal], object]
 
 
 def checked(it: Rehearsal, backend: KnownStates | None = None, **changes: str) -> list[Finding]:
-    return Preflight(knowing(it, backend or KnownStates({"test": it.state()}), **changes)).run(Unwatched())
+    return Preflight(knowing(it, backend or KnownStates({it.engine.stack: it.state()}), **changes)).run(Unwatched())
 
 
 def problems(findings: list[Finding]) -> dict[str, str]:

@@ -10,13 +10,14 @@ import pytest
 from lls.naming import Names
 from lls.operations.inventory import Inventory, Thing
 from lls.operations.stack import PROJECT, Stack
+from lls.operations.survey import Survey
 from rehearsal.engine import StepsFailedError
 from rehearsal.rehearse import Rehearsal
 from tests.conftest import as_config
 from tests.test_config import loaded
 from tests.test_preflight import checked, problems
 from tests.test_runbook import streams
-from tests.world import STACK, a_rehearsal
+from tests.world import STACK, KnownStates, a_rehearsal
 
 ZONES = (PROJECT / "docs" / "zones.md").read_text()
 
@@ -41,8 +42,8 @@ WITHOUT: Mapping[str, str] = {
 """What `up` fails with where it does not."""
 
 TOLD: Mapping[str, tuple[str, tuple[str, ...]]] = {
-    "instance": ("leftovers", ()),
-    "namespace": ("namespace", ("set lls:namespace to another",)),
+    "instance": ("names", ("is stack lls/test's", "pulumi config set lls:instance")),
+    "namespace": ("namespace", ("is stack lls/test's", "set lls:namespace to another")),
     "NodePorts": ("node ports", ("set lls:streamingNodePort", "set lls:healthNodePort")),
     "nodeInternalRules": ("node group", ("lls:nodeInternalRules false",)),
 }
@@ -63,10 +64,10 @@ def two_zones(second: Mapping[str, str]) -> Generator[tuple[Rehearsal, Rehearsal
         yield it, it.beside(Stack("second", second))
 
 
-def things(it: Rehearsal) -> list[Thing]:
+def things(it: Rehearsal) -> tuple[Thing, ...]:
     """What the tags in AWS say is the stack's, to the last target."""
     installation = it.installation()
-    return Inventory(installation.account).of_installation(installation.config.names)
+    return Survey(Inventory(installation.account), installation.config).things
 
 
 def test_every_fact_of_the_page_is_held_by_a_test_of_this_file() -> None:
@@ -86,7 +87,7 @@ def test_the_stacks_of_two_zones_stream_and_either_can_be_destroyed_without_the_
         before = things(stays)
         assert not {each.id for each in before} & {each.id for each in things(goes)}
         goes.engine.destroy()
-        assert things(goes) == []
+        assert things(goes) == ()
         assert things(stays) == before
         assert {step.operation for step in stays.engine.up()} == {"same"}
         assert streams(stays)
@@ -111,12 +112,13 @@ def test_up_without_one_of_these_fails_and_the_first_stack_does_not_notice(missi
 @pytest.mark.parametrize("missing", TOLD)
 def test_preflight_tells_beforehand_what_is_taken(missing: str) -> None:
     check, remedies = TOLD[missing]
-    with two_zones(in_zone_b(without=missing)) as (_, second):
-        found = problems(checked(second))
+    with two_zones(in_zone_b(without=missing)) as (first, second):
+        backend = KnownStates({each.engine.stack: each.state() for each in (first, second)})
+        found = problems(checked(second, backend))
         assert set(found) == {check}
         assert all(each in found[check] for each in remedies)
         second.reconfigure(OWN[missing])
-        assert problems(checked(second)) == {}
+        assert problems(checked(second, backend)) == {}
 
 
 def test_the_release_may_have_the_first_ones_name_and_chart_and_image_are_the_same() -> None:
@@ -138,7 +140,7 @@ def test_preflight_names_a_cluster_that_is_called_like_an_instance() -> None:
         found = problems(checked(it))
         assert set(found) == {"names"}
         assert "demo-b-rp-sg" in found["names"]
-        assert things(it) == []
+        assert things(it) == ()
 
 
 def test_the_rules_between_nodes_go_with_the_stack_that_made_them_and_another_then_makes_its_own() -> None:

@@ -96,6 +96,11 @@ class Names:
         """Whether tags say that something is this installation's."""
         return not self.missing(tags) and self.resembles(tags)
 
+    def is_beside(self, tags: Tags) -> bool:
+        """Whether tags say that something is another installation's of the same cluster."""
+        other = Names(self.cluster, tags.get(INSTANCE_TAG, ""))
+        return other != self and other.claims(tags)
+
     def missing(self, tags: Tags) -> list[str]:
         """The marks that tags lack, each as KEY=VALUE."""
         return [f"{key}={value}" for key, value in self.marks.items() if tags.get(key) != value]

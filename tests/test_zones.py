@@ -8,16 +8,19 @@ from typing import Any
 import pytest
 
 from lls.naming import Names
+from lls.operations.finding import Unwatched
 from lls.operations.inventory import Inventory, Thing
 from lls.operations.stack import PROJECT, Stack
 from lls.operations.survey import Survey
+from lls.operations.sweep import carry_out
 from rehearsal.engine import StepsFailedError
 from rehearsal.rehearse import Rehearsal
 from tests.conftest import as_config
+from tests.test_clean_up import planned
 from tests.test_config import loaded
 from tests.test_preflight import checked, problems
 from tests.test_runbook import streams
-from tests.world import STACK, KnownStates, a_rehearsal
+from tests.world import STACK, KnownStates, PatientClockOf, a_rehearsal
 
 ZONES = (PROJECT / "docs" / "zones.md").read_text()
 
@@ -154,6 +157,22 @@ def test_the_rules_between_nodes_go_with_the_stack_that_made_them_and_another_th
         assert sorted(made) == [f"node-ports-internal-{port}" for port in ("tcp-8000", "udp-3478", "udp-6004")]
         second.engine.destroy()
         assert second.leftovers() == []
+
+
+def test_a_sweep_of_one_leaves_the_rules_between_nodes_while_another_is_there() -> None:
+    with two_zones(in_zone_b()) as (first, second):
+        second.engine.up()
+        first.engine.state.clear()
+        backend = KnownStates({"test": first.state(), "second": second.state()})
+        sweep = planned(first, backend)
+        assert sorted(each.thing.split(" (")[0] for each in sweep.unresolved) == [
+            f"ingress rule streaming-proxy-{port}" for port in ("tcp-8000", "udp-3478", "udp-6004")
+        ]
+        assert {each.why for each in sweep.unresolved} == {
+            "the nodes of rp-public-demo-b need it too; let that one's stack make it (docs/zones.md)"
+        }
+        carry_out(sweep, first.installation(), PatientClockOf(first), Unwatched())
+        assert streams(second)
 
 
 def test_zones_whose_nodes_have_security_groups_of_their_own_each_have_their_rules() -> None:

@@ -164,9 +164,7 @@ def _judge(
             accepted.append(match)
         else:
             refused[thing.id] = owner
-            adoption.refused.append(
-                Refusal(match, owner.why if owner.is_mistaken else f"it {owner}", owner, _way_out(match, owner))
-            )
+            adoption.refused.append(Refusal(match, owner.clause, owner, _way_out(match, owner)))
     adoption.matches = accepted
 
 

@@ -21,7 +21,7 @@ def check_clean(installation: Installation, read_ownership: Callable[[], Ownersh
     survey = Survey(Inventory(installation.account), config)
     in_cluster = look_into_cluster(installation)
     ownership = read_ownership()
-    left = [(str(each), ownership.of(each)) for each in survey.things]
+    left = [(str(each), survey.owner_of(each, ownership)) for each in survey.things]
     left_in_cluster = [
         (in_cluster.name_of(type_), owner) for type_, owner in in_cluster.owners(installation, ownership).items()
     ]

@@ -49,6 +49,11 @@ class Owner:
     is_mistaken: bool = False
     """Whether the thing itself shows that it is not this installation's, whoever owns it."""
 
+    @property
+    def clause(self) -> str:
+        """Why the thing is left alone."""
+        return self.why if self.is_mistaken else f"it {self}"
+
     def __str__(self) -> str:
         """A clause with the thing as its subject."""
         return {

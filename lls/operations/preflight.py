@@ -301,7 +301,7 @@ class Preflight:
         stack = self._stack.name
         by_kind: dict[Kind, list[str]] = {}
         for each in self._found.things:
-            by_kind.setdefault(self._ownership.of(each).kind, []).append(str(each))
+            by_kind.setdefault(self._found.owner_of(each, self._ownership).kind, []).append(str(each))
         found = [
             problem("leftovers", f"{each.thing}: {each.why}", each.remedy)
             for each in self._found.lookalikes

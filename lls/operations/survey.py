@@ -8,6 +8,7 @@ from lls import guide
 from lls.config import Config
 from lls.naming import Names
 from lls.operations.inventory import ADDRESS, BALANCER, GROUP, INGRESS, RULES, TARGET_GROUP, Interface, Inventory, Thing
+from lls.operations.ownership import Kind, Owner, Ownership
 
 
 @dataclass(frozen=True)
@@ -105,6 +106,17 @@ class Survey:
             and (names.resembles(each.tags) or (_nameless(each.tags) and each.name in called.get(each.type, ())))
         ]
 
+    def owner_of(self, thing: Thing, ownership: Ownership) -> Owner:
+        """Whose one of the `things` is. A rule between nodes is also the cluster's other installations', if any."""
+        owner = ownership.of(thing)
+        is_between_nodes = thing.inputs.get("referencedSecurityGroupId") == thing.inputs.get("securityGroupId", "")
+        if owner.kind is Kind.NOBODYS and is_between_nodes:
+            for balancer in self._balancers:
+                if self._config.names.is_beside(balancer.tags):
+                    why = f"the nodes of {balancer.name} need it too; let that one's stack make it (docs/zones.md)"
+                    return Owner(Kind.UNKNOWN, why=why, is_mistaken=True)
+        return owner
+
     def dependents(self, doomed: Iterable[Thing]) -> list[Dependent]:
         """What uses these things, or protects them, and is not itself among them. Raises AwsError."""
         things = {each.id: each for each in doomed}
@@ -116,6 +128,11 @@ class Survey:
             *self._target_groups_beyond(things),
         ]
         region = self._config.region
+        for rule in (each for each in things.values() if each.type in RULES):
+            source = rule.inputs.get("referencedSecurityGroupId")
+            if source and source not in things and source != rule.inputs["securityGroupId"]:
+                user = f"the members of security group {source}, which stays"
+                found.append(Dependent(rule, user, self._remedy_of(source) or f"delete {source} first", source))
         for id_, (rule, group) in self._naming.items():
             source = rule.inputs["referencedSecurityGroupId"]
             if id_ not in things and source in things and group.id not in things:
@@ -148,6 +165,10 @@ class Survey:
                     f"aws elbv2 modify-load-balancer-attributes --region {self._config.region} "
                     f"--load-balancer-arn {each.id} --attributes Key=deletion_protection.enabled,Value=false",
                 )
+
+    def _remedy_of(self, id_: str) -> str:
+        """What to do about a lookalike; empty for anything else."""
+        return next((each.remedy for each in self.lookalikes if each.thing.id == id_), "")
 
     def _balancers_beyond(self, doomed: Mapping[str, Thing]) -> Iterable[Dependent]:
         """Load balancers, of any type, that stay and use what goes."""
@@ -186,7 +207,8 @@ class Survey:
 def _is_for_the_nodes(rule: Thing, group: Thing, config: Config) -> bool:
     """Whether a rule that names the load balancer's group is the guide's 4.3: it lets the cluster's nodes answer."""
     cluster = config.cluster_name
-    return rule.type == INGRESS and (
+    is_anothers = not _nameless(rule.tags) and not config.names.resembles(rule.tags)
+    return (rule.type == INGRESS and not is_anothers) and (
         group.id == config.node_security_group_id
         or f"kubernetes.io/cluster/{cluster}" in group.tags
         or group.tags.get("aws:eks:cluster-name") == cluster

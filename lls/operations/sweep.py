@@ -125,17 +125,17 @@ def plan(installation: Installation, read_ownership: Callable[[], Ownership]) ->
     survey = Survey(Inventory(installation.account), installation.config)
     seen = look_into_cluster(installation)
     ownership = read_ownership()
-    owners = {each.id: ownership.of(each) for each in survey.things}
+    owners = {each.id: survey.owner_of(each, ownership) for each in survey.things}
     doomed = [each for each in survey.things if owners[each.id].kind is Kind.NOBODYS]
     kept = [
-        Kept(str(each), f"it {owners[each.id]}", owners[each.id])
+        Kept(str(each), owners[each.id].clause, owners[each.id])
         for each in survey.things
         if owners[each.id].kind is not Kind.NOBODYS
     ]
     for each in survey.lookalikes:
         owner = ownership.of(each.thing)
         if owner.kind in (Kind.OURS, Kind.ANOTHERS):
-            kept.append(Kept(str(each.thing), f"it {owner}", owner))
+            kept.append(Kept(str(each.thing), owner.clause, owner))
         else:
             kept.append(Kept(str(each.thing), each.why, Owner(Kind.UNKNOWN, why=each.why), each.remedy))
     in_cluster, kept_in_cluster = _plan_in_cluster(installation, seen, ownership)
@@ -240,7 +240,7 @@ def _plan_in_cluster(
         return InCluster(unknown=seen.unknown), []
     owners = seen.owners(installation, ownership)
     kept = [
-        Kept(seen.name_of(type_), owner.why if owner.is_mistaken else f"it {owner}", owner)
+        Kept(seen.name_of(type_), owner.clause, owner)
         for type_, owner in owners.items()
         if owner.kind is not Kind.NOBODYS
     ]

@@ -136,7 +136,7 @@ def test_adopt_takes_nothing_that_an_up_may_be_making_and_says_how_to_go_on(
     assert (code, found["adopt"], found["file"]) == (Exit.FOUND, [], None)
     [pending] = [each for each in found["findings"] if each["level"] == "unknown" and each["check"] == "states"]
     assert "creating streaming-nlb" in pending["seen"]
-    assert "--clear-pending-creates" in pending["remedy"]
+    assert "pulumi stack export --stack dev | pulumi stack import --stack dev" in pending["remedy"]
 
 
 def test_verify_and_check_clean_end_with_the_code_for_what_they_found(

@@ -208,7 +208,7 @@ def test_an_interrupted_run_is_told_with_what_to_do() -> None:
         state = State(pending=(Operation("creating", BALANCER, "streaming-nlb"),))
         found = checked(it, KnownStates({"test": state}))
     assert "creating streaming-nlb" in problems(found)["state"]
-    assert any("--clear-pending-creates" in each.remedy for each in found if each.check == "states")
+    assert any("pulumi stack import" in each.remedy for each in found if each.check == "states")
 
 
 def test_what_may_not_be_looked_at_is_unknown_with_the_action_that_was_denied() -> None:
@@ -228,7 +228,7 @@ def test_without_the_cli_only_what_needs_the_state_is_unknown_and_only_where_the
         assert {each.check for each in found if each.level is not Level.OK} == {"states"}
         follow_guide(it)
         found = checked(it, KnownStates(failure=NO_CLI))
-    assert {each.check for each in found if each.level is Level.UNKNOWN} == {"states", "leftovers"}
+    assert {each.check for each in found if each.level is Level.UNKNOWN} == {"states", "leftovers", "names"}
     assert problems(found) == {}
 
 

@@ -47,10 +47,7 @@ def _judge(check: str, left: Iterable[tuple[str, Owner]], stack: str) -> list[Fi
             case Kind.ANOTHERS:
                 found.append(ok(check, f"{thing} is stack {owner.stack}'s"))
             case Kind.UNKNOWN:
-                why = owner.why if owner.is_mistaken else f"and {owner}"
-                found.append(
-                    unknown(check, f"{thing} is there: {why}" if owner.is_mistaken else f"{thing} is left, {why}")
-                )
+                found.append(unknown(check, f"{thing} is left: {owner.clause}"))
     return found
 
 

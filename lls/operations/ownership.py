@@ -41,7 +41,10 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True)
 class Owner:
-    """Whose something is. `stack` is another owner's PROJECT/STACK, `why` the reason why it cannot be told."""
+    """Whose something is. `stack` is another owner's PROJECT/STACK.
+
+    `why` is the reason why it cannot be told, where that is the thing's own, and not that some state was not read.
+    """
 
     kind: Kind
     stack: str = ""
@@ -60,7 +63,7 @@ class Owner:
             Kind.OURS: "is this stack's",
             Kind.ANOTHERS: f"is stack {self.stack}'s",
             Kind.NOBODYS: "is no stack's",
-            Kind.UNKNOWN: f"has an unknown owner: {self.why}",
+            Kind.UNKNOWN: "has an owner that cannot be told" + (f": {self.why}" if self.why else ""),
         }[self.kind]
 
 
@@ -151,7 +154,7 @@ class Ownership:
     def _rest(self) -> Owner:
         """Whose a thing is that no state owns."""
         if self.gaps and not self._stateless:
-            return Owner(Kind.UNKNOWN, why=self.gaps[0].why)
+            return Owner(Kind.UNKNOWN)
         return Owner(Kind.NOBODYS)
 
     def findings(self, *, mattered: bool) -> list[Finding]:
@@ -269,7 +272,8 @@ def _unsettled(listed: ListedStack, state: State | None, *, is_own: bool) -> Ite
         if is_own:
             remedy = (
                 f"if no update is under way: pulumi cancel --stack {listed.name} --yes, then "
-                f"pulumi refresh --clear-pending-creates --skip-preview --stack {listed.name}, then run this again"
+                f"pulumi stack export --stack {listed.name} | pulumi stack import --stack {listed.name}, "
+                "which forgets them, then run this again"
             )
         yield Gap(f"stack {listed.name} has pending operations ({', '.join(map(str, pending))})", remedy)
 

@@ -274,6 +274,8 @@ class Preflight:
         if owner.kind is Kind.ANOTHERS:
             remedy = "give this stack names of its own: pulumi config set lls:instance NAME (docs/zones.md)"
             return problem("names", f"{thing} has the name that this stack needs, and {owner}", remedy)
+        if owner.kind is Kind.UNKNOWN:
+            return unknown("names", f"{thing} has the name that this stack needs, and {owner}", "see states")
         if owner.kind is Kind.OURS or self._config.names.claims(thing.tags):
             return None
         seen = f"{thing} has the name that this stack needs, and is not this cluster's"
@@ -458,9 +460,11 @@ class Preflight:
         services: list[Any] = place.api.ask(
             lambda client: CoreV1Api(client).list_service_for_all_namespaces(_request_timeout=REQUEST_TIMEOUT).items
         )
-        anothers = self._in_cluster.owners(self._installation, self._ownership).get(RELEASE)
-        is_anothers = anothers is not None and anothers.kind is Kind.ANOTHERS
-        ours = None if is_anothers else (config.namespace, config.release_name)
+        owner = self._in_cluster.owners(self._installation, self._ownership).get(RELEASE)
+        if owner and owner.kind is Kind.UNKNOWN:
+            seen = f"release {config.namespace}/{config.release_name} may hold them, and {owner}"
+            return [unknown("node ports", seen, "see states")]
+        ours = None if owner and owner.kind is Kind.ANOTHERS else (config.namespace, config.release_name)
         keys = {config.streaming_node_port: "streamingNodePort", config.health_node_port: "healthNodePort"}
         taken = [
             problem(
@@ -492,7 +496,7 @@ class Preflight:
                 return [problem("namespace", f"{name} exists and is not in the stack's state", remedy)]
             case Kind.UNKNOWN:
                 told = problem if owner.is_mistaken else unknown
-                return [told("namespace", f"{name} exists: {owner.why}", other)]
+                return [told("namespace", f"{name} exists: {owner.clause}", other)]
 
     # --- The artifacts
 

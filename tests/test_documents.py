@@ -1,5 +1,6 @@
 import json
 import re
+from pathlib import Path
 from typing import Any
 
 import yaml
@@ -56,6 +57,14 @@ def test_every_make_command_of_the_readme_is_a_target() -> None:
 def test_every_file_that_the_readme_names_exists() -> None:
     for path in re.findall(r"`((?:lls|rehearsal|tests|examples)/[\w./]*)`", README):
         assert (PROJECT / path).exists(), path
+
+
+def test_every_test_that_a_page_names_exists() -> None:
+    tests = {
+        name for path in Path(__file__).parent.glob("test_*.py") for name in re.findall(r"def (\w+)", path.read_text())
+    }
+    for page in (PROJECT / "docs").glob("*.md"):
+        assert set(re.findall(r"`(test_\w+)`", page.read_text())) <= tests, page
 
 
 def test_the_program_does_not_know_the_rehearsal() -> None:

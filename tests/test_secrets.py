@@ -30,7 +30,7 @@ from tests.conftest import stack as a_stack
 from tests.registry import Registry, a_chart, an_image, internet
 from tests.test_config import problems
 from tests.traces import Traces, traces
-from tests.world import KnownStates, PatientClockOf, a_rehearsal, reached
+from tests.world import KnownStates, PatientClockOf, a_rehearsal, reached_by_network
 
 SECRETS: Mapping[str, str] = {
     "NGC key": "nvapi-planted-1f0c",
@@ -71,7 +71,7 @@ def secrets(seen: Traces) -> Mapping[str, str]:
 def planted(monkeypatch: pytest.MonkeyPatch, **config: Any) -> Generator[Rehearsal]:
     """A world, a stack with secrets of its own in it, and a user who has more of them in the environment."""
     values = {"env": {"password": SECRETS["Helm value"]}}
-    with a_rehearsal(as_config(clusterName="nvcf-dev", helmValues=values, **config)) as it, reached(it):
+    with a_rehearsal(as_config(clusterName="nvcf-dev", helmValues=values, **config)) as it, reached_by_network(it):
         kubeconfig = kubeconfig_for(it.cluster.endpoint, "own").replace(TOKEN, SECRETS["kubeconfig"])
         it.engine.config = {**it.engine.config, "lls:kubeconfig": kubeconfig}
         it.engine.secret_keys = SECRET

@@ -10,6 +10,8 @@ from unittest.mock import patch
 
 import boto3
 
+from lls.config import Config
+from lls.operations.account import Account
 from lls.operations.finding import Unwatched
 from lls.operations.installation import Installation
 from lls.operations.ownership import Ownership
@@ -88,6 +90,17 @@ def a_rehearsal(config: Mapping[str, str] | None = None, **options: Any) -> Rehe
 
 @contextmanager
 def reached(it: Rehearsal) -> Generator[None]:
+    """Lets the command line reach a world, without a detour over the network: three times as fast."""
+
+    def account_of(config: Config) -> Account:
+        return Account(it.aws.patient_client)
+
+    with patch.object(Account, "of", account_of):
+        yield
+
+
+@contextmanager
+def reached_by_network(it: Rehearsal) -> Generator[None]:
     """Lets the command line reach a world as it would reach AWS."""
     keys = {"AWS_ACCESS_KEY_ID": KEY, "AWS_SECRET_ACCESS_KEY": KEY}
     with patch.dict(os.environ, {"AWS_ENDPOINT_URL": it.aws.endpoint, **keys}), patch("boto3.Session", session):

@@ -29,6 +29,7 @@ format: .venv/ready ## format the code
 	@$(RUN) -m ruff check --fix .
 
 docs: .venv/ready ## write the tables of docs/ that are generated
+	@$(RUN) -m scripts.configuration_table
 	@$(RUN) -m scripts.effects_table
 
 lock: ## pin the closure of requirements.in anew (needs uv)

@@ -8,10 +8,11 @@ from typing import Self
 from lls.cluster import ClusterApi, EksCluster, T, eks_kubeconfig
 from lls.config import Config
 from lls.operations.account import Account, AwsError
+from lls.operations.identity import Caller, WrongAccountError
 from lls.operations.lookups import LookUps
 from lls.operations.proxy import Proxy
 from lls.operations.recording import Monitor, Resource, Severity, record
-from lls.operations.stack import Stack, State, read_all_states, read_stack, read_state, reveal
+from lls.operations.stack import Stack, StackError, State, read_all_states, read_stack, read_state, reveal
 
 
 class Installation:
@@ -47,6 +48,29 @@ class Installation:
     @cached_property
     def _state(self) -> State:
         return self._states().get(self.stack.name, State()) if self._states else read_state(self.stack.name)
+
+    def confirm_account(self) -> Caller:
+        """Who AWS takes us for, once it is clear that this is the stack's account: before anything there counts.
+
+        Raises AwsError, and WrongAccountError where the stack's state, if it can be read, is of another account.
+        """
+        return self._caller
+
+    @cached_property
+    def _caller(self) -> Caller:
+        answer = self.account.call("sts", "get_caller_identity")
+        caller = Caller(answer["Account"], answer["Arn"])
+        try:
+            accounts = self.state().accounts
+        except StackError:
+            return caller
+        if accounts and caller.account not in accounts:
+            raise WrongAccountError(
+                f"The AWS credentials are of account {caller.account} ({caller.arn}), and the state of stack "
+                f"{self.stack.name} is of account {', '.join(sorted(accounts))}: use credentials of that account "
+                "(aws:profile, aws:assumeRoles or the environment), or name the stack of this one."
+            )
+        return caller
 
     @cached_property
     def cluster(self) -> EksCluster | None:

@@ -4,6 +4,7 @@ import asyncio
 import contextvars
 import json
 import os
+import re
 import shutil
 import subprocess
 from collections.abc import Iterable, Mapping, Sequence
@@ -21,6 +22,9 @@ PROJECT: Final = SCHEMA.parent
 
 HIDDEN: Final = "[encrypted]"
 """Stands for a value that only the Pulumi CLI can decrypt."""
+
+ARN: Final = re.compile(r"arn:[^:]+:[^:]*:[^:]*:(?P<account>\d{12}):")
+"""The beginning of an ARN that tells an account."""
 
 CLI_TIMEOUT: Final = 120
 """Seconds that the Pulumi CLI gets for one answer."""
@@ -96,6 +100,14 @@ class State:
     def ids(self) -> frozenset[str]:
         """Ids of everything that it owns."""
         return frozenset(each.id for each in self.resources if each.id)
+
+    @property
+    def accounts(self) -> frozenset[str]:
+        """The AWS accounts that it lives in, as the ARNs of what it owns tell."""
+        owned = [each for each in self.resources if each.type.startswith("aws:")]
+        arns = [arn for each in owned for arn in (each.id, each.outputs.get("arn"))]
+        found = [ARN.match(arn) for arn in arns if isinstance(arn, str)]
+        return frozenset(match["account"] for match in found if match)
 
 
 def read_stack(name: str, folder: Path = PROJECT) -> Stack:

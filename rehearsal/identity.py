@@ -4,7 +4,7 @@ import json
 import re
 from collections.abc import Callable, Collection, Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 from unittest.mock import patch
 
@@ -65,8 +65,8 @@ class RefusedError(HTTPException):
 class Identities:
     """The callers of one emulated AWS, by their access keys.
 
-    `allows` tells what they may do. `asked` keeps what each call for a role's session asked for;
-    `session_seconds` is how long sessions last, where that is not what was asked for.
+    `allows` tells what they may do. `asked` keeps what each call for a role's session asked for, and `secrets` the
+    secrets that they were given; `session_seconds` is how long sessions last, where that is not what was asked for.
     """
 
     def __init__(self, account: str, partition: str, allows: Callable[[str], bool]) -> None:
@@ -78,6 +78,7 @@ class Identities:
         self._callers: dict[str, Caller] = {KEY: self.base}
         self._ended: set[str] = set()
         self.asked: list[Mapping[str, Any]] = []
+        self.secrets: set[str] = set()
         self.session_seconds: int | None = None
 
     def add_role(self, name: str, *, account: str = "", external_id: str = "", trusts: str = "") -> str:
@@ -100,6 +101,10 @@ class Identities:
             max_session_duration=None,
         )
         return made.arn
+
+    def add_key(self, key: str, token: str = "") -> None:
+        """Let the base role's session have another access key, with a session token."""
+        self._callers[key] = replace(self.base, token=token)
 
     def end_sessions(self) -> None:
         """Let the sessions of all roles that were assumed so far be over."""
@@ -188,6 +193,7 @@ class Identities:
         """A session, and a key by which its caller is known from now on."""
         session: AssumedRole = proceed(duration=self.session_seconds or duration, **arguments)
         self._callers[session.access_key_id] = Caller(session.account_id, session.arn, session.session_token)
+        self.secrets |= {session.secret_access_key, session.session_token}
         return session
 
     def _trusts(self, role_arn: str, principals: Collection[str], external_id: str = "") -> bool:

@@ -24,6 +24,7 @@ STACK: Mapping[str, str] = {
 
 
 SESSION: Callable[..., Any] = boto3.Session
+CREDENTIALS = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")
 
 
 class PatientClock(Clock):
@@ -89,9 +90,13 @@ def reached(it: Rehearsal) -> Generator[None]:
         yield
 
 
-@cache
 def session(**options: Any) -> Any:
-    """Boto3's session, which takes long to read the services' descriptions."""
+    """Boto3's session, one for each set of credentials: it takes long to read the services' descriptions."""
+    return _session(tuple(os.environ.get(name) for name in CREDENTIALS), **options)
+
+
+@cache
+def _session(_: object, **options: Any) -> Any:
     return SESSION(**options)
 
 

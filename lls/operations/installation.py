@@ -3,16 +3,20 @@
 from collections.abc import Callable, Mapping
 from functools import cached_property
 from threading import Lock
-from typing import Self
+from typing import Self, TypeVar
+
+import pulumi
 
 from lls.cluster import ClusterApi, EksCluster, T, eks_kubeconfig
-from lls.config import Config
-from lls.operations.account import Account, AwsError
-from lls.operations.identity import Caller, WrongAccountError
+from lls.operations.account import Account, AwsError, Caller
+from lls.operations.identity import Identity, WrongAccountError
 from lls.operations.lookups import LookUps
+from lls.operations.provider_keys import HONOURED, read_settings
 from lls.operations.proxy import Proxy
 from lls.operations.recording import Monitor, Resource, Severity, record
 from lls.operations.stack import Stack, StackError, State, read_all_states, read_stack, read_state, reveal
+
+U = TypeVar("U")
 
 
 class Installation:
@@ -23,18 +27,25 @@ class Installation:
     ) -> None:
         """Read the stack's config. `account` and `states` default to the real ones.
 
-        Raises pulumi.RunError that lists every problem of the config.
+        Raises pulumi.RunError that lists every problem of the config: of the program's, and of what the AWS provider
+        is told about its identity, which the given `account` has already.
         """
         self.stack = stack
-        self.config: Config = stack.parsed()
-        self.account = account or Account.of(self.config)
+        self._token_environment: Callable[[], Mapping[str, str]] = dict[str, str]
+        if account:
+            self.config, self.account = stack.parsed(), account
+        else:
+            self.config, settings = _both(stack.parsed, lambda: read_settings(stack))
+            identity = Identity(settings)
+            self.account, self._token_environment = identity.account(), identity.token_environment
         self._states = states
         self._lock = Lock()
+        self._apis: dict[str, ClusterApi] = {}
 
     @classmethod
     def open(cls, name: str) -> Self:
         """The stack of that name, as its file describes it. Raises StackError or pulumi.RunError."""
-        return cls(reveal(read_stack(name)))
+        return cls(reveal(read_stack(name), ["lls:kubeconfig", *HONOURED]))
 
     def state(self) -> State:
         """The stack's state. Raises NoCliError or StackError."""
@@ -58,8 +69,7 @@ class Installation:
 
     @cached_property
     def _caller(self) -> Caller:
-        answer = self.account.call("sts", "get_caller_identity")
-        caller = Caller(answer["Account"], answer["Arn"])
+        caller = self.account.caller
         try:
             accounts = self.state().accounts
         except StackError:
@@ -92,18 +102,21 @@ class Installation:
             security_group_id=network.get("clusterSecurityGroupId", ""),
         )
 
-    @cached_property
+    @property
     def kubeconfig(self) -> str:
-        """The stack's own kubeconfig, or one built from the cluster. May hold a secret."""
+        """The stack's own kubeconfig, or one built from the cluster. May hold secrets, and those of the moment."""
         own = self.config.kubeconfig.get_secret_value()
         if own or self.cluster is None:
             return own
-        return eks_kubeconfig(self.cluster, self.config.profile)
+        environment = self._token_environment()
+        role = "" if environment else self.config.token_role
+        return eks_kubeconfig(self.cluster, self.config.profile, role_arn=role, environment=environment)
 
-    @cached_property
+    @property
     def api(self) -> ClusterApi:
         """The cluster's API."""
-        return ClusterApi(self.kubeconfig, self.config.kube_context)
+        kubeconfig = self.kubeconfig
+        return self._apis.setdefault(kubeconfig, ClusterApi(kubeconfig, self.config.kube_context))
 
     def ask_as_program(self, question: Callable[[], T]) -> T:
         """The answer of one of the program's own look-ups, outside a Pulumi engine. Raises pulumi.RunError."""
@@ -135,3 +148,16 @@ class _OnlyLookUps:
 
     def log(self, severity: Severity, message: str) -> None:
         pass
+
+
+def _both(first: Callable[[], T], second: Callable[[], U]) -> tuple[T, U]:
+    """What two readers find. Raises pulumi.RunError with the problems of both."""
+    try:
+        found = first()
+    except pulumi.RunError as error:
+        try:
+            second()
+        except pulumi.RunError as other:
+            raise pulumi.RunError(f"{error}\n{other}") from None
+        raise
+    return found, second()

@@ -133,14 +133,13 @@ def read_stack(name: str, folder: Path = PROJECT) -> Stack:
     return stack.with_config({"lls:helmValues": "{}"}) if stack.get("helmValues") == HIDDEN else stack
 
 
-def reveal(stack: Stack) -> Stack:
-    """The same stack with its kubeconfig decrypted, where it is encrypted.
+def reveal(stack: Stack, keys: Iterable[str]) -> Stack:
+    """The same stack with the values of those keys decrypted, where they are encrypted or have parts that are.
 
     Raises NoCliError or StackError.
     """
-    if stack.get("kubeconfig") != HIDDEN:
-        return stack
-    return stack.with_config({"lls:kubeconfig": pulumi_cli("config", "get", "lls:kubeconfig", "--stack", stack.name)})
+    hidden = [key for key in keys if key in stack.secret_keys and HIDDEN in stack.config[key]]
+    return stack.with_config({key: pulumi_cli("config", "get", key, "--stack", stack.name) for key in hidden})
 
 
 def read_state(name: str) -> State:

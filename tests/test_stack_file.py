@@ -111,6 +111,16 @@ def test_a_qualified_name_is_the_file_of_its_last_part(tmp_path: Path) -> None:
     assert read_stack("org/lls/prod", tmp_path).config == {"aws:region": "us-west-2"}
 
 
+def test_what_the_project_sets_for_every_stack_is_a_stacks_too_unless_it_says_otherwise(tmp_path: Path) -> None:
+    (tmp_path / "Pulumi.yaml").write_text(
+        "config:\n  udpPort: {type: integer, default: 5004}\n"
+        "  aws:region: {value: us-east-1}\n  aws:allowedAccountIds: {value: ['123456789012']}\n"
+    )
+    (tmp_path / "Pulumi.x.yaml").write_text("config: {aws:region: us-west-2}\n")
+    told = {"aws:region": "us-west-2", "aws:allowedAccountIds": '["123456789012"]'}
+    assert read_stack("x", tmp_path).config == told
+
+
 @pytest.mark.parametrize("text", ["- a\n", "config: [a]\n"])
 def test_a_file_of_another_shape_is_refused(tmp_path: Path, text: str) -> None:
     (tmp_path / "Pulumi.x.yaml").write_text(text)

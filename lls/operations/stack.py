@@ -122,7 +122,8 @@ def read_stack(name: str, folder: Path = PROJECT) -> Stack:
         raise StackError(f"--stack {name}: there is no {path.name}. Known stacks: {', '.join(known) or 'none'}.")
     try:
         content = cast(dict[str, Any], yaml.safe_load(path.read_text()) or {})
-        values = cast(dict[str, Any], content.get("config") or {})
+        own = cast(dict[str, Any], content.get("config") or {}).items()
+        values = {**_of_every_stack(folder), **dict(own)}
         shown = {key: _shown(value) for key, value in values.items()}
     except yaml.YAMLError as error:
         raise StackError(f"{path.name} is not YAML: {error}") from None
@@ -131,6 +132,14 @@ def read_stack(name: str, folder: Path = PROJECT) -> Stack:
     secret_keys = frozenset(key for key, value in values.items() if shown[key] != value)
     stack = Stack(name, {key: _text(value) for key, value in shown.items()}, secret_keys)
     return stack.with_config({"lls:helmValues": "{}"}) if stack.get("helmValues") == HIDDEN else stack
+
+
+def _of_every_stack(folder: Path) -> dict[str, Any]:
+    """What Pulumi.yaml sets for every stack, such as a key of the AWS provider: entries with nothing but a value."""
+    path = folder / SCHEMA.name
+    content: Any = yaml.safe_load(path.read_text()) if path.is_file() else {}
+    declared: dict[str, Any] = content.get("config") or {}
+    return {key: each["value"] for key, each in declared.items() if "value" in each}
 
 
 def reveal(stack: Stack, keys: Iterable[str]) -> Stack:

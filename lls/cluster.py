@@ -69,17 +69,21 @@ class Targets:
     skipped: Mapping[str, str]
 
 
-def eks_kubeconfig(cluster: EksCluster, profile: str = "") -> str:
-    """A kubeconfig whose token comes from `aws eks get-token`: stable, and without a secret.
+def eks_kubeconfig(
+    cluster: EksCluster, profile: str = "", *, role_arn: str = "", environment: Mapping[str, str] | None = None
+) -> str:
+    """A kubeconfig whose token comes from `aws eks get-token`: stable, and without a secret of its own.
 
-    `profile` is the AWS profile of the provider, so that both act as the same identity.
+    `profile` is the AWS profile of the provider, and `role_arn` the role that it assumes, so that both act as the
+    same identity; what else tells who that is stands in `environment`.
     """
     arguments = ["--region", cluster.region, "eks", "get-token", "--cluster-name", cluster.name, "--output", "json"]
+    told = ({"AWS_PROFILE": profile} if profile else {}) | dict(environment or {})
     credentials = {
         "apiVersion": "client.authentication.k8s.io/v1beta1",
         "command": "aws",
-        "args": arguments,
-        "env": [{"name": "AWS_PROFILE", "value": profile}] if profile else None,
+        "args": [*arguments, "--role-arn", role_arn] if role_arn else arguments,
+        "env": [{"name": name, "value": value} for name, value in told.items()] or None,
         "interactiveMode": "Never",
     }
     return json.dumps(

@@ -40,9 +40,23 @@ SECRET_KEYS: Final = ("helmValues", "kubeconfig")
 OTHER_KEYS: Final = ("aws:region", "aws:profile")
 """Keys of the AWS provider that the program reads too."""
 
+IDENTITY_KEYS: Final = (
+    "aws:accessKey",
+    "aws:secretKey",
+    "aws:token",
+    "aws:assumeRoles",
+    "aws:assumeRoleWithWebIdentity",
+    "aws:sharedConfigFiles",
+    "aws:sharedCredentialsFiles",
+)
+"""Those that tell it who it is, besides its profile and the environment."""
 
-def _must(accepts: Callable[[Any], bool], expected: str) -> AfterValidator:
-    """A validator whose error says what is expected."""
+PLAIN_ROLE: Final = frozenset({"roleArn", "sessionName", "duration"})
+"""The properties of a role to assume without which `aws eks get-token` is still that role."""
+
+
+def must(accepts: Callable[[Any], bool], expected: str) -> AfterValidator:
+    """A validator of a config's value whose error says what is expected."""
 
     def validate(value: Any) -> Any:
         if not accepts(value):
@@ -53,11 +67,11 @@ def _must(accepts: Callable[[Any], bool], expected: str) -> AfterValidator:
 
 
 def _match(pattern: str, expected: str) -> AfterValidator:
-    return _must(lambda text: re.fullmatch(pattern, text) is not None, expected)
+    return must(lambda text: re.fullmatch(pattern, text) is not None, expected)
 
 
 def _between(low: int, high: float, expected: str) -> AfterValidator:
-    return _must(lambda number: low <= number <= high, expected)
+    return must(lambda number: low <= number <= high, expected)
 
 
 def _optional(pattern: str, expected: str) -> AfterValidator:
@@ -109,8 +123,8 @@ OCI_REPOSITORY: Final = r"[A-Za-z0-9.-]+(:[0-9]+)?/" + _path_of_names(r"(\.|_{1,
 Port = Annotated[int, _between(1, 65535, "use a port from 1 to 65535")]
 NodePort = Annotated[int, _between(30000, 32767, "use a port from 30000 to 32767, Kubernetes' range of NodePorts")]
 Positive = Annotated[int, _between(1, math.inf, "use a whole number of at least 1")]
-Cidr = Annotated[str, _must(_is_cidr, "use an IPv4 or IPv6 CIDR without host bits, such as 203.0.113.0/24")]
-Quantity = Annotated[str, _must(_is_quantity, "use a positive Kubernetes quantity, such as 5000m or 24Gi")]
+Cidr = Annotated[str, must(_is_cidr, "use an IPv4 or IPv6 CIDR without host bits, such as 203.0.113.0/24")]
+Quantity = Annotated[str, must(_is_quantity, "use a positive Kubernetes quantity, such as 5000m or 24Gi")]
 NodeGroup = Annotated[
     str,
     _match(
@@ -129,7 +143,8 @@ TagValue = Annotated[str, _match(r"[\w \t.:/=+@-]{0,256}", "use at most 256 lett
 class Config(BaseModel):
     """Every key of the contract, checked. Field names are the keys in snake_case.
 
-    Two fields come from the AWS provider's own namespace: `region` and `profile`.
+    Three fields come from the AWS provider's own namespace: `region`, `profile`, and `identity`, the values of those
+    IDENTITY_KEYS that are set.
     """
 
     model_config = ConfigDict(
@@ -142,6 +157,7 @@ class Config(BaseModel):
         _match(r"[a-z]{2,4}(-[a-z]+)+-[0-9]", "use the code of an AWS region, such as us-west-2"),
     ]
     profile: Annotated[str, Field(alias="aws:profile")] = ""
+    identity: Annotated[Mapping[str, SecretStr], Field(alias="aws:")] = {}
     cluster_name: Annotated[
         str,
         _match(
@@ -163,7 +179,7 @@ class Config(BaseModel):
     target_type: guide.TargetType
     registration: guide.Registration
     targets: tuple[str, ...]
-    node_groups: Annotated[tuple[NodeGroup, ...], _must(_unique, "list each node group only once")]
+    node_groups: Annotated[tuple[NodeGroup, ...], must(_unique, "list each node group only once")]
     allow_other_zones: bool
     service_name: Annotated[
         str, _match(rf"(?=.{{1,63}}$){DNS_LABEL}", "use the name of a service: at most 63 of a-z, 0-9 and -")
@@ -195,7 +211,7 @@ class Config(BaseModel):
     image_tag: Annotated[str, _match(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}", "use an image tag, such as 2.0.1")]
     registry_config: Annotated[
         str,
-        _must(
+        must(
             lambda path: not path or _holds(Path.is_file, path),
             "use the path of an existing docker-style auth file, or leave it empty for an ECR login",
         ),
@@ -335,6 +351,17 @@ class Config(BaseModel):
         )
 
     @property
+    def token_role(self) -> str:
+        """The role that `aws eks get-token` has to assume to be who the AWS provider is; empty for none, or unclear."""
+        if set(self.identity) != {"aws:assumeRoles"} or is_config_secret("aws:assumeRoles"):
+            return ""
+        try:
+            [role] = json.loads(self.identity["aws:assumeRoles"].get_secret_value())
+            return str(role["roleArn"]) if role.keys() <= PLAIN_ROLE else ""
+        except (ValueError, TypeError, KeyError, AttributeError):
+            return ""
+
+    @property
     def prefix(self) -> str:
         """Path prefix of chart and image in ECR."""
         return self.repository_prefix or self.cluster_name
@@ -367,7 +394,8 @@ def load() -> Config:
     """
     exposed = [key for key in schema() if _is_secret(key) and key not in SECRET_KEYS]
     values: dict[str, Any] = {key: _value(key, each) for key, each in schema().items() if key not in exposed}
-    values |= {key: pulumi.Config("aws").get(key.partition(":")[2]) for key in OTHER_KEYS}
+    values |= {key: _of_provider(key) for key in OTHER_KEYS}
+    values["aws:"] = {key: value for key in IDENTITY_KEYS if (value := _of_provider(key))}
     names = {key.partition(":")[2] for key in _keys() if key.startswith(f"{NAMESPACE}:")}
     problems = [
         f"  {NAMESPACE}:{key} = [secret]: AWS and the state would hold it in clear; set it without --secret"
@@ -392,6 +420,11 @@ def schema() -> Mapping[str, Mapping[str, Any]]:
 def _keys() -> set[str]:
     """Every key set for this stack, whether an engine or a test set it."""
     return {*CONFIG.get(), *get_config_env()}
+
+
+def _of_provider(key: str) -> str | None:
+    """The value of a key of the AWS provider."""
+    return pulumi.Config("aws").get(key.partition(":")[2])
 
 
 def _value(key: str, declared: Mapping[str, Any]) -> Any:

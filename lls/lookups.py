@@ -1,5 +1,6 @@
 """What the stack finds rather than makes: plain values, looked up in one place before anything is created."""
 
+import os
 import re
 from collections.abc import Callable
 from concurrent.futures import Future
@@ -61,7 +62,7 @@ def look_up(config: Config) -> Surroundings:
     """
     cluster = find_cluster(config)
     vpc_id = find_vpc(config, cluster)
-    kubeconfig = config.kubeconfig.get_secret_value() or eks_kubeconfig(cluster, config.profile)
+    kubeconfig = config.kubeconfig.get_secret_value() or _kubeconfig(config, cluster)
     subnet_id = _attempt(lambda: find_public_subnet(config, vpc_id))
     node_security_group_id = _attempt(lambda: find_node_security_group(config, vpc_id, cluster))
     elastic_ip = _attempt(lambda: find_elastic_ip(config))
@@ -117,6 +118,19 @@ def find_cluster(config: Config) -> EksCluster:
         vpc_id=network.vpc_id,
         security_group_id=network.cluster_security_group_id,
     )
+
+
+def _kubeconfig(config: Config, cluster: EksCluster) -> str:
+    """One whose tokens are the AWS provider's identity's, as far as `aws eks get-token` can be that."""
+    unfollowed = [] if config.token_role else sorted(config.identity)
+    if config.profile and "AWS_ACCESS_KEY_ID" in os.environ:
+        unfollowed.append("aws:profile beside AWS_ACCESS_KEY_ID")
+    if unfollowed:
+        pulumi.log.warn(
+            f"The cluster's tokens are those of the environment's AWS credentials, since `aws eks get-token` cannot "
+            f"follow {', '.join(unfollowed)}: set lls:kubeconfig if the cluster does not know them."
+        )
+    return eks_kubeconfig(cluster, config.profile, role_arn=config.token_role)
 
 
 def find_vpc(config: Config, cluster: EksCluster) -> str:

@@ -2,7 +2,7 @@
 
 import json
 import threading
-from collections.abc import Generator, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import replace
 from typing import Any, Final, Self
@@ -11,6 +11,7 @@ from lls.cluster import ZONE_LABEL
 from rehearsal import kubernetes_objects as objects
 from rehearsal.chart import ClusterError, Service, documented, foreign_service, service_of
 from rehearsal.commands import commands_on_the_path
+from rehearsal.identity import ROLE, Caller
 from rehearsal.kubernetes_api import TOKEN, KubernetesApi, Outage, RefusedError
 from rehearsal.pods import Pod, State, UnschedulableError, place, quantity
 from rehearsal.release import Release, Status, next_revision, pod_of
@@ -36,7 +37,8 @@ class Cluster:
 
     `nodes` may be changed at any time, as an autoscaler does; so may `services`, somebody's `secrets` and
     `config_maps`, by namespace and name, and `denied`, the verbs and resources that the user may not use, such as
-    ("list", "nodes") or ("get", "pods/log").
+    ("list", "nodes") or ("get", "pods/log"). `roles` are the ARNs of the AWS roles
+    that have an access entry, and `guests` those of their sessions that have come in.
     """
 
     def __init__(self, world: World, clock: Clock, node_selector: Mapping[str, str]) -> None:
@@ -66,8 +68,22 @@ class Cluster:
         self.secrets: set[tuple[str, str]] = set()
         self.config_maps: set[tuple[str, str]] = set()
         self.denied: set[tuple[str, str]] = set()
-        self.user = f"arn:{world.partition}:sts::{world.account}:assumed-role/rehearsal/session"
+        self.user = f"arn:{world.partition}:sts::{world.account}:assumed-role/{ROLE}/session"
+        self.roles: set[str] = {f"arn:{world.partition}:iam::{world.account}:role/{ROLE}"}
+        self.guests: set[str] = set()
+        self.identify: Callable[[str, str], Caller | None] = lambda key, role: None
         self._api = KubernetesApi(self)
+
+    def admits(self, key: str, role: str) -> bool:
+        """Whether somebody may come in whose token was signed by an access key, and as a role of that key's choice.
+
+        `identify` tells who that is in AWS.
+        """
+        caller = self.identify(key, role)
+        if caller is None or caller.role not in self.roles:
+            return False
+        self.guests.add(caller.arn)
+        return True
 
     @property
     def endpoint(self) -> str:

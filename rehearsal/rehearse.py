@@ -125,6 +125,7 @@ class Rehearsal:
         self.aws = self._exit.enter_context(
             Aws(self.world, self.clock, cluster_endpoint=self.cluster.endpoint, answers=self.cluster.answers)
         )
+        self.cluster.identify = self.aws.identities.holder
         for node in self.world.nodes:
             instance_id, address = self.aws.nodes[node.name]
             self.cluster.nodes[node.name] = node.model_copy(update={"instance_id": instance_id, "ip": address})

@@ -73,11 +73,11 @@ def _copy(artifact: Artifact, logins: Mapping[str, Login], screen: Screen) -> Fi
 
 
 def _create_repositories(installation: Installation, todo: tuple[Artifact, ...]) -> list[str]:
-    """Create those that are missing in the stack's own account and region."""
+    """Create those that are missing in the stack's own account and region, once the account is confirmed."""
     registries = {each: ecr_registry(OCI_SCHEME + each.destination) for each in todo}
     if not any(registries.values()):
         return []
-    own = installation.account.call("sts", "get_caller_identity")["Account"]
+    own = installation.confirm_account().account
     config = installation.config
     names = [
         each.repository

@@ -31,7 +31,7 @@ from lls.registry import is_oci
 NAMESPACE: Final = "lls"
 """Namespace of the keys that Pulumi.yaml declares: the project's name."""
 
-SCHEMA: Final = Path(__file__).parents[1] / "Pulumi.yaml"
+SCHEMA: Final = Path(__file__).parents[2] / "Pulumi.yaml"
 """The file that declares every key of the namespace."""
 
 SECRET_KEYS: Final = ("helmValues", "kubeconfig")

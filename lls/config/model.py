@@ -1,143 +1,26 @@
-"""The stack's configuration: read once, checked as a whole, frozen.
+"""The config as the program uses it: every key of the contract, with the rules on its value and across keys.
 
-Pulumi.yaml owns presence, type, default and description of each key; this module owns ranges, patterns
-and rules across keys.
+Pulumi.yaml owns presence, type, default and description of each key; this module owns ranges, patterns and rules.
 """
 
-import difflib
-import ipaddress
 import json
-import math
 import re
-from collections.abc import Callable, Mapping
-from functools import cache
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Final, cast
+from typing import Annotated, Any, Final
 
-import pulumi
-import yaml
-from kubernetes.utils.quantity import parse_quantity  # pyright: ignore[reportUnknownVariableType]
-from pulumi.runtime import get_config_env, is_config_secret
-from pulumi.runtime.config import CONFIG
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, ValidationError, ValidationInfo
+from pulumi.runtime import is_config_secret
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationInfo
 from pydantic import field_validator as check
 from pydantic.alias_generators import to_camel
-from pydantic_core import ErrorDetails
 
 from lls import guide
+from lls.config import forms
 from lls.naming import INSTANCE_TAG, Names
 from lls.registry import is_oci
 
-NAMESPACE: Final = "lls"
-"""Namespace of the keys that Pulumi.yaml declares: the project's name."""
-
-SCHEMA: Final = Path(__file__).parents[2] / "Pulumi.yaml"
-"""The file that declares every key of the namespace."""
-
-SECRET_KEYS: Final = ("helmValues", "kubeconfig")
-"""Keys that may hold secrets: they stay secrets on their way into the state."""
-
-OTHER_KEYS: Final = ("aws:region", "aws:profile")
-"""Keys of the AWS provider that the program reads too."""
-
-IDENTITY_KEYS: Final = (
-    "aws:accessKey",
-    "aws:secretKey",
-    "aws:token",
-    "aws:assumeRoles",
-    "aws:assumeRoleWithWebIdentity",
-    "aws:sharedConfigFiles",
-    "aws:sharedCredentialsFiles",
-)
-"""Those that tell it who it is, besides its profile and the environment."""
-
 PLAIN_ROLE: Final = frozenset({"roleArn", "sessionName", "duration"})
 """The properties of a role to assume without which `aws eks get-token` is still that role."""
-
-
-def must(accepts: Callable[[Any], bool], expected: str) -> AfterValidator:
-    """A validator of a config's value whose error says what is expected."""
-
-    def validate(value: Any) -> Any:
-        if not accepts(value):
-            raise ValueError(expected)
-        return value
-
-    return AfterValidator(validate)
-
-
-def _match(pattern: str, expected: str) -> AfterValidator:
-    return must(lambda text: re.fullmatch(pattern, text) is not None, expected)
-
-
-def _between(low: int, high: float, expected: str) -> AfterValidator:
-    return must(lambda number: low <= number <= high, expected)
-
-
-def _optional(pattern: str, expected: str) -> AfterValidator:
-    return _match(f"({pattern})?", expected)
-
-
-def _is_cidr(text: str) -> bool:
-    try:
-        return str(ipaddress.ip_network(text)) == text
-    except ValueError:
-        return False
-
-
-def _is_quantity(text: str) -> bool:
-    try:
-        quantity = parse_quantity(text)
-    except ValueError:
-        return False
-    return quantity.is_finite() and quantity > 0
-
-
-def _holds(test: Callable[[Path], bool], path: str) -> bool:
-    """Whether a path passes a test; one that is too long for any file does not."""
-    try:
-        return test(Path(path))
-    except OSError:
-        return False
-
-
-def _unique(values: tuple[str, ...]) -> bool:
-    return len(set(values)) == len(values)
-
-
-def _path_of_names(separator: str) -> str:
-    """Pattern of a repository path: names of lower-case words with separators of that pattern, joined by slashes."""
-    name = f"[a-z0-9]+({separator}[a-z0-9]+)*"
-    return f"{name}(/{name})*"
-
-
-def _is_secret(key: str) -> bool:
-    return is_config_secret(f"{NAMESPACE}:{key}")
-
-
-LABEL: Final = r"([A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?)"
-DNS_LABEL: Final = r"[a-z0-9]([a-z0-9-]*[a-z0-9])?"
-ECR_PATH: Final = _path_of_names(r"[._-]")
-OCI_REPOSITORY: Final = r"[A-Za-z0-9.-]+(:[0-9]+)?/" + _path_of_names(r"(\.|_{1,2}|-+)")
-
-Port = Annotated[int, _between(1, 65535, "use a port from 1 to 65535")]
-NodePort = Annotated[int, _between(30000, 32767, "use a port from 30000 to 32767, Kubernetes' range of NodePorts")]
-Positive = Annotated[int, _between(1, math.inf, "use a whole number of at least 1")]
-Cidr = Annotated[str, must(_is_cidr, "use an IPv4 or IPv6 CIDR without host bits, such as 203.0.113.0/24")]
-Quantity = Annotated[str, must(_is_quantity, "use a positive Kubernetes quantity, such as 5000m or 24Gi")]
-NodeGroup = Annotated[
-    str,
-    _match(
-        r"[A-Za-z0-9][A-Za-z0-9_-]{0,62}", "use the name of a managed node group: at most 63 letters, digits, - and _"
-    ),
-]
-LabelKey = Annotated[str, _match(rf"([a-z0-9]([a-z0-9.-]{{0,251}}[a-z0-9])?/)?{LABEL}", "use a Kubernetes label key")]
-LabelValue = Annotated[str, _match(rf"{LABEL}?", "use a Kubernetes label value of at most 63 characters")]
-TagKey = Annotated[
-    str,
-    _match(r"(?!(?i:aws:))[\w \t.:/=+@-]{1,128}", "use 1 to 128 letters, digits, spaces and .:/=+-@_, not aws:"),
-]
-TagValue = Annotated[str, _match(r"[\w \t.:/=+@-]{0,256}", "use at most 256 letters, digits, spaces and .:/=+-@_")]
 
 
 class Config(BaseModel):
@@ -151,90 +34,51 @@ class Config(BaseModel):
         frozen=True, extra="forbid", alias_generator=to_camel, validate_default=True, hide_input_in_errors=True
     )
 
-    region: Annotated[
-        str,
-        Field(alias="aws:region"),
-        _match(r"[a-z]{2,4}(-[a-z]+)+-[0-9]", "use the code of an AWS region, such as us-west-2"),
-    ]
+    region: Annotated[forms.RegionCode, Field(alias="aws:region")]
     profile: Annotated[str, Field(alias="aws:profile")] = ""
     identity: Annotated[Mapping[str, SecretStr], Field(alias="aws:")] = {}
-    cluster_name: Annotated[
-        str,
-        _match(
-            r"[A-Za-z0-9][A-Za-z0-9_-]{0,99}",
-            "use the name of an EKS cluster: 1 to 100 letters, digits, - and _, with a letter or digit first",
-        ),
-    ]
-    instance: Annotated[
-        str, _optional(r"[a-z0-9]{1,8}", "use at most 8 lower-case letters and digits, such as b or 2b")
-    ]
+    cluster_name: forms.ClusterName
+    instance: forms.InstanceName
     availability_zone: str
-    udp_port: Port
-    allowed_cidrs: tuple[Cidr, ...]
+    udp_port: forms.Port
+    allowed_cidrs: tuple[forms.Cidr, ...]
     static_ip: bool
-    eip_allocation_id: Annotated[str, _optional(r"eipalloc-[0-9a-f]+", "use an allocation id, such as eipalloc-0a1b")]
-    vpc_id: Annotated[str, _optional(r"vpc-[0-9a-f]+", "use a VPC's id, such as vpc-0a1b2c3d")]
-    public_subnet_id: Annotated[str, _optional(r"subnet-[0-9a-f]+", "use a subnet's id, such as subnet-0a1b2c3d")]
-    node_security_group_id: Annotated[str, _optional(r"sg-[0-9a-f]+", "use a security group's id, such as sg-0a1b2c3d")]
+    eip_allocation_id: forms.AllocationId
+    vpc_id: forms.VpcId
+    public_subnet_id: forms.SubnetId
+    node_security_group_id: forms.GroupId
     target_type: guide.TargetType
     registration: guide.Registration
     targets: tuple[str, ...]
-    node_groups: Annotated[tuple[NodeGroup, ...], must(_unique, "list each node group only once")]
+    node_groups: Annotated[tuple[forms.NodeGroup, ...], forms.must(forms.unique, "list each node group only once")]
     allow_other_zones: bool
-    service_name: Annotated[
-        str, _match(rf"(?=.{{1,63}}$){DNS_LABEL}", "use the name of a service: at most 63 of a-z, 0-9 and -")
-    ]
-    service_port: Port
-    deregistration_delay: Annotated[int, _between(0, 3600, "use 0 to 3600 seconds")]
-    drain_seconds: Annotated[int, _between(0, 3600, "use 0 to 3600 seconds")]
+    service_name: forms.ServiceName
+    service_port: forms.Port
+    deregistration_delay: forms.Hour
+    drain_seconds: forms.Hour
     stickiness: bool
-    node_selector: Mapping[LabelKey, LabelValue]
-    streaming_node_port: NodePort
-    health_node_port: NodePort
-    health_path: Annotated[
-        str, _match(r"/[!-~]{0,1023}", "use a path that begins with / and has no spaces, at most 1024 characters")
-    ]
+    node_selector: Mapping[forms.LabelKey, forms.LabelValue]
+    streaming_node_port: forms.NodePort
+    health_node_port: forms.NodePort
+    health_path: forms.HealthPath
     node_internal_rules: bool
     chart: str
-    image_repository: Annotated[
-        str,
-        _optional(OCI_REPOSITORY, "use HOST/PATH in lower case, without oci://; the tag goes to lls:imageTag"),
-    ]
+    image_repository: forms.ImageRepository
     repository_prefix: str
-    chart_version: Annotated[
-        str,
-        _match(
-            r"v?[0-9]+\.[0-9]+\.[0-9]+(-[0-9A-Za-z.-]+)?(\+[0-9A-Za-z.-]+)?",
-            "use one exact semantic version, such as 2.0.1",
-        ),
-    ]
-    image_tag: Annotated[str, _match(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}", "use an image tag, such as 2.0.1")]
-    registry_config: Annotated[
-        str,
-        must(
-            lambda path: not path or _holds(Path.is_file, path),
-            "use the path of an existing docker-style auth file, or leave it empty for an ECR login",
-        ),
-    ]
-    namespace: Annotated[
-        str,
-        _match(
-            rf"(?!default$|kube-)(?=.{{1,63}}$){DNS_LABEL}",
-            "use a namespace of this stack's own: at most 63 of a-z, 0-9 and -, neither default nor kube-...",
-        ),
-    ]
-    release_name: Annotated[
-        str, _match(rf"(?=.{{1,53}}$){DNS_LABEL}", "use a Helm release name: at most 53 of a-z, 0-9 and -")
-    ]
-    replicas: Positive
-    cpu: Quantity
-    memory: Quantity
-    helm_timeout: Positive
+    chart_version: forms.ChartVersion
+    image_tag: forms.ImageTag
+    registry_config: forms.AuthFile
+    namespace: forms.OwnNamespace
+    release_name: forms.ReleaseName
+    replicas: forms.Positive
+    cpu: forms.Quantity
+    memory: forms.Quantity
+    helm_timeout: forms.Positive
     helm_values: Mapping[str, Any]
     kubeconfig: SecretStr
     kube_context: str
     deletion_protection: bool
-    tags: Mapping[TagKey, TagValue]
+    tags: Mapping[forms.TagKey, forms.TagValue]
 
     @check("availability_zone")
     @classmethod
@@ -247,7 +91,7 @@ class Config(BaseModel):
     @check("allowed_cidrs")
     @classmethod
     def _someone_may_stream(cls, cidrs: tuple[str, ...]) -> tuple[str, ...]:
-        if not cidrs or not _unique(cidrs):
+        if not cidrs or not forms.unique(cidrs):
             raise ValueError("list at least one CIDR, and each only once")
         return cidrs
 
@@ -270,10 +114,12 @@ class Config(BaseModel):
     def _targets_of_type(cls, targets: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
         if info.data.get("registration") != "static":
             return targets
-        if not targets or not _unique(targets):
+        if not targets or not forms.unique(targets):
             raise ValueError("lls:registration static needs at least one target, and each only once")
         instances = info.data.get("target_type") == "instance"
-        wrong = [target for target in targets if not (_is_instance(target) if instances else _is_ipv4(target))]
+        wrong = [
+            target for target in targets if not (forms.is_instance(target) if instances else forms.is_ipv4(target))
+        ]
         if wrong:
             expected = "instance ids, such as i-0a1b2c3d" if instances else "IPv4 addresses of nodes"
             raise ValueError(f"{', '.join(wrong)}: lls:targetType {info.data.get('target_type')} needs {expected}")
@@ -291,9 +137,9 @@ class Config(BaseModel):
     @classmethod
     def _chart_reference(cls, chart: str) -> str:
         if is_oci(chart):
-            if not re.fullmatch(OCI_REPOSITORY, chart.removeprefix("oci://")):
+            if not re.fullmatch(forms.OCI_REPOSITORY, chart.removeprefix("oci://")):
                 raise ValueError("use oci://HOST/PATH in lower case; the version goes to lls:chartVersion")
-        elif chart and not _holds(Path.exists, chart):
+        elif chart and not forms.holds(Path.exists, chart):
             raise ValueError("use an OCI reference (oci://...) or the path of an existing chart folder or .tgz")
         return chart
 
@@ -302,7 +148,7 @@ class Config(BaseModel):
     def _prefix_in_ecr(cls, prefix: str, info: ValidationInfo) -> str:
         unused = info.data.get("chart") and info.data.get("image_repository")
         path = prefix or info.data.get("cluster_name")
-        if path and not unused and not re.fullmatch(ECR_PATH, path):
+        if path and not unused and not re.fullmatch(forms.ECR_PATH, path):
             raise ValueError(
                 f"use a lower-case ECR path, such as {path.lower()!r}: ECR does not take {path!r}"
                 + ("" if prefix else ", the cluster's name, which is the default")
@@ -313,7 +159,7 @@ class Config(BaseModel):
     @classmethod
     def _parsed_kubeconfig(cls, kubeconfig: SecretStr) -> SecretStr:
         text = kubeconfig.get_secret_value()
-        if text and not _contexts(text):
+        if text and not forms.contexts(text):
             raise ValueError(
                 "give the contents of a kubeconfig with contexts: pulumi config set --secret lls:kubeconfig < FILE"
             )
@@ -323,9 +169,9 @@ class Config(BaseModel):
     @classmethod
     def _context_of_kubeconfig(cls, context: str, info: ValidationInfo) -> str:
         if context and "kubeconfig" in info.data:
-            contexts = _contexts(info.data["kubeconfig"].get_secret_value())
-            if context not in contexts:
-                raise ValueError(f"use a context of lls:kubeconfig, which has: {', '.join(contexts) or 'none'}")
+            known = forms.contexts(info.data["kubeconfig"].get_secret_value())
+            if context not in known:
+                raise ValueError(f"use a context of lls:kubeconfig, which has: {', '.join(known) or 'none'}")
         return context
 
     @check("tags")
@@ -365,103 +211,3 @@ class Config(BaseModel):
     def prefix(self) -> str:
         """Path prefix of chart and image in ECR."""
         return self.repository_prefix or self.cluster_name
-
-
-def _is_instance(target: str) -> bool:
-    return re.fullmatch(r"i-[0-9a-f]{8,17}", target) is not None
-
-
-def _is_ipv4(target: str) -> bool:
-    try:
-        return bool(ipaddress.IPv4Address(target))
-    except ValueError:
-        return False
-
-
-def _contexts(kubeconfig: str) -> list[str]:
-    """Names of the contexts of a kubeconfig; none for a text that isn't one."""
-    try:
-        parsed: Any = yaml.safe_load(kubeconfig)
-        return [str(context["name"]) for context in parsed["contexts"]]
-    except (yaml.YAMLError, TypeError, KeyError):
-        return []
-
-
-def load() -> Config:
-    """The stack's config.
-
-    Raises pulumi.RunError that lists every problem with key, value and remedy.
-    """
-    exposed = [key for key in schema() if _is_secret(key) and key not in SECRET_KEYS]
-    values: dict[str, Any] = {key: _value(key, each) for key, each in schema().items() if key not in exposed}
-    values |= {key: _of_provider(key) for key in OTHER_KEYS}
-    values["aws:"] = {key: value for key in IDENTITY_KEYS if (value := _of_provider(key))}
-    names = {key.partition(":")[2] for key in _keys() if key.startswith(f"{NAMESPACE}:")}
-    problems = [
-        f"  {NAMESPACE}:{key} = [secret]: AWS and the state would hold it in clear; set it without --secret"
-        for key in exposed
-    ]
-    given = {key: value for key, value in values.items() if value is not None}
-    try:
-        config = Config.model_validate(dict.fromkeys(names - schema().keys()) | given)
-        if not problems:
-            return config
-    except ValidationError as error:
-        problems += [_problem(details) for details in error.errors() if details["loc"][0] not in exposed]
-    raise pulumi.RunError("The stack's config needs a change:\n" + "\n".join(problems))
-
-
-@cache
-def schema() -> Mapping[str, Mapping[str, Any]]:
-    """The keys that Pulumi.yaml declares, each with type, description and default."""
-    return cast(Mapping[str, Mapping[str, Any]], yaml.safe_load(SCHEMA.read_text())["config"])
-
-
-def _keys() -> set[str]:
-    """Every key set for this stack, whether an engine or a test set it."""
-    return {*CONFIG.get(), *get_config_env()}
-
-
-def _of_provider(key: str) -> str | None:
-    """The value of a key of the AWS provider."""
-    return pulumi.Config("aws").get(key.partition(":")[2])
-
-
-def _value(key: str, declared: Mapping[str, Any]) -> Any:
-    """The value of a declared key, else its default; None where there is neither."""
-    text = pulumi.Config(NAMESPACE).get(key)
-    if text is None:
-        return declared.get("default")
-    if declared["type"] not in ("array", "object"):
-        return text
-    try:
-        value = json.loads(text)
-    except ValueError:
-        return text
-    return _secret_leaves(value) if key in SECRET_KEYS and _is_secret(key) else value
-
-
-def _secret_leaves(value: Any) -> Any:
-    """The same structure with every leaf a secret, so that no part of it reaches the state in clear."""
-    if isinstance(value, dict):
-        return {key: _secret_leaves(part) for key, part in cast(dict[str, Any], value).items()}
-    if isinstance(value, list):
-        return [_secret_leaves(part) for part in cast(list[Any], value)]
-    return pulumi.Output.secret(value)
-
-
-def _problem(error: ErrorDetails) -> str:
-    """One line: key, value and remedy."""
-    name, *path = error["loc"]
-    key = str(name) if ":" in str(name) else f"{NAMESPACE}:{name}"
-    if error["type"] == "extra_forbidden":
-        close = difflib.get_close_matches(str(name), schema(), n=1)
-        hint = f"did you mean {NAMESPACE}:{close[0]}?" if close else "Pulumi.yaml lists the keys."
-        return f"  {key}: no such key; {hint} Remove it: pulumi config rm {key}"
-    if error["type"] == "missing":
-        about = schema()[str(name)]["description"] if str(name) in schema() else "The AWS region."
-        return f"  {key} is not set. {about} Set it: pulumi config set {key} VALUE"
-    secret = is_config_secret(key) or key == f"{NAMESPACE}:kubeconfig"
-    value = "[secret]" if secret else json.dumps(error["input"])
-    where = "".join(f"[{part}]" for part in path if part != "[key]")
-    return f"  {key}{where} = {value}: {error['msg'].removeprefix('Value error, ')}"

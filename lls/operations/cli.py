@@ -37,7 +37,7 @@ app = typer.Typer(
     name="python -m lls",
     help="What to do before and after `up`: check, diagnose, take over, clean up.",
     epilog="Exit codes: 0 fine; 1 the command could not do its work; 2 it did, and something needs attention; "
-    "130 interrupted. AWS is reached as aws:region and aws:profile of the stack say, or as the environment does.",
+    "130 interrupted. AWS is reached as the aws: keys of the stack say, else as the environment does.",
     add_completion=False,
     no_args_is_help=True,
     rich_markup_mode=None,

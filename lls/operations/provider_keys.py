@@ -14,7 +14,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Sec
 from pydantic.alias_generators import to_camel
 from pydantic_core import ErrorDetails
 
-from lls.config import must
+from lls.config.forms import must
 from lls.operations.stack import PROJECT, Stack
 
 HARMLESS: Final = frozenset(

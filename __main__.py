@@ -36,6 +36,7 @@ nlb = StreamingNlb(
     "streaming",
     StreamingNlbArgs(
         cluster_name=config.cluster_name,
+        instance=config.instance,
         vpc_id=found.vpc_id,
         subnet_id=found.subnet_id,
         udp_port=config.udp_port,
@@ -59,6 +60,7 @@ ingress = NodePortIngress(
     "node-ports",
     NodePortIngressArgs(
         cluster_name=config.cluster_name,
+        instance=config.instance,
         node_security_group_id=found.node_security_group_id,
         nlb_security_group_id=nlb.security_group.id,
         streaming_node_port=config.streaming_node_port,

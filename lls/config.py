@@ -24,7 +24,8 @@ from pydantic import field_validator as check
 from pydantic.alias_generators import to_camel
 from pydantic_core import ErrorDetails
 
-from lls import guide, naming
+from lls import guide
+from lls.naming import INSTANCE_TAG, Names
 from lls.registry import is_oci
 
 NAMESPACE: Final = "lls"
@@ -164,6 +165,9 @@ class Config(BaseModel):
             "use the name of an EKS cluster: 1 to 100 letters, digits, - and _, with a letter or digit first",
         ),
     ]
+    instance: Annotated[
+        str, _optional(r"[a-z0-9]{1,8}", "use at most 8 lower-case letters and digits, such as b or 2b")
+    ]
     availability_zone: str
     udp_port: Port
     allowed_cidrs: tuple[Cidr, ...]
@@ -230,10 +234,7 @@ class Config(BaseModel):
     kubeconfig: SecretStr
     kube_context: str
     deletion_protection: bool
-    tags: Annotated[
-        Mapping[TagKey, TagValue],
-        must(lambda tags: len(tags) <= 45, "use at most 45 tags: AWS takes 50, and 5 are the guide's"),
-    ]
+    tags: Mapping[TagKey, TagValue]
 
     @check("availability_zone")
     @classmethod
@@ -327,14 +328,26 @@ class Config(BaseModel):
                 raise ValueError(f"use a context of lls:kubeconfig, which has: {', '.join(contexts) or 'none'}")
         return context
 
+    @check("tags")
+    @classmethod
+    def _tags_beside_our_own(cls, tags: Mapping[str, str], info: ValidationInfo) -> Mapping[str, str]:
+        own = 6 if info.data.get("instance") else 5
+        if len(tags) > 50 - own:
+            raise ValueError(f"use at most {50 - own} tags: AWS takes 50, and {own} are this project's")
+        if INSTANCE_TAG in tags:
+            raise ValueError(f"set the key lls:instance instead: the tag {INSTANCE_TAG} tells whose a thing is")
+        return tags
+
+    @property
+    def names(self) -> Names:
+        """What this installation's things are called, and how they are tagged."""
+        return Names(self.cluster_name, self.instance)
+
     @property
     def target_group_name(self) -> str:
         """The target group's name, which follows its shape."""
-        return naming.target_group_name(
-            self.cluster_name,
-            port=self.streaming_node_port,
-            target_type=self.target_type,
-            registration=self.registration,
+        return self.names.target_group(
+            port=self.streaming_node_port, target_type=self.target_type, registration=self.registration
         )
 
     @property

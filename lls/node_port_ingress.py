@@ -6,19 +6,21 @@ from dataclasses import dataclass, field
 import pulumi
 import pulumi_aws as aws
 
-from lls import guide, naming
+from lls import guide
 from lls.guide import Port
-from lls.tags import guide_tags
+from lls.naming import Names
 
 
 @dataclass(frozen=True, kw_only=True)
 class NodePortIngressArgs:
     """What a NodePortIngress needs: the group that the nodes carry and the group of the NLB.
 
-    `internal_rules` also opens, between the nodes, the ports that the proxy and its workers use.
+    `instance` tells the cluster's installations apart, in names and tags. `internal_rules` also opens, between
+    the nodes, the ports that the proxy and its workers use.
     """
 
     cluster_name: str
+    instance: str = ""
     node_security_group_id: pulumi.Input[str]
     nlb_security_group_id: pulumi.Input[str]
     streaming_node_port: int = guide.STREAMING_NODE_PORT
@@ -38,6 +40,7 @@ class NodePortIngress(pulumi.ComponentResource):
     def __init__(self, name: str, args: NodePortIngressArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         """Create the component; `name` prefixes the logical names of its children."""
         super().__init__("lls:index:NodePortIngress", name, None, opts)
+        names = Names(args.cluster_name, args.instance)
 
         def allow(logical_name: str, port: Port, source_group: pulumi.Input[str], description: str) -> None:
             aws.vpc.SecurityGroupIngressRule(
@@ -48,7 +51,7 @@ class NodePortIngress(pulumi.ComponentResource):
                 ip_protocol=port.protocol,
                 from_port=port.number,
                 to_port=port.number,
-                tags=guide_tags(args.cluster_name, naming.node_rule_name(port), args.tags),
+                tags=names.tags(names.node_rule(port), args.tags),
                 opts=pulumi.ResourceOptions(parent=self),
             )
 

@@ -7,8 +7,8 @@ from typing import NamedTuple
 import pulumi
 import pulumi_aws as aws
 
-from lls import guide, naming
-from lls.tags import guide_tags
+from lls import guide
+from lls.naming import Names
 
 
 class ElasticIp(NamedTuple):
@@ -22,12 +22,14 @@ class ElasticIp(NamedTuple):
 class StreamingNlbArgs:
     """What a StreamingNlb needs. Ports are numbers, CIDRs may be IPv4 and IPv6.
 
+    `instance` tells the cluster's installations apart, in names and tags.
     `registration` tells who registers the targets, each in a group of their own; `deregistration_delay` is in
     seconds; `stickiness` sends a source address always to the same target.
     `elastic_ip` is an existing address to use; without one, `static_ip` allocates an address.
     """
 
     cluster_name: str
+    instance: str = ""
     vpc_id: pulumi.Input[str]
     subnet_id: pulumi.Input[str]
     udp_port: int = guide.UDP_PORT
@@ -64,16 +66,14 @@ class StreamingNlb(pulumi.ComponentResource):
         """Create the component; `name` prefixes the logical names of its children."""
         super().__init__("lls:index:StreamingNlb", name, None, opts)
         child = pulumi.ResourceOptions(parent=self)
-        cluster = args.cluster_name
-        nlb_name = naming.nlb_name(cluster)
+        names = Names(args.cluster_name, args.instance)
 
-        group_name = naming.security_group_name(cluster)
         self.security_group = aws.ec2.SecurityGroup(
             f"{name}-sg",
-            name=group_name,
+            name=names.security_group,
             description=f"Security group for LLS streaming NLB (UDP {args.udp_port})",
             vpc_id=args.vpc_id,
-            tags=guide_tags(cluster, group_name, args.tags, purpose="streaming-nlb"),
+            tags=names.tags(names.security_group, args.tags, purpose="streaming-nlb"),
             # AWS never changes a description, and the guide puts the port in it: a new port must not
             # replace the group of a serving NLB.
             opts=pulumi.ResourceOptions(parent=self, ignore_changes=["description"]),
@@ -87,7 +87,7 @@ class StreamingNlb(pulumi.ComponentResource):
                 from_port=args.udp_port,
                 to_port=args.udp_port,
                 **_source(cidr),
-                tags=guide_tags(cluster, f"{group_name}-ingress", args.tags),
+                tags=names.tags(f"{names.security_group}-ingress", args.tags),
                 opts=child,
             )
         aws.vpc.SecurityGroupEgressRule(
@@ -95,7 +95,7 @@ class StreamingNlb(pulumi.ComponentResource):
             security_group_id=self.security_group.id,
             ip_protocol="-1",
             cidr_ipv4="0.0.0.0/0",
-            tags=guide_tags(cluster, f"{group_name}-egress", args.tags),
+            tags=names.tags(f"{names.security_group}-egress", args.tags),
             opts=child,
         )
 
@@ -108,13 +108,13 @@ class StreamingNlb(pulumi.ComponentResource):
             elastic_ip = aws.ec2.Eip(
                 f"{name}-eip",
                 domain="vpc",
-                tags=guide_tags(cluster, naming.elastic_ip_name(cluster), args.tags),
+                tags=names.tags(names.elastic_ip, args.tags),
                 opts=child,
             )
             allocation_id, self.static_ip = elastic_ip.id, elastic_ip.public_ip
 
-        target_group_name = naming.target_group_name(
-            cluster, port=args.streaming_node_port, target_type=args.target_type, registration=args.registration
+        target_group_name = names.target_group(
+            port=args.streaming_node_port, target_type=args.target_type, registration=args.registration
         )
         self.target_group = aws.lb.TargetGroup(
             f"{name}-tg",
@@ -136,12 +136,12 @@ class StreamingNlb(pulumi.ComponentResource):
             ),
             deregistration_delay=args.deregistration_delay,
             stickiness=aws.lb.TargetGroupStickinessArgs(type="source_ip", enabled=args.stickiness),
-            tags=guide_tags(cluster, target_group_name, args.tags, purpose="streaming-targets"),
+            tags=names.tags(target_group_name, args.tags, purpose="streaming-targets"),
             opts=child,
         )
         self.load_balancer = aws.lb.LoadBalancer(
             f"{name}-nlb",
-            name=nlb_name,
+            name=names.nlb,
             load_balancer_type="network",
             internal=False,
             security_groups=[self.security_group.id],
@@ -151,7 +151,7 @@ class StreamingNlb(pulumi.ComponentResource):
                 aws.lb.LoadBalancerSubnetMappingArgs(subnet_id=args.subnet_id, allocation_id=allocation_id)
             ],
             enable_deletion_protection=args.deletion_protection,
-            tags=guide_tags(cluster, nlb_name, args.tags, purpose="streaming-traffic"),
+            tags=names.tags(names.nlb, args.tags, purpose="streaming-traffic"),
             opts=pulumi.ResourceOptions(
                 parent=self,
                 # The guide: a target group must be deleted after the NLB.
@@ -166,7 +166,7 @@ class StreamingNlb(pulumi.ComponentResource):
             protocol="UDP",
             port=args.udp_port,
             default_actions=[aws.lb.ListenerDefaultActionArgs(type="forward", target_group_arn=self.target_group.arn)],
-            tags=guide_tags(cluster, nlb_name, args.tags),
+            tags=names.tags(names.nlb, args.tags),
             opts=child,
         )
         self.register_outputs(

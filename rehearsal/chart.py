@@ -58,7 +58,7 @@ class Resources(Values):
 
 
 class ChartValues(Values):
-    """The values file of the guide's step 3."""
+    """The values file of the guide's step 3, and the chart's NodePorts, for which NVIDIA documents no values."""
 
     env: Environment
     replica_count: Annotated[int, Field(ge=0)]
@@ -66,11 +66,14 @@ class ChartValues(Values):
     node_selector: dict[str, str]
     image: Image
     resources: Resources
+    streaming_node_port: int | None = None
+    health_node_port: int | None = None
 
     @property
     def template(self) -> str:
-        """The hash of the pod template, which a change of the number of replicas leaves alone."""
-        text = json.dumps(self.model_dump(exclude={"replica_count"}), sort_keys=True)
+        """The hash of the pod template, of which neither the number of replicas nor a NodePort is a part."""
+        rest = {"replica_count", "streaming_node_port", "health_node_port"}
+        text = json.dumps(self.model_dump(exclude=rest), sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:10]
 
 
@@ -105,14 +108,16 @@ class Service:
     external_traffic_policy: str = "Cluster"
 
 
-def service_of(release: str, namespace: str, quirks: Quirks) -> Service:
-    """The service that the chart makes, with its fixed NodePorts."""
+def service_of(release: str, namespace: str, values: ChartValues, quirks: Quirks) -> Service:
+    """The service that the chart makes, with fixed NodePorts: those of its values, else the world's."""
+    streaming = values.streaming_node_port or quirks.chart_streaming_node_port
+    health = values.health_node_port or quirks.chart_health_node_port
     return Service(
         name="streaming-proxy",
         namespace=namespace,
         ports=(
-            ServicePort(name="streaming", protocol="UDP", port=6004, node_port=quirks.chart_streaming_node_port),
-            ServicePort(name="health", protocol="TCP", port=8000, node_port=quirks.chart_health_node_port),
+            ServicePort(name="streaming", protocol="UDP", port=6004, node_port=streaming),
+            ServicePort(name="health", protocol="TCP", port=8000, node_port=health),
         ),
         selector=SELECTOR,
         release=release,

@@ -36,9 +36,10 @@ SettingsError: LB_DNS 'streaming.example' does not resolve
 class Cluster:
     """The cluster of a world. A context manager: inside it, its API listens and `aws` and `helm` are on the path.
 
-    `nodes` may be changed at any time, as an autoscaler does; so may `services` and `denied`, the verbs and
-    resources that the user may not use, such as ("list", "nodes") or ("get", "pods/log"). `roles` are the ARNs of
-    the AWS roles that have an access entry, and `guests` those of their sessions that have come in.
+    `nodes` may be changed at any time, as an autoscaler does; so may `services`, somebody's `secrets` and
+    `config_maps`, by namespace and name, and `denied`, the verbs and resources that the user may not use, such as
+    ("list", "nodes") or ("get", "pods/log"). `roles` are the ARNs of the AWS roles
+    that have an access entry, and `guests` those of their sessions that have come in.
     """
 
     def __init__(self, world: World, clock: Clock, node_selector: Mapping[str, str]) -> None:
@@ -65,6 +66,8 @@ class Cluster:
         self._before = frozenset(self.namespaces)
         self.releases: dict[tuple[str, str], Release] = {}
         self.bindings: dict[tuple[str, str], dict[str, Any]] = {}
+        self.secrets: set[tuple[str, str]] = set()
+        self.config_maps: set[tuple[str, str]] = set()
         self.denied: set[tuple[str, str]] = set()
         self.user = f"arn:{world.partition}:sts::{world.account}:assumed-role/{ROLE}/session"
         self.roles: set[str] = {f"arn:{world.partition}:iam::{world.account}:role/{ROLE}"}
@@ -141,7 +144,7 @@ class Cluster:
             for each in (*read.resources.requests.values(), *read.resources.limits.values()):
                 quantity(each)
             self.releases[key] = next_revision(before, Release(name, namespace, chart, version, values))
-            service = service_of(name, namespace, self.world.quirks)
+            service = service_of(name, namespace, read, self.world.quirks)
             if taken := self._taken(service):
                 self._conclude(key, "failed")
                 raise ClusterError(
@@ -353,6 +356,8 @@ class Cluster:
             for kept in (self.releases, self.services, self.pods, self.bindings):
                 for key in [each for each in kept if each[0] == name]:
                     del kept[key]
+            for named in (self.secrets, self.config_maps):
+                named -= {each for each in named if each[0] == name}
 
     def _reconcile(self) -> None:
         """Let each release have its pods, on nodes that exist; pods of an old template go when the new ones run."""
@@ -412,8 +417,12 @@ class Cluster:
 
     def _taken(self, wanted: Service) -> int | None:
         """The NodePort that another service holds."""
-        others = [each for each in self.services.values() if each.name != wanted.name or each.release != wanted.release]
-        held = {(each.protocol, each.node_port) for service in others for each in service.ports}
+        held = {
+            (each.protocol, each.node_port)
+            for key, service in self.services.items()
+            if key != (wanted.namespace, wanted.name)
+            for each in service.ports
+        }
         return next((each.node_port for each in wanted.ports if (each.protocol, each.node_port) in held), None)
 
     def _set(self, name: str, state: State, *, held: bool = True, **changes: Any) -> None:

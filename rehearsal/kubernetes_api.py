@@ -54,6 +54,7 @@ KINDS: Final[Mapping[str, Kind]] = {
     "endpoints": Kind("Endpoints"),
     "endpointslices": Kind("EndpointSlice", "discovery.k8s.io/v1"),
     "secrets": Kind("Secret", fields=("type",)),
+    "configmaps": Kind("ConfigMap"),
     "events": Kind("Event", fields=("involvedObject.kind", "involvedObject.name", "reason", "type")),
     "persistentvolumeclaims": Kind("PersistentVolumeClaim"),
     "targetgroupbindings": Kind("TargetGroupBinding", f"{ELBV2}/v1beta1"),

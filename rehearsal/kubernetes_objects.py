@@ -95,8 +95,16 @@ def endpoint_slices(cluster: "Cluster") -> list[Json]:
 
 
 def secrets(cluster: "Cluster") -> list[Json]:
-    """The secrets in which Helm keeps the revisions of its releases."""
-    return [_secret(each) for last in cluster.releases.values() for each in (*last.earlier, last)]
+    """The secrets in which Helm keeps the revisions of its releases, and somebody's own."""
+    kept = [_secret(each) for last in cluster.releases.values() for each in (*last.earlier, last)]
+    own = [{"metadata": metadata(name, namespace), "type": "Opaque"} for namespace, name in sorted(cluster.secrets)]
+    return kept + own
+
+
+def config_maps(cluster: "Cluster") -> list[Json]:
+    """The certificate that Kubernetes puts into each namespace, and somebody's own."""
+    given = [(namespace, "kube-root-ca.crt") for namespace in sorted(cluster.namespaces)]
+    return [{"metadata": metadata(name, namespace)} for namespace, name in (*given, *sorted(cluster.config_maps))]
 
 
 def events(cluster: "Cluster") -> list[Json]:
@@ -122,6 +130,7 @@ SHOWN: Final[Mapping[str, Callable[["Cluster"], list[Json]]]] = {
     "endpoints": endpoints,
     "endpointslices": endpoint_slices,
     "secrets": secrets,
+    "configmaps": config_maps,
     "events": events,
     "persistentvolumeclaims": none,
     "targetgroupbindings": bindings,

@@ -3,6 +3,7 @@
 import os
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
+from copy import copy
 from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -13,7 +14,8 @@ from lls.operations.check_clean import check_clean
 from lls.operations.finding import Finding, Level, Unwatched
 from lls.operations.installation import Installation
 from lls.operations.recording import Properties, run_project
-from lls.operations.stack import PROJECT, Stack, State, StateResource
+from lls.operations.stack import PROJECT, Stack
+from lls.operations.states import ListedStack, State, StateResource
 from lls.operations.verify import Verification
 from rehearsal.aws import Aws
 from rehearsal.cluster import Cluster
@@ -131,19 +133,19 @@ class Rehearsal:
             instance_id, address = self.aws.nodes[node.name]
             self.cluster.nodes[node.name] = node.model_copy(update={"instance_id": instance_id, "ip": address})
         self.provider = EmulatedProvider(self.world, self.clock, self.aws, self.cluster)
-        self.engine = Engine(
-            program=self._program,
-            project="lls",
-            stack=self._stack.name,
-            config=in_cluster(self._stack, self.cluster.endpoint).config,
-            secret_keys=self._stack.secret_keys,
-            provider=self.provider,
-        )
+        self.engine = self._engine()
         return self
 
     def __exit__(self, *_: object) -> None:
         """End the world."""
         self._exit.close()
+
+    def beside(self, stack: Stack) -> Self:
+        """Another stack in this one's world, and for as long as it exists."""
+        other = copy(self)
+        other._stack = stack
+        other.engine = other._engine()
+        return other
 
     def reconfigure(self, changes: Mapping[str, str]) -> None:
         """Change keys of the stack's config for the next run."""
@@ -207,7 +209,8 @@ class Rehearsal:
         audience.steps(report.destroy, report.factor)
 
         audience.phase("check-clean")
-        report.check_clean = check_clean(self.installation())
+        installation = self.installation()
+        report.check_clean, _ = check_clean(installation, lambda: installation.ownership(Unwatched()))
         audience.findings(report.check_clean)
         report.checks.append(_nothing_found("check-clean finds nothing left", report.check_clean))
         audience.verdict(report.checks)
@@ -218,18 +221,24 @@ class Rehearsal:
         return Installation(
             in_cluster(self._stack.with_config(self.engine.config), self.cluster.endpoint),
             Account(self.aws.client),
-            lambda: {self._stack.name: self.state()},
+            EngineBackend(self),
         )
 
     def state(self) -> State:
         """The engine's state, as the Pulumi CLI would export it."""
         resources = tuple(
             StateResource(
-                urn=each.urn, type=each.type, id=each.id, parent=each.parent, inputs=each.inputs, outputs=each.outputs
+                urn=each.urn,
+                type=each.type,
+                id=each.id,
+                parent=each.parent,
+                provider=each.provider,
+                inputs=each.inputs,
+                outputs=each.outputs,
             )
             for each in self.engine.state.values()
         )
-        return State(resources, self.engine.outputs)
+        return State(resources=resources, outputs=self.engine.outputs)
 
     def await_health(self) -> list[TargetHealth]:
         """Health of each registered target, once AWS has made up its mind."""
@@ -245,6 +254,16 @@ class Rehearsal:
     def leftovers(self) -> list[str]:
         """What exists and did not before the first up."""
         return [*self.aws.leftovers(), *self.cluster.leftovers(), *self.engine.state]
+
+    def _engine(self) -> Engine:
+        return Engine(
+            program=self._program,
+            project="lls",
+            stack=self._stack.name,
+            config=in_cluster(self._stack, self.cluster.endpoint).config,
+            secret_keys=self._stack.secret_keys,
+            provider=self.provider,
+        )
 
     def _health(self, arn: str) -> list[TargetHealth]:
         described: Any = self.aws.client("elbv2").describe_target_health(TargetGroupArn=arn)
@@ -263,6 +282,25 @@ class Rehearsal:
 def _nothing_found(name: str, findings: Sequence[Finding]) -> Check:
     problems = [each.seen for each in findings if each.level is Level.PROBLEM]
     return Check(name, not problems, "; ".join(problems) or f"{len(findings)} findings")
+
+
+@dataclass(frozen=True)
+class EngineBackend:
+    """The backend of a rehearsal: its engine's state, of its one stack."""
+
+    rehearsal: Rehearsal
+
+    def describe(self) -> str:
+        """What it is."""
+        return "of the rehearsal"
+
+    def stacks(self) -> Sequence[ListedStack]:
+        """The stack that is rehearsed."""
+        return [ListedStack(self.rehearsal.engine.stack)]
+
+    def state(self, stack: str) -> State:
+        """The engine's state."""
+        return self.rehearsal.state()
 
 
 @contextmanager

@@ -2,24 +2,23 @@
 
 import pytest
 
-from lls.operations.account import Account
 from lls.operations.identity import Caller, WrongAccountError
 from lls.operations.installation import Installation
 from lls.operations.mirror_stack import mirror_stack
 from lls.operations.screen import Screen
-from lls.operations.stack import StackError, State, StateResource
+from lls.operations.states import State, StateResource
 from rehearsal.rehearse import Rehearsal
-from tests.world import a_rehearsal
+from tests.world import NO_CLI, KnownStates, a_rehearsal, knowing
 
 ROLE = "arn:aws:sts::123456789012:assumed-role/rehearsal/session"
 
 
 def owning(type_: str, id_: str, arn: object = None) -> State:
-    return State((StateResource(urn="urn:x::it", type=type_, id=id_, outputs={"arn": arn}),))
+    return State(resources=(StateResource(urn="urn:x::it", type=type_, id=id_, outputs={"arn": arn}),))
 
 
 def seen_with(it: Rehearsal, state: State) -> Installation:
-    return Installation(it.installation().stack, Account(it.aws.client), lambda: {"test": state})
+    return knowing(it, KnownStates({"test": state}))
 
 
 @pytest.mark.parametrize(
@@ -68,12 +67,9 @@ def test_a_state_of_another_account_is_one_sentence_with_both_and_the_remedy() -
 
 
 def test_without_resources_or_without_a_readable_state_there_is_nothing_to_compare() -> None:
-    def unreadable() -> dict[str, State]:
-        raise StackError("not logged in")
-
     with a_rehearsal() as it:
         assert seen_with(it, State()).confirm_account().account == "123456789012"
-        installation = Installation(it.installation().stack, Account(it.aws.client), unreadable)
+        installation = knowing(it, KnownStates(failure=NO_CLI))
         assert installation.confirm_account().account == "123456789012"
 
 

@@ -7,19 +7,19 @@ from typing import Any
 import pytest
 
 from lls.operations.adopt import Adoption, find, import_file, write
-from lls.operations.installation import Installation
 from lls.operations.replacement import REPLACED_BY
-from lls.operations.stack import State
+from lls.operations.states import State
 from rehearsal.engine import Resource
 from rehearsal.guide import follow
 from rehearsal.rehearse import Rehearsal
 from tests.conftest import as_config
 from tests.test_clean_up import install
-from tests.world import a_rehearsal
+from tests.world import KnownStates, a_rehearsal, knowing, ownership_of
 
 
-def adoption(it: Rehearsal, state: State | None = None) -> Adoption:
-    return find(it.installation(), state or State())
+def adoption(it: Rehearsal, state: State | None = None, backend: KnownStates | None = None, **changes: str) -> Adoption:
+    installation = knowing(it, backend or KnownStates({"test": state or State()}), **changes)
+    return find(installation, state or State(), ownership_of(installation))[0]
 
 
 def take_over(it: Rehearsal, found: Adoption) -> None:
@@ -116,7 +116,9 @@ def test_a_rule_between_nodes_that_somebody_else_made_is_not_taken_over() -> Non
         }
         it.aws.client("ec2").authorize_security_group_ingress(GroupId=group, IpPermissions=[permission])
         found = adoption(it)
-    assert [each.resource.name for each in found.conflicts] == ["node-ports-internal-udp-6004"]
+    [refused] = found.refused
+    assert refused.match.resource.name == "node-ports-internal-udp-6004"
+    assert refused.remedy == "pulumi config set lls:nodeInternalRules false"
 
 
 def test_a_killed_up_leaves_what_the_state_lacks_and_just_that_is_imported() -> None:
@@ -184,6 +186,5 @@ def test_a_cluster_that_cannot_be_asked_is_an_error_and_not_an_absence() -> None
 def test_an_installation_of_another_name_is_nobodys() -> None:
     with a_rehearsal() as it:
         follow(it.aws, "demo", "us-west-2a")
-        stack = it.installation().stack.with_config({"lls:namespace": "elsewhere"})
-        found = find(Installation(stack, it.installation().account, lambda: {}), State())
+        found = adoption(it, namespace="elsewhere")
     assert "proxy-release" in names(found.missing)

@@ -1,4 +1,3 @@
-from collections.abc import Mapping
 from typing import Any
 
 import pytest
@@ -6,14 +5,12 @@ import pytest
 from lls.operations.account import AwsError
 from lls.operations.check_clean import check_clean
 from lls.operations.finding import Finding, Level, Unwatched
-from lls.operations.installation import Installation
-from lls.operations.inventory import KINDS, Inventory
-from lls.operations.stack import NoCliError, State
-from lls.operations.sweep import Sweep, carry_out, carry_out_cluster, plan, plan_cluster
+from lls.operations.inventory import KINDS
+from lls.operations.sweep import Sweep, carry_out, holders, plan
 from rehearsal import guide
 from rehearsal.guide import follow
 from rehearsal.rehearse import Rehearsal
-from tests.world import PatientClock, PatientClockOf, a_rehearsal
+from tests.world import NO_CLI, KnownStates, PatientClock, PatientClockOf, a_rehearsal, knowing, ownership_of
 
 
 def install(it: Rehearsal) -> None:
@@ -21,18 +18,40 @@ def install(it: Rehearsal) -> None:
     guide.install(it.cluster, "rp-public-demo.elb.example")
 
 
-def planned(it: Rehearsal, states: Mapping[str, State] | None = None) -> Sweep:
-    return plan(Inventory(it.installation().account), "demo", states or {})
+def planned(it: Rehearsal, backend: KnownStates | None = None, **changes: str) -> Sweep:
+    installation = knowing(it, backend, **changes)
+    return plan(installation, ownership_of(installation))[0]
 
 
-def swept(it: Rehearsal) -> Sweep:
+def cleaned(it: Rehearsal, backend: KnownStates | None = None, **changes: str) -> list[Finding]:
+    """What check-clean finds."""
+    installation = knowing(it, backend, **changes)
+    return check_clean(installation, ownership_of(installation))[0]
+
+
+def kinds(sweep: Sweep) -> list[str]:
+    """The kinds of what it deletes in AWS, in order, each once."""
+    return list(dict.fromkeys(each.kind for each in sweep.in_aws))
+
+
+def swept(it: Rehearsal, backend: KnownStates | None = None) -> Sweep:
     """Sweep without any state, the cluster included."""
-    installation = it.installation()
-    in_cluster = plan_cluster(installation.proxy(), "gdn-streaming", {})
-    assert carry_out_cluster(in_cluster, installation, PatientClockOf(it), Unwatched()) is None
-    sweep = planned(it)
-    carry_out(sweep, installation.account, PatientClockOf(it), Unwatched())
+    sweep = planned(it, backend)
+    assert carry_out(sweep, it.installation(), PatientClockOf(it), Unwatched()) is None
     return sweep
+
+
+def run_instance(it: Rehearsal, group: str) -> str:
+    """Somebody's instance that carries a group."""
+    ec2: Any = it.aws.client("ec2")
+    [instance] = ec2.run_instances(
+        ImageId=ec2.describe_images()["Images"][0]["ImageId"],
+        MinCount=1,
+        MaxCount=1,
+        SubnetId=it.aws.subnets["a"][0],
+        SecurityGroupIds=[group],
+    )["Instances"]
+    return instance["InstanceId"]
 
 
 def problems(findings: list[Finding]) -> list[str]:
@@ -46,14 +65,13 @@ def test_what_the_guide_made_is_cleaned_up_without_any_state(health_rule: bool) 
         install(it)
         assert swept(it).left == []
         assert it.leftovers() == []
-        assert problems(check_clean(it.installation())) == []
+        assert problems(cleaned(it)) == []
 
 
 def test_the_order_is_the_clean_ups() -> None:
     with a_rehearsal() as it:
         follow(it.aws, "demo", "us-west-2a")
-        kinds = [each.kind for each in planned(it).delete]
-    once = list(dict.fromkeys(kinds))
+        once = kinds(planned(it))
     assert once == ["target", "ingress rule", "listener", "load balancer", "target group", "security group"]
     assert set(once) <= set(KINDS.values())
 
@@ -70,17 +88,17 @@ def test_the_guides_address_lacks_a_tag_and_is_left_with_the_command_that_releas
     with a_rehearsal() as it:
         made = follow(it.aws, "demo", "us-west-2a", static=True)
         sweep = swept(it)
-        assert [each.thing.id for each in sweep.unresolved] == [made.allocation]
+        assert [each.thing for each in sweep.unresolved] == [f"Elastic IP demo-lls-eip ({made.allocation})"]
         assert sweep.unresolved[0].remedy == f"aws ec2 release-address --allocation-id {made.allocation}"
         assert it.leftovers() == [f"address {made.allocation}"]
-        assert any("not lls:managed-by" in each for each in problems(check_clean(it.installation())))
+        assert any("it lacks the tag lls:managed-by" in each for each in problems(cleaned(it)))
 
 
 def test_a_lost_state_leaves_nothing_after_a_sweep() -> None:
     with a_rehearsal({"lls:staticIp": "true"}) as it:
         it.engine.up()
         it.engine.state.clear()
-        assert len(problems(check_clean(it.installation()))) > 5
+        assert len(problems(cleaned(it))) > 5
         swept(it)
         assert it.leftovers() == []
 
@@ -88,12 +106,10 @@ def test_a_lost_state_leaves_nothing_after_a_sweep() -> None:
 def test_what_a_live_stack_owns_is_kept_with_all_that_belongs_to_it() -> None:
     with a_rehearsal() as it:
         it.engine.up()
-        sweep = planned(it, {"test": it.state()})
-        assert sweep.delete == []
-        assert sweep.unresolved == []
-        assert {each.why for each in sweep.kept} == {"stack test owns it"}
-        in_cluster = plan_cluster(it.installation().proxy(), "gdn-streaming", {"test": it.state()})
-        assert (in_cluster.release, in_cluster.namespace) == (None, None)
+        sweep = planned(it, KnownStates({"test": it.state()}))
+        assert (sweep.delete, sweep.unresolved) == ([], [])
+        assert {each.why for each in sweep.kept} == {"it is this stack's"}
+        assert {"release gdn-streaming/gdn-streaming", "namespace gdn-streaming"} <= {each.thing for each in sweep.kept}
 
 
 def test_another_clusters_things_are_not_even_listed() -> None:
@@ -113,15 +129,19 @@ def test_another_clusters_things_are_not_even_listed() -> None:
         assert planned(it).delete == []
 
 
-def test_a_protected_load_balancer_stays_with_what_it_uses() -> None:
+def test_a_protected_load_balancer_stops_the_plan_with_the_command_that_helps() -> None:
     with a_rehearsal({"lls:deletionProtection": "true"}) as it:
         it.engine.up()
         sweep = planned(it)
-        assert "load balancer" not in {each.kind for each in sweep.delete}
-        kept = {each.thing.kind: each for each in sweep.unresolved}
-        assert "deletion_protection.enabled,Value=false" in kept["load balancer"].remedy
-        assert {"security group", "target group"} <= kept.keys()
-        carry_out(sweep, it.installation().account, PatientClockOf(it), Unwatched())
+        [protected] = sweep.dependents
+        assert "deletion protection is on" in str(protected)
+        assert "deletion_protection.enabled,Value=false" in protected.remedy
+        it.aws.client("elbv2").modify_load_balancer_attributes(
+            LoadBalancerArn=protected.thing.id, Attributes=[{"Key": "deletion_protection.enabled", "Value": "false"}]
+        )
+        it.engine.state.clear()
+        swept(it)
+        assert it.leftovers() == []
 
 
 class InterruptedClock(PatientClock):
@@ -136,50 +156,46 @@ def test_an_interrupted_sweep_knows_what_it_did_and_goes_on_when_run_again() -> 
         follow(it.aws, "demo", "us-west-2a")
         sweep = planned(it)
         with pytest.raises(KeyboardInterrupt):
-            carry_out(sweep, it.installation().account, InterruptedClock(), Unwatched())
-        assert [each.kind for each in sweep.done][-1] == "listener"
-        assert [each.kind for each in sweep.left] == ["load balancer", "target group", "security group"]
+            carry_out(sweep, it.installation(), InterruptedClock(), Unwatched())
+        assert sweep.done[-1] == "listener UDP 5004"
+        assert sweep.left == ["load balancer rp-public-demo", "target group demo-rp-tg", sweep.delete[-1]]
+        assert planned(it).dependents == []
         it.clock.skip(300_000)
-        carry_out(planned(it), it.installation().account, PatientClockOf(it), Unwatched())
+        swept(it)
         assert it.leftovers() == []
 
 
-def test_something_that_never_lets_go_is_an_error_in_the_end() -> None:
+def test_something_that_comes_to_use_a_thing_after_the_plan_is_an_error_in_the_end_that_names_it() -> None:
     with a_rehearsal() as it:
         made = follow(it.aws, "demo", "us-west-2a")
-        ec2: Any = it.aws.client("ec2")
-        subnet = it.aws.subnets["a"][0]
-        ec2.run_instances(
-            ImageId=ec2.describe_images()["Images"][0]["ImageId"],
-            MinCount=1,
-            MaxCount=1,
-            SubnetId=subnet,
-            SecurityGroupIds=[made.security_group],
-        )
-        with pytest.raises(AwsError, match="ec2:DeleteSecurityGroup failed with DependencyViolation"):
-            carry_out(planned(it), it.installation().account, PatientClockOf(it), Unwatched())
+        sweep = planned(it)
+        instance = run_instance(it, made.security_group)
+        with pytest.raises(AwsError, match="ec2:DeleteSecurityGroup failed with DependencyViolation") as caught:
+            carry_out(sweep, it.installation(), PatientClockOf(it), Unwatched())
+        assert sweep.left == [sweep.delete[-1]]
+        assert f"of instance {instance}" in holders(caught.value, sweep, it.installation())
 
 
 def test_a_namespace_that_holds_something_else_is_kept() -> None:
     with a_rehearsal(quirks={"taken_node_ports": (31000,)}) as it:
-        stack = it.installation().stack.with_config({"lls:namespace": "other"})
-        it_in_other = Installation(stack, it.installation().account, lambda: {})
-        found = plan_cluster(it_in_other.proxy(), "gdn-streaming", {})
-        assert found.namespace is None
-        assert "service other-31000" in found.kept[0]
+        sweep = planned(it, namespace="other")
+        assert sweep.in_cluster.delete == []
+        [kept] = sweep.unresolved
+        assert kept.thing == "namespace other"
+        assert "service other-31000" in kept.why
 
 
 def test_a_release_of_another_chart_is_kept() -> None:
     with a_rehearsal() as it:
         install(it)
-        found = plan_cluster(it.installation().proxy(), "my-chart", {})
-        assert (found.release, found.namespace) == (None, None)
-        assert "its chart is gdn-streaming, not my-chart" in found.kept[0]
+        sweep = planned(it, chart="oci://registry.example/my-chart")
+        assert sweep.in_cluster.delete == []
+        assert [each.why for each in sweep.unresolved] == ["its chart is gdn-streaming, not my-chart"]
 
 
 def test_a_clean_account_is_clean_and_each_look_is_told() -> None:
     with a_rehearsal() as it:
-        found = check_clean(it.installation())
+        found = cleaned(it)
     assert {each.check: each.level for each in found} == dict.fromkeys(
         ("aws", "kubernetes", "state", "terraform"), Level.OK
     )
@@ -188,7 +204,7 @@ def test_a_clean_account_is_clean_and_each_look_is_told() -> None:
 def test_the_role_of_the_terraform_module_is_reported() -> None:
     with a_rehearsal() as it:
         it.aws.client("iam").create_role(RoleName="demo-gvo-operator", AssumeRolePolicyDocument="{}")
-        [found] = [each for each in check_clean(it.installation()) if each.check == "terraform"]
+        [found] = [each for each in cleaned(it) if each.check == "terraform"]
     assert "demo-gvo-operator" in found.seen
     assert "lls_enabled = false" in found.remedy
 
@@ -196,14 +212,10 @@ def test_the_role_of_the_terraform_module_is_reported() -> None:
 def test_a_name_that_merely_holds_the_clusters_is_not_a_rest() -> None:
     with a_rehearsal() as it:
         it.aws.client("elbv2").create_target_group(Name="demo-other", Protocol="TCP", Port=80, VpcId=it.aws.vpc_id)
-        assert problems(check_clean(it.installation())) == []
+        assert problems(cleaned(it)) == []
 
 
 def test_without_the_cli_the_state_is_unknown_and_the_rest_is_told() -> None:
-    def states() -> Mapping[str, State]:
-        raise NoCliError("The Pulumi CLI is needed.")
-
     with a_rehearsal() as it:
-        installation = Installation(it.installation().stack, it.installation().account, states)
-        found = {each.check: each.level for each in check_clean(installation)}
+        found = {each.check: each.level for each in cleaned(it, KnownStates(failure=NO_CLI))}
     assert (found["state"], found["aws"]) == (Level.UNKNOWN, Level.OK)

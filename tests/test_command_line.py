@@ -1,5 +1,5 @@
 import json
-from collections.abc import Generator, Mapping
+from collections.abc import Generator
 from pathlib import Path
 from typing import Any
 
@@ -8,13 +8,14 @@ import pytest
 from lls.operations import cli
 from lls.operations.cli import duration, main
 from lls.operations.finding import Exit, Finding, Level, note, ok, outcome, problem, run_checks, unknown
+from lls.operations.inventory import BALANCER
 from lls.operations.screen import Screen
-from lls.operations.stack import State
+from lls.operations.states import Operation, State
 from rehearsal.guide import follow
-from rehearsal.rehearse import Rehearsal
+from rehearsal.rehearse import NLB_ADDRESS, Rehearsal
 from tests.registry import Registry, a_chart, an_image
 from tests.test_clean_up import install
-from tests.world import PatientClockOf, a_rehearsal, reached
+from tests.world import KnownStates, PatientClockOf, a_rehearsal, reached
 
 CAPTURED = pytest.CaptureFixture[str]
 
@@ -28,18 +29,15 @@ def it() -> Generator[Rehearsal]:
 
 @pytest.fixture
 def states(monkeypatch: pytest.MonkeyPatch) -> dict[str, State]:
-    """What a Pulumi CLI would tell of all stacks."""
-    found: dict[str, State] = {}
+    """What a Pulumi CLI would tell of all stacks: of the dev stack, that it is empty."""
+    backend = KnownStates({"dev": State()})
+    monkeypatch.setattr("lls.operations.installation.CliBackend", lambda: backend)
+    return backend.states
 
-    def read_one(name: str) -> State:
-        return found.get(name, State())
 
-    def read_all() -> Mapping[str, State]:
-        return found
-
-    monkeypatch.setattr("lls.operations.installation.read_state", read_one)
-    monkeypatch.setattr("lls.operations.installation.read_all_states", read_all)
-    return found
+def resolve(name: str) -> list[str]:
+    """What a name of an emulated load balancer stands for."""
+    return [NLB_ADDRESS]
 
 
 def run(capsys: CAPTURED, *arguments: str) -> tuple[int, dict[str, Any]]:
@@ -67,7 +65,8 @@ def test_a_sweep_with_yes_deletes_and_a_second_finds_nothing(
     code, found = run(capsys, "sweep", "--yes")
     assert (code, found["exit"]) == (0, 0)
     assert found["done"] == found["delete"]
-    assert found["cluster"] == ["release gdn-streaming", "namespace gdn-streaming"]
+    assert found["done"][:2] == ["release gdn-streaming", "namespace gdn-streaming"]
+    assert found["left"] == []
     assert it.leftovers() == []
     assert run(capsys, "sweep")[0] == Exit.FINE
 
@@ -80,7 +79,7 @@ def test_a_sweep_of_a_live_stack_deletes_nothing_even_with_yes(
     before = it.leftovers()
     code, found = run(capsys, "sweep", "--yes")
     assert (code, found["done"]) == (Exit.FINE, [])
-    assert {each["why"] for each in found["kept"]} == {"stack dev owns it"}
+    assert {each["owner"] for each in found["kept"]} == {"ours"}
     assert it.leftovers() == before
 
 
@@ -95,9 +94,10 @@ def test_without_a_readable_state_a_sweep_wants_to_be_told_twice(
     follow(it.aws, "nvcf-dev", "us-west-2a")
     before = it.leftovers()
     code, found = run(capsys, "sweep", "--yes")
-    assert code == Exit.FAILED
-    assert "The Pulumi CLI is needed" in found["error"]
-    assert "--stateless" in found["error"]
+    assert (code, found["delete"], found["done"]) == (Exit.FOUND, [], [])
+    [states] = [each for each in found["findings"] if each["check"] == "states" and each["level"] == "unknown"]
+    assert "The Pulumi CLI is needed" in states["seen"]
+    assert "--stateless" in states["remedy"]
     assert it.leftovers() == before
     assert run(capsys, "sweep", "--yes", "--stateless")[0] == Exit.FINE
     assert it.leftovers() == []
@@ -127,18 +127,20 @@ def test_adopt_writes_nothing_where_up_would_replace(it: Rehearsal, states: obje
     assert not Path(".lls/dev/import.json").exists()
 
 
-def test_adopt_tells_what_an_interrupted_run_left_pending(
+def test_adopt_takes_nothing_that_an_up_may_be_making_and_says_how_to_go_on(
     it: Rehearsal, states: dict[str, State], capsys: CAPTURED
 ) -> None:
-    states["dev"] = State(pending=("creating streaming-nlb",))
-    _, found = run(capsys, "adopt")
-    [pending] = [each for each in found["findings"] if each["check"] == "state"]
+    follow(it.aws, "nvcf-dev", "us-west-2a")
+    states["dev"] = State(pending=(Operation("creating", BALANCER, "streaming-nlb"),))
+    code, found = run(capsys, "adopt")
+    assert (code, found["adopt"], found["file"]) == (Exit.FOUND, [], None)
+    [pending] = [each for each in found["findings"] if each["level"] == "unknown" and each["check"] == "states"]
     assert "creating streaming-nlb" in pending["seen"]
-    assert "--clear-pending-creates" in pending["remedy"]
+    assert "pulumi stack export --stack dev | pulumi stack import --stack dev" in pending["remedy"]
 
 
 def test_verify_and_check_clean_end_with_the_code_for_what_they_found(
-    it: Rehearsal, states: dict[str, State], capsys: CAPTURED
+    it: Rehearsal, states: dict[str, State], capsys: CAPTURED, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert run(capsys, "check-clean")[0] == Exit.FINE
     code, found = run(capsys, "verify")
@@ -147,6 +149,8 @@ def test_verify_and_check_clean_end_with_the_code_for_what_they_found(
     it.engine.up()
     it.await_health()
     states["dev"] = it.state()
+    assert run(capsys, "verify")[0] == Exit.FOUND  # the name resolves nowhere
+    monkeypatch.setattr("lls.operations.verify._resolve", resolve)
     assert run(capsys, "verify")[0] == Exit.FINE
     assert run(capsys, "check-clean")[0] == Exit.FOUND
 
@@ -232,8 +236,9 @@ def test_durations(text: str, seconds: float) -> None:
     assert duration(text) == seconds
 
 
-def test_only_problems_make_a_run_need_attention() -> None:
-    assert outcome([ok("a", ""), note("b", ""), unknown("c", "")]) == Exit.FINE
+def test_problems_and_what_could_not_be_judged_need_attention() -> None:
+    assert outcome([ok("a", ""), note("b", "")]) == Exit.FINE
+    assert outcome([ok("a", ""), unknown("c", "")]) == Exit.FOUND
     assert outcome([ok("a", ""), problem("d", "", "")]) == Exit.FOUND
 
 

@@ -12,11 +12,12 @@ from lls.operations.cli import main
 from lls.operations.finding import Exit
 from lls.operations.installation import Installation
 from lls.operations.mirror import MirrorError
-from lls.operations.stack import Stack, State
+from lls.operations.stack import Stack
+from lls.operations.states import State
 from rehearsal.guide import follow
 from rehearsal.identity import KEY, WEB_IDENTITY, WEB_TOKEN
 from rehearsal.rehearse import Rehearsal
-from tests.world import PatientClockOf, a_rehearsal, reached
+from tests.world import KnownStates, PatientClockOf, a_rehearsal, reached_by_network
 
 BASE = "arn:aws:sts::123456789012:assumed-role/rehearsal/session"
 OTHER = "210987654321"
@@ -27,7 +28,7 @@ Run = Callable[..., int]
 
 @pytest.fixture
 def it() -> Generator[Rehearsal]:
-    with a_rehearsal() as it, reached(it):
+    with a_rehearsal() as it, reached_by_network(it):
         yield it
 
 
@@ -46,16 +47,10 @@ def run(it: Rehearsal, monkeypatch: pytest.MonkeyPatch) -> Run:
         def read(name: str) -> Stack:
             return Stack(name, {**it.engine.config, **told})
 
-        def read_one(_: str) -> State:
-            return state or State()
-
-        def read_all() -> Mapping[str, State]:
-            return {"test": state} if state else {}
-
         monkeypatch.setattr(cli, "Clock", lambda: PatientClockOf(it))
         monkeypatch.setattr("lls.operations.installation.read_stack", read)
-        monkeypatch.setattr("lls.operations.installation.read_state", read_one)
-        monkeypatch.setattr("lls.operations.installation.read_all_states", read_all)
+        backend = KnownStates({"test": state or State()})
+        monkeypatch.setattr("lls.operations.installation.CliBackend", lambda: backend)
         it.aws.calls.clear()
         it.aws.callers.clear()
         it.cluster.guests.clear()
@@ -115,6 +110,7 @@ def test_a_role_of_another_account_does_not_touch_this_one(command: str, it: Reh
 def test_roles_are_assumed_in_their_order(it: Rehearsal, run: Run) -> None:
     first = it.aws.identities.add_role("hub", account=OTHER, external_id="x-1")
     second = it.aws.identities.add_role("deploy", trusts=first)
+    it.cluster.roles.add(second)
     roles = [{"roleArn": first, "externalId": "x-1", "sessionName": "ci"}, {"roleArn": second, "sessionName": "ci"}]
     assert run("check-clean", assumeRoles=roles) == Exit.FINE
     assert it.aws.callers == {
@@ -132,6 +128,7 @@ def test_a_web_identity_is_who_asks_and_who_assumes_the_roles(
     value = WEB_TOKEN if kind == "webIdentityToken" else str(tmp_path / "token")
     web = it.aws.identities.add_role("pipeline", trusts=WEB_IDENTITY)
     role = it.aws.identities.add_role("deploy", trusts=web)
+    it.cluster.roles |= {web, role}
     told = {"roleArn": web, "sessionName": "ci", kind: value}
     assert run("check-clean", assumeRoleWithWebIdentity=told) == Exit.FINE
     assert it.aws.callers.keys() == {BASE, f"{BASE[:-17]}pipeline/ci"}  # who sends no key is counted as the base

@@ -63,6 +63,9 @@ BAD: list[tuple[str, Any, str]] = [
     ("clusterName", "-demo", "use the name of an EKS cluster"),
     ("clusterName", "d" * 101, "1 to 100"),
     ("clusterName", "", "use the name of an EKS cluster"),
+    ("instance", "B", "at most 8 lower-case letters and digits"),
+    ("instance", "zone-b", "at most 8 lower-case letters and digits"),
+    ("instance", "b" * 9, "at most 8 lower-case letters and digits"),
     ("availabilityZone", "us-east-1a", "use a zone of aws:region us-west-2"),
     ("availabilityZone", "usw2-az1", "not a zone id"),
     ("availabilityZone", "us-west-2", "such as us-west-2a"),
@@ -130,6 +133,7 @@ BAD: list[tuple[str, Any, str]] = [
     ("tags", {"k" * 129: "v"}, "1 to 128"),
     ("tags", {"key": "v" * 257}, "at most 256"),
     ("tags", {f"key{number}": "" for number in range(46)}, "at most 45"),
+    ("tags", {"lls:instance": "b"}, "set the key lls:instance instead"),
     ("kubeContext", "one", "which has: none"),
 ]
 
@@ -148,6 +152,13 @@ def parts_of(value: Any) -> list[Any]:
         mapping = cast(dict[str, Any], value)
         return [mapping, *mapping.keys(), *mapping.values()]
     return [value, *cast(list[Any], value)] if isinstance(value, list) else [value]
+
+
+def test_an_instance_takes_one_of_the_tags() -> None:
+    most = as_config(instance="b", tags={f"key{number}": "" for number in range(44)})
+    assert loaded({**CONFIG, **most}).instance == "b"
+    [problem] = problems({**CONFIG, **most, **as_config(tags={f"key{number}": "" for number in range(45)})})
+    assert "use at most 44 tags: AWS takes 50" in problem
 
 
 def test_a_problem_with_one_part_of_a_list_shows_that_part() -> None:

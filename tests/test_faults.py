@@ -10,7 +10,7 @@ import pytest
 from lls.operations.account import AwsError
 from lls.operations.cli import main
 from lls.operations.finding import Exit, Unwatched
-from lls.operations.stack import State
+from lls.operations.states import State
 from lls.operations.sweep import carry_out
 from rehearsal.engine import StepsFailedError
 from rehearsal.faults import iam_action
@@ -19,7 +19,7 @@ from rehearsal.rehearse import Rehearsal
 from tests.conftest import as_config
 from tests.test_clean_up import planned
 from tests.test_registration import QUIRKS, STRATEGIES
-from tests.world import PatientClockOf, a_rehearsal, reached
+from tests.world import KnownStates, PatientClockOf, a_rehearsal, reached
 
 NODES = as_config(staticIp=True)
 GROUPS = {**STRATEGIES["autoscaling"], **as_config(nodeGroups=["gpu"], eipAllocationId="eipalloc-0a1b2c3d")}
@@ -202,11 +202,7 @@ def told(monkeypatch: pytest.MonkeyPatch) -> Callable[[State], None]:
     """Sets what the Pulumi CLI tells of the stack."""
 
     def tell(state: State) -> None:
-        def read_one(name: str) -> State:
-            return state
-
-        monkeypatch.setattr("lls.operations.installation.read_state", read_one)
-        monkeypatch.setattr("lls.operations.installation.read_all_states", lambda: {"dev": state})
+        monkeypatch.setattr("lls.operations.installation.CliBackend", lambda: KnownStates({"dev": state}))
 
     return tell
 
@@ -244,7 +240,7 @@ def test_a_sweep_that_fails_at_any_deletion_tells_what_it_did_and_the_next_one_f
             follow(it.aws, "demo", "us-west-2a")
             sweep = planned(it)
             with it.aws.refuse(action, "InternalFailure"), pytest.raises(AwsError, match=action):
-                carry_out(sweep, it.installation().account, PatientClockOf(it), Unwatched())
+                carry_out(sweep, it.installation(), PatientClockOf(it), Unwatched())
             assert [*sweep.done, *sweep.left] == sweep.delete
-            carry_out(planned(it), it.installation().account, PatientClockOf(it), Unwatched())
+            carry_out(planned(it), it.installation(), PatientClockOf(it), Unwatched())
             assert it.leftovers() == []

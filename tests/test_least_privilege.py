@@ -2,10 +2,10 @@
 
 import json
 import re
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from fnmatch import fnmatchcase
-from typing import Any
+from functools import partial
 
 import pytest
 
@@ -13,13 +13,14 @@ from lls.operations.account import Account
 from lls.operations.cli import main
 from lls.operations.mirror_stack import ecr_login, ensure_repositories
 from lls.operations.permissions import needed, statements
-from lls.operations.stack import PROJECT, State
+from lls.operations.stack import PROJECT
+from lls.operations.states import State
 from rehearsal.faults import iam_action
 from rehearsal.rehearse import Rehearsal
 from tests.conftest import as_config
 from tests.test_config import loaded
 from tests.test_registration import QUIRKS, STRATEGIES
-from tests.world import STACK, a_rehearsal, reached
+from tests.world import STACK, KnownStates, a_rehearsal, reached
 
 PARTS = ("Deploy", "Operate", "CleanUp")
 FREE = {"sts:GetCallerIdentity"}
@@ -90,8 +91,7 @@ def seen() -> Mapping[str, set[str]]:
         ):
             it.engine.up()
             state = it.state() if part == "Operate" and command != "adopt" else State()
-            patch.setattr("lls.operations.installation.read_state", _answer(state))
-            patch.setattr("lls.operations.installation.read_all_states", _answer(dict[str, State]()))
+            patch.setattr("lls.operations.installation.CliBackend", partial(KnownStates, {"dev": state}))
             with calls_of(it, found[part]):
                 main([command, "--stack", "dev", *(["--yes"] if command == "sweep" else [])])
     with a_rehearsal() as it, calls_of(it, found["Operate"]):
@@ -99,13 +99,6 @@ def seen() -> Mapping[str, set[str]]:
         ensure_repositories(ecr, ["demo/new"], cluster="demo", extra={})
         ecr_login(ecr)
     return found
-
-
-def _answer(value: Any) -> Callable[..., Any]:
-    def answer(*_: object) -> Any:
-        return value
-
-    return answer
 
 
 def test_every_call_is_allowed_and_every_action_that_is_never_seen_has_its_reason() -> None:
@@ -151,12 +144,22 @@ WRITES: Mapping[str, str] = {
 }
 
 
-@pytest.mark.parametrize("cluster", ["demo", "nvcf-streaming-production-west", "team_a", "sg-1"])
+@pytest.mark.parametrize(
+    ("cluster", "instance"),
+    [
+        ("demo", ""),
+        ("nvcf-streaming-production-west", ""),
+        ("team_a", ""),
+        ("sg-1", ""),
+        ("demo", "b"),
+        ("nvcf-streaming-production-west", "westzone"),
+    ],
+)
 @pytest.mark.parametrize("config", [{}, STRATEGIES["autoscaling"]], ids=["nodes", "autoscaling"])
 def test_the_scopes_take_in_what_the_stack_makes_whatever_the_cluster_is_called(
-    cluster: str, config: Mapping[str, str]
+    cluster: str, instance: str, config: Mapping[str, str]
 ) -> None:
-    with a_rehearsal({**config, "lls:clusterName": cluster}, quirks=QUIRKS) as it:
+    with a_rehearsal({**config, "lls:clusterName": cluster, "lls:instance": instance}, quirks=QUIRKS) as it:
         it.engine.up()
         for action, output in WRITES.items():
             assert covers(action, it.engine.outputs[output]), action

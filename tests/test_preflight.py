@@ -3,22 +3,23 @@ from typing import Any
 
 import pytest
 
+from lls.operations.account import AwsError
 from lls.operations.finding import Finding, Level, Unwatched
-from lls.operations.installation import Installation
+from lls.operations.inventory import BALANCER
 from lls.operations.preflight import Preflight
-from lls.operations.stack import NoCliError, State
+from lls.operations.states import Operation, State
 from rehearsal.guide import follow
 from rehearsal.rehearse import Rehearsal
 from rehearsal.world import Node, Subnet
 from tests.conftest import as_config
 from tests.test_clean_up import install
-from tests.world import a_rehearsal
+from tests.world import NO_CLI, KnownStates, a_rehearsal, knowing
 
 Breaking = Callable[[Rehearsal], object]
 
 
-def checked(it: Rehearsal) -> list[Finding]:
-    return Preflight(it.installation()).run(Unwatched())
+def checked(it: Rehearsal, backend: KnownStates | None = None, **changes: str) -> list[Finding]:
+    return Preflight(knowing(it, backend or KnownStates({it.engine.stack: it.state()}), **changes)).run(Unwatched())
 
 
 def problems(findings: list[Finding]) -> dict[str, str]:
@@ -78,10 +79,6 @@ def deny_verb(it: Rehearsal) -> None:
     it.cluster.denied.add(("create", "namespaces"))
 
 
-def expire(it: Rehearsal) -> None:
-    it.aws.refuse("*", "ExpiredToken")
-
-
 def follow_guide(it: Rehearsal) -> None:
     follow(it.aws, "demo", "us-west-2a")
 
@@ -100,7 +97,6 @@ def subnets(**of_the_zone: Any) -> tuple[Subnet, ...]:
 
 
 FAULTS: dict[str, tuple[Breaking, Mapping[str, Any], str, str]] = {
-    "credentials": (expire, {}, "credentials", "have expired"),
     "permissions": (deny_action, {}, "permissions", "may not elasticloadbalancing:CreateLoadBalancer"),
     "cluster": (nothing, {"quirks": {"cluster_status": "FAILED"}}, "cluster", "demo is FAILED"),
     "rights in the cluster": (deny_verb, {}, "kubernetes", "may not create namespaces"),
@@ -158,6 +154,7 @@ def test_a_plain_world_is_ready_and_every_check_says_so() -> None:
     assert {each.level for each in found} == {Level.OK}
     assert {each.check for each in found} == {
         "credentials",
+        "states",
         "state",
         "tools",
         "permissions",
@@ -184,6 +181,13 @@ def test_a_deployed_stack_is_ready_too() -> None:
         assert problems(checked(it)) == {}
 
 
+def test_credentials_that_aws_does_not_accept_are_an_error_and_no_finding() -> None:
+    with a_rehearsal() as it:
+        it.aws.refuse("*", "ExpiredToken")
+        with pytest.raises(AwsError, match="have expired"):
+            checked(it)
+
+
 def test_an_unknown_zone_is_named_with_those_there_are() -> None:
     with a_rehearsal() as it:
         it.reconfigure({"lls:availabilityZone": "us-west-2z"})
@@ -201,10 +205,10 @@ def test_a_cluster_that_does_not_exist_ends_the_checks_with_the_keys_to_look_at(
 
 def test_an_interrupted_run_is_told_with_what_to_do() -> None:
     with a_rehearsal() as it:
-        state = State(pending=("creating streaming-nlb",))
-        installation = Installation(it.installation().stack, it.installation().account, lambda: {"test": state})
-        found = problems(Preflight(installation).run(Unwatched()))
-    assert "--clear-pending-creates" in found["state"]
+        state = State(pending=(Operation("creating", BALANCER, "streaming-nlb"),))
+        found = checked(it, KnownStates({"test": state}))
+    assert "creating streaming-nlb" in problems(found)["state"]
+    assert any("pulumi stack import" in each.remedy for each in found if each.check == "states")
 
 
 def test_what_may_not_be_looked_at_is_unknown_with_the_action_that_was_denied() -> None:
@@ -218,14 +222,13 @@ def test_what_may_not_be_looked_at_is_unknown_with_the_action_that_was_denied() 
     assert "AWS denied iam:SimulatePrincipalPolicy" in permissions.seen
 
 
-def test_without_the_cli_only_what_needs_the_state_is_unknown() -> None:
-    def states() -> Mapping[str, State]:
-        raise NoCliError("The Pulumi CLI is needed.")
-
+def test_without_the_cli_only_what_needs_the_state_is_unknown_and_only_where_there_is_such() -> None:
     with a_rehearsal() as it:
-        installation = Installation(it.installation().stack, it.installation().account, states)
-        found = Preflight(installation).run(Unwatched())
-    assert {each.check for each in found if each.level is Level.UNKNOWN} == {"state"}
+        found = checked(it, KnownStates(failure=NO_CLI))
+        assert {each.check for each in found if each.level is not Level.OK} == {"states"}
+        follow_guide(it)
+        found = checked(it, KnownStates(failure=NO_CLI))
+    assert {each.check for each in found if each.level is Level.UNKNOWN} == {"states", "leftovers", "names"}
     assert problems(found) == {}
 
 

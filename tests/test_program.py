@@ -17,6 +17,7 @@ SHAPES: Mapping[str, Mapping[str, str]] = {
     "some clients": as_config(allowedCidrs=["10.0.0.0/8", "2001:db8::/32"]),
     "no internal rules": {"lls:nodeInternalRules": "false"},
     "long name": {"lls:clusterName": "nvcf-streaming-production-west"},
+    "one of a cluster's several": as_config(instance="b2", staticIp=True),
     "tagged": as_config(tags={"team": "streaming", "Project": "mine"}),
 }
 
@@ -62,6 +63,49 @@ def test_every_taggable_resource_carries_the_guides_tags(shape: Stack) -> None:
         assert tags["lls:cluster"] == cluster
         assert tags["lls:managed-by"] == "customer"
         assert tags["Project"] == "nvcf"
+
+
+def test_without_an_instance_every_name_and_tag_is_the_guides() -> None:
+    made = {
+        each.name: (each.inputs.get("name"), each.inputs["tags"])
+        for each in up({"lls:staticIp": "true"}).resources
+        if TAGGABLE.match(each.type)
+    }
+
+    def tags(name: str, **more: str) -> Mapping[str, str]:
+        return {"Name": name, "lls:cluster": "demo", "lls:managed-by": "customer", "Project": "nvcf"} | {
+            f"lls:{key}": value for key, value in more.items()
+        }
+
+    assert made == {
+        "streaming-sg": ("demo-rp-sg", tags("demo-rp-sg", purpose="streaming-nlb")),
+        "streaming-ingress-0.0.0.0/0": (None, tags("demo-rp-sg-ingress")),
+        "streaming-egress": (None, tags("demo-rp-sg-egress")),
+        "streaming-eip": (None, tags("demo-lls-eip")),
+        "streaming-tg": ("demo-rp-tg", tags("demo-rp-tg", purpose="streaming-targets")),
+        "streaming-nlb": ("rp-public-demo", tags("rp-public-demo", purpose="streaming-traffic")),
+        "streaming-listener": (None, tags("rp-public-demo")),
+        "node-ports-media": (None, tags("streaming-proxy-udp-30504")),
+        "node-ports-health": (None, tags("streaming-proxy-tcp-30800")),
+        "node-ports-internal-udp-6004": (None, tags("streaming-proxy-udp-6004")),
+        "node-ports-internal-udp-3478": (None, tags("streaming-proxy-udp-3478")),
+        "node-ports-internal-tcp-8000": (None, tags("streaming-proxy-tcp-8000")),
+    }
+
+
+def test_an_instance_is_in_every_name_and_all_tags_and_changes_nothing_else() -> None:
+    plain = up({"lls:staticIp": "true"}).engine.state
+    made = up({"lls:staticIp": "true", "lls:instance": "b2"}).engine.state
+    assert made.keys() == plain.keys()
+    for urn, each in made.items():
+        inputs = dict(each.inputs)
+        if TAGGABLE.match(each.type):
+            tags = dict(inputs["tags"])
+            assert tags.pop("lls:instance") == "b2", each.name
+            names = [tags["Name"], *([inputs["name"]] if "name" in inputs else [])]
+            assert all("-b2" in name for name in names), names
+            inputs["tags"] = tags
+        assert json.loads(json.dumps(inputs).replace("-b2", "")) == plain[urn].inputs
 
 
 def test_every_resource_but_components_and_the_provider_has_a_component_as_parent(shape: Stack) -> None:

@@ -7,14 +7,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from lls.lookups import TARGETS_PER_ZONE
-from lls.operations.adopt import find
 from lls.operations.drift import drift
 from lls.operations.finding import Exit, Finding, Level, Unwatched, outcome
 from lls.operations.preflight import Preflight
-from lls.operations.stack import State
 from rehearsal.rehearse import Rehearsal
 from rehearsal.world import ManagedNodeGroup, Node
 from tests.conftest import as_config, up
+from tests.test_adopt import adoption
 from tests.world import a_rehearsal
 
 GROUPS = (
@@ -155,12 +154,12 @@ def test_from_nodes_to_static_and_back_nothing_that_stays_is_touched() -> None:
 @pytest.mark.parametrize("config", STRATEGIES.values(), ids=list(STRATEGIES))
 def test_the_operations_understand_each_strategy(config: Mapping[str, str]) -> None:
     with a_rehearsal(config, quirks=QUIRKS) as it:
-        assert "streaming-nlb" in {each.name for each in find(it.installation(), State()).missing}
+        assert "streaming-nlb" in {each.name for each in adoption(it).missing}
         it.engine.up()
         it.await_health()
         assert outcome(Preflight(it.installation()).run(Unwatched())) == Exit.FINE
         assert outcome(drift(it.installation())) == Exit.FINE
-        assert find(it.installation(), it.state()).matches == []
+        assert adoption(it, it.state()).matches == []
 
 
 # --- Draining and stickiness

@@ -28,6 +28,7 @@ SHAPES: Mapping[str, Mapping[str, str]] = {
     "given address": {"lls:eipAllocationId": "eipalloc-0a1b2c3d"},
     "instance targets": {"lls:targetType": "instance"},
     "30-character cluster name": {"lls:clusterName": "nvcf-streaming-production-west"},
+    "one of a cluster's several": {"lls:instance": "b"},
     "overridden look-ups": as_config(
         vpcId="vpc-0a1b2c3d", publicSubnetId="subnet-0a1b2c3d", nodeSecurityGroupId="sg-0a1b2c3d"
     ),

@@ -6,7 +6,6 @@ from typing import Any
 
 import pytest
 
-from lls.operations.check_clean import check_clean
 from lls.operations.finding import Unwatched
 from lls.operations.stack import PROJECT
 from lls.operations.sweep import carry_out
@@ -14,9 +13,9 @@ from lls.operations.verify import Verification
 from rehearsal.engine import StepsFailedError
 from rehearsal.rehearse import NLB_ADDRESS, Rehearsal
 from tests.test_adopt import adoption, take_over
-from tests.test_clean_up import planned, problems
+from tests.test_clean_up import cleaned, kinds, planned, problems
 from tests.test_faults import CREATIONS, NODES, destroyed_but
-from tests.world import PatientClockOf, a_rehearsal
+from tests.world import KnownStates, PatientClockOf, a_rehearsal
 
 RUNBOOK = (PROJECT / "docs" / "runbook.md").read_text()
 
@@ -45,7 +44,7 @@ def fails(it: Rehearsal) -> str:
 def adopt(it: Rehearsal) -> None:
     found = adoption(it, it.state())
     assert found.interrupting == []
-    assert found.conflicts == []
+    assert found.refused == []
     take_over(it, found)
 
 
@@ -74,11 +73,11 @@ def test_an_address_whose_allocation_was_never_told_is_released_by_sweep() -> No
             it.engine.up()
             if not is_deployed:
                 it.engine.destroy()
-                [problem] = problems(check_clean(it.installation()))
+                [problem] = problems(cleaned(it, KnownStates({"test": it.state()})))
                 assert "Elastic IP" in problem
-            sweep = planned(it, {"test": it.state()})
-            assert [each.kind for each in sweep.delete] == ["Elastic IP"]
-            carry_out(sweep, it.installation().account, PatientClockOf(it), Unwatched())
+            sweep = planned(it, KnownStates({"test": it.state()}))
+            assert kinds(sweep) == ["Elastic IP"]
+            carry_out(sweep, it.installation(), PatientClockOf(it), Unwatched())
         assert streams(it)
 
 

@@ -20,7 +20,7 @@ from lls.files import write_private
 from lls.operations import cli
 from lls.operations.mirror import Login
 from lls.operations.proxy import Proxy
-from lls.operations.stack import Stack, State
+from lls.operations.stack import Stack
 from rehearsal import __main__ as rehearsal_command
 from rehearsal.cluster import kubeconfig_for
 from rehearsal.engine import StepsFailedError
@@ -33,7 +33,7 @@ from tests.registry import Registry, a_chart, an_image, internet
 from tests.test_clean_up import install
 from tests.test_config import problems
 from tests.traces import Traces, traces
-from tests.world import PatientClockOf, a_rehearsal, reached
+from tests.world import KnownStates, PatientClockOf, a_rehearsal, reached_by_network
 
 SECRETS: Mapping[str, str] = {
     "NGC key": "nvapi-planted-1f0c",
@@ -74,7 +74,7 @@ def secrets(seen: Traces) -> Mapping[str, str]:
 def planted(monkeypatch: pytest.MonkeyPatch, **config: Any) -> Generator[Rehearsal]:
     """A world, a stack with secrets of its own in it, and a user who has more of them in the environment."""
     values = {"env": {"password": SECRETS["Helm value"]}}
-    with a_rehearsal(as_config(clusterName="nvcf-dev", helmValues=values, **config)) as it, reached(it):
+    with a_rehearsal(as_config(clusterName="nvcf-dev", helmValues=values, **config)) as it, reached_by_network(it):
         kubeconfig = kubeconfig_for(it.cluster.endpoint, "own").replace(TOKEN, SECRETS["kubeconfig"])
         it.engine.config = {**it.engine.config, "lls:kubeconfig": kubeconfig}
         it.engine.secret_keys = SECRET
@@ -84,17 +84,10 @@ def planted(monkeypatch: pytest.MonkeyPatch, **config: Any) -> Generator[Rehears
         def read(name: str) -> Stack:
             return Stack(name, it.engine.config, frozenset(it.engine.secret_keys))
 
-        def state(name: str) -> State:
-            return it.state()
-
-        def states() -> Mapping[str, State]:
-            return {}
-
         monkeypatch.setattr(cli, "read_stack", read)
         monkeypatch.setattr(cli, "Clock", lambda: PatientClockOf(it))
         monkeypatch.setattr("lls.operations.installation.read_stack", read)
-        monkeypatch.setattr("lls.operations.installation.read_state", state)
-        monkeypatch.setattr("lls.operations.installation.read_all_states", states)
+        monkeypatch.setattr("lls.operations.installation.CliBackend", lambda: KnownStates({"dev": it.state()}))
         yield it
 
 

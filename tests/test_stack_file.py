@@ -5,16 +5,22 @@ from typing import Any
 
 import pytest
 
-from lls.operations.stack import NoCliError, Stack, StackError, State, read_all_states, read_stack, read_state, reveal
+from lls.operations.stack import NoCliError, Stack, StackError, read_stack, reveal
+from lls.operations.states import CliBackend, ListedStack, NoSuchStackError, Operation, State
 
 EXPORT: dict[str, Any] = {
     "deployment": {
         "resources": [
             {"urn": "urn:x::lls-dev", "type": "pulumi:pulumi:Stack", "outputs": {"udpPort": 5004}},
-            {"urn": "urn:x::streaming-eip", "type": "aws:ec2/eip:Eip", "id": "eip-1"},
+            {
+                "urn": "urn:x::streaming-eip",
+                "type": "aws:ec2/eip:Eip",
+                "id": "eip-1",
+                "provider": "urn:x::default::04da6b54-80e4-46f7-96ec-b56ff0331ba9",
+            },
             {"urn": "urn:x::old", "type": "aws:ec2/eip:Eip", "id": "e", "delete": True},
         ],
-        "pending_operations": [{"type": "creating", "resource": {"urn": "urn:x::streaming-nlb"}}],
+        "pending_operations": [{"type": "creating", "resource": {"urn": "urn:x::streaming-nlb", "type": "nlb"}}],
     }
 }
 
@@ -29,7 +35,7 @@ def cli(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     command.write_text(
         '#!/bin/sh\nshift\nname=$(echo "$*" | tr " /" "__")\n'
         f'[ -f "{answers}/$name" ] && exec cat "{answers}/$name"\n'
-        "echo \"error: no stack named '$4' found\" >&2; exit 255\n"
+        "echo \"error: no stack named '$4' found\" >&2; exit 6\n"
     )
     command.chmod(0o700)
     monkeypatch.setenv("PATH", f"{command.parent}{os.pathsep}{os.environ['PATH']}")
@@ -44,21 +50,42 @@ def no_cli(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 def test_the_state_is_what_the_cli_exports(cli: Path) -> None:
     (cli / "stack_export_--stack_dev").write_text(json.dumps(EXPORT))
-    state = read_state("dev")
+    state = CliBackend().state("dev")
     assert state.outputs == {"udpPort": 5004}
-    assert state.ids == {"eip-1"}
     assert [each.name for each in state.resources] == ["lls-dev", "streaming-eip"]
-    assert state.pending == ("creating streaming-nlb",)
+    assert state.resources[1].provider == "urn:x::default"
+    assert state.pending == (Operation("creating", "nlb", "streaming-nlb"),)
 
 
-def test_a_stack_that_was_never_made_has_an_empty_state(cli: Path) -> None:
-    assert read_state("new") == State()
-
-
-def test_the_states_of_all_stacks_are_read(cli: Path) -> None:
-    (cli / "stack_ls_--json").write_text('[{"name": "dev"}, {"name": "prod"}]')
+def test_what_a_successor_has_replaced_is_owned_until_it_is_deleted(cli: Path) -> None:
     (cli / "stack_export_--stack_dev").write_text(json.dumps(EXPORT))
-    assert {name: len(state.resources) for name, state in read_all_states().items()} == {"dev": 2, "prod": 0}
+    state = CliBackend().state("dev")
+    assert [each.id for each in state.condemned] == ["e"]
+    assert state.ids == {"eip-1", "e"}
+
+
+def test_a_stack_that_the_backend_does_not_know_is_no_empty_one(cli: Path) -> None:
+    (cli / "whoami_--json").write_text('{"user": "me", "url": "postgres://me:secret@db.example/states?a=b"}')
+    with pytest.raises(NoSuchStackError, match=r"postgres://db.example/states as me does not know stack new"):
+        CliBackend().state("new")
+
+
+def test_a_stack_that_was_made_and_never_updated_has_an_empty_state(cli: Path) -> None:
+    (cli / "stack_export_--stack_new").write_text('{"version": 3, "deployment": {"manifest": {}}}')
+    assert CliBackend().state("new") == State()
+
+
+def test_the_stacks_of_all_projects_are_listed(cli: Path) -> None:
+    (cli / "stack_ls_--all_--json").write_text(
+        '[{"name": "dev", "updateInProgress": true}, {"name": "organization/x/dev"}]'
+    )
+    assert CliBackend().stacks() == [ListedStack("dev", True), ListedStack("organization/x/dev")]
+
+
+def test_a_cli_that_prints_something_else_is_named(cli: Path) -> None:
+    (cli / "stack_ls_--all_--json").write_text("NAME")
+    with pytest.raises(StackError, match=r"`pulumi stack ls --all --json` printed no JSON"):
+        CliBackend().stacks()
 
 
 def test_a_failing_cli_is_quoted_in_one_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -67,13 +94,13 @@ def test_a_failing_cli_is_quoted_in_one_sentence(tmp_path: Path, monkeypatch: py
     command.chmod(0o700)
     monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
     with pytest.raises(StackError, match=r"`pulumi stack export --stack dev` failed: not logged in"):
-        read_state("dev")
+        CliBackend().state("dev")
 
 
 @pytest.mark.usefixtures("no_cli")
 def test_a_missing_cli_is_named_with_the_way_to_get_it() -> None:
     with pytest.raises(NoCliError, match=r"The Pulumi CLI is needed .* https://www.pulumi.com/docs/install/"):
-        read_state("dev")
+        CliBackend().state("dev")
 
 
 def test_an_encrypted_kubeconfig_is_decrypted_by_the_cli(cli: Path, tmp_path: Path) -> None:

@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from lls.files import write_private
+from lls.naming import Names
+from lls.operations.cluster_survey import look_into_cluster
 from lls.operations.installation import Installation
 from lls.operations.inventory import (
     ADDRESS,
@@ -22,10 +24,14 @@ from lls.operations.inventory import (
     Thing,
 )
 from lls.operations.lookups import LookUps
+from lls.operations.ownership import KUBERNETES_NAMESPACE as NAMESPACE
+from lls.operations.ownership import RELEASE, Kind, Owner, Ownership
 from lls.operations.proxy import Proxy
 from lls.operations.recording import SIGNATURE, STACK_TYPE, Monitor, Properties, Resource, Severity, record, run_project
 from lls.operations.replacement import REPLACED_BY
-from lls.operations.stack import StackError, State
+from lls.operations.stack import StackError
+from lls.operations.states import State
+from lls.operations.survey import Survey
 
 UNKNOWN: Final = "04da6b54-80e4-46f7-96ec-b56ff0331ba9"
 """What Pulumi's SDK sends for a value that is not known yet."""
@@ -33,8 +39,6 @@ UNKNOWN: Final = "04da6b54-80e4-46f7-96ec-b56ff0331ba9"
 SECRET: Final = "1b47061264138c4ac30d75fd1eb44270"  # noqa: S105
 """What marks a special value as a secret."""
 
-NAMESPACE: Final = "kubernetes:core/v1:Namespace"
-RELEASE: Final = "kubernetes:helm.sh/v3:Release"
 PROVIDER: Final = "pulumi:providers:kubernetes"
 
 _RULE: Final = (
@@ -80,17 +84,28 @@ class Match:
     differences: tuple[Difference, ...] = ()
 
 
+@dataclass(frozen=True)
+class Refusal:
+    """A match that is not to be taken over, since it is not known to be nobody's; why, and what to do instead."""
+
+    match: Match
+    why: str
+    owner: Owner
+    remedy: str = ""
+
+
 @dataclass
 class Adoption:
     """What an adoption found. Resources are those of the program, by their logical names."""
 
     matches: list[Match] = field(default_factory=list[Match])
+    """What is nobody's, and the program describes."""
+    refused: list[Refusal] = field(default_factory=list[Refusal])
+    """What the program describes, and is another stack's, somebody else's by its tags, or may be."""
     owned: list[Resource] = field(default_factory=list[Resource])
     """Already in the stack's state."""
     missing: list[Resource] = field(default_factory=list[Resource])
     """Neither in the state nor in AWS: `up` creates them."""
-    conflicts: list[Match] = field(default_factory=list[Match])
-    """Rules between nodes that the program wants and that somebody else has made."""
     strangers: list[Thing] = field(default_factory=list[Thing])
     """In AWS with the cluster's tags, and in no way the program's."""
     parents: list[Resource] = field(default_factory=list[Resource])
@@ -102,8 +117,10 @@ class Adoption:
         return [each for each in self.matches if any(difference.replaces for difference in each.differences)]
 
 
-def find(installation: Installation, state: State) -> Adoption:
-    """Run the program against what exists and see which of its resources that is. Changes nothing.
+def find(
+    installation: Installation, state: State, read_ownership: Callable[[], Ownership]
+) -> tuple[Adoption, Ownership]:
+    """Run the program against what exists and see which of its resources that is, and whose. Changes nothing.
 
     Raises what the program raises, AwsError, and what asking the cluster raises.
     """
@@ -115,14 +132,70 @@ def find(installation: Installation, state: State) -> Adoption:
     if finder.failure:
         raise finder.failure
     adoption = finder.adoption
-    known = {each.thing.id for each in adoption.matches} | state.ids
+    things = Survey(inventory, installation.config).things
+    in_cluster = look_into_cluster(installation)
+    ownership = read_ownership()
+    _judge(adoption, installation, ownership, in_cluster.owners(installation, ownership))
+    known = {
+        each.thing.id for each in (*adoption.matches, *(refusal.match for refusal in adoption.refused))
+    } | state.ids
     held = {_identity(each.type, each.inputs) for each in adoption.owned}
     adoption.strangers = [
-        each
-        for each in inventory.of_cluster(installation.config.cluster_name)
-        if each.id not in known and _identity(each.type, each.inputs) not in held
+        each for each in things if each.id not in known and _identity(each.type, each.inputs) not in held
     ]
-    return adoption
+    return adoption, ownership
+
+
+def _judge(
+    adoption: Adoption, installation: Installation, ownership: Ownership, in_cluster: Mapping[str, Owner]
+) -> None:
+    """Leave among the matches only what is nobody's. What a refused thing holds is refused with it."""
+    names = installation.config.names
+    accepted: list[Match] = []
+    refused: dict[str, Owner] = {}
+    for match in adoption.matches:
+        thing = match.thing
+        if thing.type in (NAMESPACE, RELEASE):
+            owner = in_cluster.get(thing.type, Owner(Kind.UNKNOWN, why="the cluster tells two things of it"))
+        else:
+            held_by = next((refused[each] for each in thing.holders if each in refused), None)
+            owner = held_by or _owner_by_tags(match, ownership, names)
+        if owner.kind is Kind.NOBODYS:
+            accepted.append(match)
+        else:
+            refused[thing.id] = owner
+            adoption.refused.append(Refusal(match, owner.clause, owner, _way_out(match, owner)))
+    adoption.matches = accepted
+
+
+def _owner_by_tags(match: Match, ownership: Ownership, names: Names) -> Owner:
+    """Whose a thing in AWS is. The guide tags what others belong to, and of an address and a rule only a part."""
+    thing = match.thing
+    owner = ownership.of_itself(thing)
+    if owner.kind in (Kind.OURS, Kind.ANOTHERS):
+        return owner
+    missing = ""
+    if thing.type in (GROUP, TARGET_GROUP, BALANCER) and not names.claims(thing.tags):
+        missing = ", ".join(names.missing(thing.tags))
+    elif thing.type == ADDRESS and not names.resembles(thing.tags):
+        missing = f"lls:cluster={names.cluster}"
+    elif thing.type == INGRESS and _is_self(match.resource) and _is_foreign(thing, names):
+        return Owner(
+            Kind.UNKNOWN, why="it is not this installation's, but somebody else's rule between nodes", is_mistaken=True
+        )
+    return Owner(Kind.UNKNOWN, why=f"it lacks the tags {missing}", is_mistaken=True) if missing else owner
+
+
+def _way_out(match: Match, owner: Owner) -> str:
+    if owner.kind is Kind.ANOTHERS:
+        if match.thing.type in (NAMESPACE, RELEASE):
+            return "set lls:namespace to another"
+        return "give this stack names of its own: pulumi config set lls:instance NAME"
+    if match.thing.type == INGRESS and owner.is_mistaken:
+        return "pulumi config set lls:nodeInternalRules false"
+    if match.thing.type in (NAMESPACE, RELEASE) and owner.is_mistaken:
+        return "set lls:namespace to another, or free this one"
+    return "if it is this installation's, give it the tags, then run this again" if owner.is_mistaken else ""
 
 
 class _Finder:
@@ -157,9 +230,6 @@ class _Finder:
         if found is None:
             self.adoption.missing.append(goal)
             return replace(goal, outputs=goal.inputs)
-        if goal.type == INGRESS and _is_self(goal) and _is_foreign(found):
-            self.adoption.conflicts.append(Match(goal, found))
-            return replace(goal, id=found.id, outputs=goal.inputs | found.outputs)
         self.adoption.matches.append(Match(goal, found, tuple(_differences(goal, found.inputs))))
         return replace(goal, id=found.id, outputs=goal.inputs | found.outputs)
 
@@ -258,9 +328,11 @@ def _is_self(rule: Resource) -> bool:
     return rule.inputs.get("referencedSecurityGroupId") == rule.inputs["securityGroupId"]
 
 
-def _is_foreign(rule: Thing) -> bool:
-    """Whether a rule bears neither the cluster's tag nor the name that the guide gives such rules."""
-    return "lls:cluster" not in rule.tags and not rule.tags.get("Name", "").startswith("streaming-proxy-")
+def _is_foreign(rule: Thing, names: Names) -> bool:
+    """Whether a rule bears neither the installation's tags nor, untagged, the name that the guide gives such rules."""
+    if "lls:cluster" in rule.tags:
+        return not names.resembles(rule.tags)
+    return not rule.tags.get("Name", "").startswith("streaming-proxy-")
 
 
 def _identity(type_: str, inputs: Properties) -> tuple[str, ...]:

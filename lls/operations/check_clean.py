@@ -1,70 +1,72 @@
 """`check-clean`: the guide's final verification, by tags and by stack state rather than by parts of names."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from lls.config import Config
 from lls.operations.account import Account, AwsError
+from lls.operations.cluster_survey import ClusterSurvey, look_into_cluster
 from lls.operations.finding import Finding, note, ok, problem, unknown
 from lls.operations.installation import Installation
 from lls.operations.inventory import Inventory
-from lls.operations.proxy import CLUSTER_FAILURES
-from lls.operations.stack import StackError, State
+from lls.operations.ownership import Kind, Owner, Ownership
+from lls.operations.survey import Survey
 
 
-def check_clean(installation: Installation) -> list[Finding]:
+def check_clean(installation: Installation, read_ownership: Callable[[], Ownership]) -> tuple[list[Finding], Ownership]:
     """What is left of a stack: in AWS, in the cluster, in its state, and of NVIDIA's Terraform module.
 
-    Raises AwsError where AWS cannot be asked at all.
+    What another stack owns is not left. Raises AwsError where AWS cannot be asked at all.
     """
-    stack, config, account = installation.stack.name, installation.config, installation.account
-    return [
-        *_in_aws(config, account, stack),
-        *_in_cluster(installation, stack),
-        *_in_state(installation.state, stack),
-        *_of_terraform(config, account),
+    stack, config = installation.stack.name, installation.config
+    survey = Survey(Inventory(installation.account), config)
+    in_cluster = look_into_cluster(installation)
+    ownership = read_ownership()
+    left = [(str(each), survey.owner_of(each, ownership)) for each in survey.things]
+    left_in_cluster = [
+        (in_cluster.name_of(type_), owner) for type_, owner in in_cluster.owners(installation, ownership).items()
     ]
-
-
-def _in_aws(config: Config, account: Account, stack: str) -> list[Finding]:
-    inventory = Inventory(account)
-    cluster = config.cluster_name
-    remedy = f"pulumi destroy --stack {stack}, or without a state: python -m lls sweep --stack {stack}"
-    found = [problem("aws", f"{each} is left", remedy) for each in inventory.of_cluster(cluster)]
-    found += [
-        problem(
-            "aws",
-            f"{each} carries lls:cluster={cluster} but not lls:managed-by=customer",
-            f"aws ec2 release-address --allocation-id {each.id}",
-        )
-        for each in inventory.addresses()
-        if each.tags.get("lls:cluster") == cluster and not each.carries_tags_of(cluster)
+    found = [
+        *(_judge("aws", left, stack) or [ok("aws", f"nothing carries {_tags(config)}")]),
+        *(problem("aws", f"{each.thing}: {each.why}", each.remedy) for each in survey.lookalikes),
+        *(_judge("kubernetes", left_in_cluster, stack) or [_empty(installation, in_cluster)]),
+        *_in_state(ownership, stack),
+        *_of_terraform(config, installation.account),
     ]
-    return found or [ok("aws", f"nothing carries lls:cluster={cluster} and lls:managed-by=customer")]
+    return found, ownership
 
 
-def _in_cluster(installation: Installation, stack: str) -> list[Finding]:
-    if not installation.kubeconfig:
-        return [note("kubernetes", "the cluster is gone, and what was in it")]
-    proxy = installation.proxy()
-    try:
-        release = proxy.find_release()
-        namespace = proxy.find_namespace()
-    except CLUSTER_FAILURES as error:
-        return [unknown("kubernetes", f"the cluster could not be asked: {error}")]
-    remedy = f"pulumi destroy --stack {stack}, or without a state: python -m lls sweep --stack {stack}"
+def _judge(check: str, left: Iterable[tuple[str, Owner]], stack: str) -> list[Finding]:
+    """What is left, by owner, with what helps against each."""
     found: list[Finding] = []
-    if release:
-        found.append(problem("kubernetes", f"release {release.name} is {release.status}", remedy))
-    if namespace:
-        found.append(problem("kubernetes", f"namespace {proxy.namespace} is left", remedy))
-    return found or [ok("kubernetes", f"no release {proxy.release_name}, no namespace {proxy.namespace}")]
+    for thing, owner in left:
+        match owner.kind:
+            case Kind.OURS:
+                found.append(problem(check, f"{thing} is left", f"pulumi destroy --stack {stack}"))
+            case Kind.NOBODYS:
+                found.append(problem(check, f"{thing} is left, and no stack's", f"python -m lls sweep --stack {stack}"))
+            case Kind.ANOTHERS:
+                found.append(ok(check, f"{thing} is stack {owner.stack}'s"))
+            case Kind.UNKNOWN:
+                found.append(unknown(check, f"{thing} is left: {owner.clause}"))
+    return found
 
 
-def _in_state(state: Callable[[], State], stack: str) -> list[Finding]:
-    try:
-        resources = [each for each in state().resources if each.type != "pulumi:pulumi:Stack"]
-    except StackError as error:
-        return [unknown("state", str(error))]
+def _empty(installation: Installation, seen: ClusterSurvey) -> Finding:
+    if seen.unknown:
+        return unknown("kubernetes", seen.unknown)
+    if not installation.kubeconfig:
+        return note("kubernetes", "the cluster is gone, and what was in it")
+    return ok("kubernetes", f"no release {seen.release_name}, no namespace {seen.namespace}")
+
+
+def _tags(config: Config) -> str:
+    return ", ".join(f"{key}={value}" for key, value in config.names.marks.items())
+
+
+def _in_state(ownership: Ownership, stack: str) -> list[Finding]:
+    if ownership.own is None:
+        return [unknown("state", f"whether stack {stack} holds anything cannot be told: {ownership.gaps[0].why}")]
+    resources = [each for each in ownership.own.resources if each.type != "pulumi:pulumi:Stack"]
     if resources:
         return [problem("state", f"stack {stack} holds {len(resources)} resources", f"pulumi destroy --stack {stack}")]
     return [ok("state", f"stack {stack} holds no resources")]

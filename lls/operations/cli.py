@@ -5,14 +5,12 @@ import re
 import sys
 import time
 from collections.abc import Mapping, Sequence
-from itertools import zip_longest
 from pathlib import Path
 from typing import Annotated, Any, cast
 
 import pulumi
 import typer
 
-from lls import guide
 from lls.operations import adopt as adoption
 from lls.operations import graph as graphs
 from lls.operations import mirror_stack as mirroring
@@ -21,15 +19,16 @@ from lls.operations import sweep as sweeping
 from lls.operations.account import AwsError
 from lls.operations.check_clean import check_clean as look_for_rests
 from lls.operations.drift import drift as compare_targets
-from lls.operations.finding import Exit, Finding, note, outcome, problem, unknown
-from lls.operations.installation import Installation
-from lls.operations.inventory import Inventory
+from lls.operations.finding import Exit, Finding, Level, note, ok, outcome, problem, unknown
+from lls.operations.installation import Caller, Installation
 from lls.operations.mirror import NGC_SOURCE, MirrorError
+from lls.operations.ownership import Kind, Ownership
 from lls.operations.preflight import Preflight
 from lls.operations.proxy import CLUSTER_FAILURES
 from lls.operations.recording import Properties
 from lls.operations.screen import Screen, as_facts
-from lls.operations.stack import NoCliError, StackError, State, read_stack
+from lls.operations.stack import StackError, read_stack
+from lls.operations.states import State
 from lls.operations.verify import Verification, deregistration, judge_probe
 
 FAILURES = (MirrorError, StackError, pulumi.RunError, AwsError, *CLUSTER_FAILURES)
@@ -46,6 +45,12 @@ app = typer.Typer(
 )
 
 StackName = Annotated[str, typer.Option("--stack", "-s", help="The stack whose Pulumi.NAME.yaml is read.")]
+Stateless = Annotated[
+    bool,
+    typer.Option(
+        "--stateless", help="Take for nobody's what no state that can be read owns, although not every state can be."
+    ),
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object on standard output.")]
 
 
@@ -100,6 +105,7 @@ def verify(
     """
     with Screen(as_json=json) as screen:
         installation = Installation.open(stack)
+        installation.confirm_account()
         outputs, notes = _outputs(installation)
         verification = Verification(installation, outputs)
         if wait is not None:
@@ -116,45 +122,50 @@ def verify(
 def sweep(
     stack: StackName,
     yes: Annotated[bool, typer.Option("--yes", help="Really delete. Without it nothing is changed.")] = False,
-    stateless: Annotated[
-        bool,
-        typer.Option("--stateless", help="Delete although no Pulumi state could be read to see what a stack owns."),
-    ] = False,
+    stateless: Stateless = False,
     json: AsJson = False,
 ) -> Exit:
     """After a lost state or a hand-made installation: finish the guide's clean-up, by tags.
 
-    Lists what carries both lls:cluster=CLUSTER and lls:managed-by=customer, the rules that name its group, the
-    release and its namespace, in the order in which it goes. What a stack's state owns is never touched.
+    Lists what carries the installation's tags, the rules that let its traffic into the nodes, the release and its
+    namespace, in the order in which it goes. What a stack's state owns is never touched, whichever project's it is;
+    where it cannot be told whether one does, nothing is. A plan that would break something else stops before it begins.
     """
     with Screen(as_json=json) as screen:
         installation = Installation.open(stack)
-        states, notes = _states(installation)
-        plan = sweeping.plan(Inventory(installation.account), installation.config.cluster_name, states)
-        cluster, more = _cluster_plan(installation, states)
-        notes += more
-        _show_plan(screen, plan, cluster)
-        facts: dict[str, Any] = {
-            "delete": [str(each) for each in plan.delete],
-            "kept": [{"thing": str(each.thing), "why": each.why, "remedy": each.remedy} for each in plan.kept],
-            "cluster": [*_names(cluster)],
-        }
+        caller = installation.confirm_account()
+        screen.began("looking for what is there")
+        plan, ownership = sweeping.plan(installation, lambda: installation.ownership(screen, stateless=stateless))
+        screen.ended("looking for what is there")
+        notes = [_who(caller, installation), *ownership.findings(mattered=bool(plan.kept or plan.delete))]
+        notes += _judge_sweep(plan)
+        _show_plan(screen, plan)
+
+        def conclude(error: str = "", code: Exit = Exit.FINE) -> Exit:
+            facts = (
+                _sweep_facts(plan) | {"evidence": _evidence(caller, ownership)} | ({"error": error} if error else {})
+            )
+            return _conclude(screen, "sweep", stack, notes, code, **facts)
+
         if not yes:
             screen.print("\nNothing was deleted: this was a dry run. Add --yes to delete in this order.")
-            todo = plan.delete or plan.unresolved or _names(cluster)
-            return _conclude(screen, "sweep", stack, notes, Exit.FOUND if todo else None, done=[], **facts)
-        if notes and not stateless and any(each.check == "state" for each in notes):
-            raise StackError(f"{notes[0].seen}. If you know that no stack owns what is listed, add --stateless.")
+            return conclude(code=Exit.FOUND if plan.delete else Exit.FINE)
+        if plan.dependents:
+            screen.print("\nNothing was deleted: it would break what is named below.")
+            return conclude()
         try:
-            stopped = sweeping.carry_out_cluster(cluster, installation, Clock(), screen)
-            sweeping.carry_out(plan, installation.account, Clock(), screen)
-        except (KeyboardInterrupt, AwsError):
+            stopped = sweeping.carry_out(plan, installation, Clock(), screen)
+        except KeyboardInterrupt:
             screen.say(_so_far(plan))
-            raise
+            return conclude("interrupted", Exit.INTERRUPTED)
+        except (AwsError, *CLUSTER_FAILURES) as error:
+            told = f"{error} {sweeping.holders(error, plan, installation)}".strip()
+            screen.say(told)
+            screen.say(_so_far(plan))
+            return conclude(told, Exit.FAILED)
         if stopped:
             notes.append(problem("kubernetes", stopped, "delete it by hand, or install helm and run this again"))
-        left = Exit.FOUND if plan.unresolved or stopped else None
-        return _conclude(screen, "sweep", stack, notes, left, done=[str(each) for each in plan.done], **facts)
+        return conclude()
 
 
 @app.command()
@@ -163,28 +174,35 @@ def adopt(
     file: Annotated[
         Path | None, typer.Option(help="Where to write the import file (default: .lls/STACK/import.json).")
     ] = None,
+    stateless: Stateless = False,
     json: AsJson = False,
 ) -> Exit:
     """Hand what the guide's commands, or a killed run, left in AWS to this stack.
 
     Compares what the program describes with what exists, says what differs, and writes a file for
     `pulumi import --file`. The `up` after it changes in place and adds what is missing; nothing is replaced.
+    What another stack owns, or may own, is not taken over.
     """
     with Screen(as_json=json) as screen:
         installation = Installation.open(stack)
-        notes: list[Finding] = []
+        caller = installation.confirm_account()
         try:
             state = installation.state()
-        except NoCliError as error:
-            state = State()
-            notes.append(note("state", f"{error} This stack's state is taken to be empty."))
+        except StackError:
+            state = State()  # and why it is not known is one of the ownership's findings
         screen.began("comparing the program with what exists")
-        found = adoption.find(installation, state)
+        found, ownership = adoption.find(
+            installation, state, lambda: installation.ownership(screen, stateless=stateless)
+        )
         screen.ended("comparing the program with what exists")
-        notes += _judge_adoption(found, stack, state)
-        facts = _show_adoption(screen, found)
-        if not found.matches or found.interrupting or found.conflicts:
-            return _conclude(screen, "adopt", stack, notes, file=None, **facts)
+        notes = [
+            _who(caller, installation),
+            *ownership.findings(mattered=bool(found.matches or found.refused)),
+            *_judge_adoption(found, ownership),
+        ]
+        facts = {**_show_adoption(screen, found), "evidence": _evidence(caller, ownership)}
+        if not found.matches or found.interrupting or found.refused:
+            return _conclude(screen, "adopt", stack, notes, None, file=None, **facts)
         path = file or Path(".lls", stack.rpartition("/")[2], "import.json")
         adoption.write(path, adoption.import_file(found, state))
         commands = [
@@ -195,7 +213,7 @@ def adopt(
         screen.print(f"\nWrote {path}. Then:")
         for command in commands:
             screen.print(f"  {command}")
-        return _conclude(screen, "adopt", stack, notes, Exit.FINE, file=str(path), commands=commands, **facts)
+        return _conclude(screen, "adopt", stack, notes, None, file=str(path), commands=commands, **facts)
 
 
 @app.command()
@@ -205,8 +223,10 @@ def drift(stack: StackName, json: AsJson = False) -> Exit:
     Exits with 2 on a difference: fit for a cron job. Changes nothing.
     """
     with Screen(as_json=json) as screen:
+        installation = Installation.open(stack)
+        installation.confirm_account()
         screen.began("comparing targets with nodes")
-        found = compare_targets(Installation.open(stack))
+        found = compare_targets(installation)
         screen.ended("comparing targets with nodes")
         return _conclude(screen, "drift", stack, found)
 
@@ -240,10 +260,14 @@ def check_clean(stack: StackName, json: AsJson = False) -> Exit:
     of NVIDIA's Terraform module.
     """
     with Screen(as_json=json) as screen:
+        installation = Installation.open(stack)
+        caller = installation.confirm_account()
         screen.began("looking for what is left")
-        found = look_for_rests(Installation.open(stack))
+        found, ownership = look_for_rests(installation, lambda: installation.ownership(screen))
         screen.ended("looking for what is left")
-        return _conclude(screen, "check-clean", stack, found)
+        mattered = any(each.level is Level.UNKNOWN for each in found)
+        found = [_who(caller, installation), *ownership.findings(mattered=mattered), *found]
+        return _conclude(screen, "check-clean", stack, found, evidence=_evidence(caller, ownership))
 
 
 @app.command()
@@ -294,7 +318,8 @@ def _conclude(
 ) -> Exit:
     """Show findings and end with their exit code, or with another."""
     screen.findings(findings)
-    code = outcome(findings) if code is None else max(code, outcome(findings))
+    if code in (None, Exit.FINE):
+        code = outcome(findings)
     screen.result(command, stack, code, findings=as_facts(findings), **facts)
     return code
 
@@ -304,14 +329,7 @@ def _outputs(installation: Installation) -> tuple[Mapping[str, Any], list[Findin
     try:
         return installation.state().outputs, []
     except StackError as error:
-        return {}, [unknown("outputs", f"{error} The stack is looked for by its names instead.")]
-
-
-def _states(installation: Installation) -> tuple[Mapping[str, State], list[Finding]]:
-    try:
-        return installation.states(), []
-    except StackError as error:
-        return {}, [unknown("state", f"It is not known what a stack owns: {error}")]
+        return {}, [note("outputs", f"{error} The stack is looked for by its names instead, which are as good.")]
 
 
 def _probe(verification: Verification, installation: Installation, screen: Screen) -> Finding:
@@ -328,43 +346,66 @@ def _probe(verification: Verification, installation: Installation, screen: Scree
         screen.ended(f"probing {host}:{port}")
 
 
-def _cluster_plan(
-    installation: Installation, states: Mapping[str, State]
-) -> tuple[sweeping.ClusterSweep, list[Finding]]:
-    chart = installation.config.chart.rstrip("/").rpartition("/")[2] or guide.RELEASE_NAME
-    try:
-        return sweeping.plan_cluster(installation.proxy(), chart, states), []
-    except CLUSTER_FAILURES as error:
-        seen = f"the cluster could not be asked, so its release is left alone: {error}"
-        return sweeping.ClusterSweep(), [unknown("kubernetes", seen)]
+def _who(caller: Caller, installation: Installation) -> Finding:
+    return ok("account", f"{caller.account} in {installation.config.region}, as {caller.arn}")
 
 
-def _names(cluster: sweeping.ClusterSweep) -> list[str]:
-    release = [f"release {cluster.release.name}"] if cluster.release else []
-    return release + ([f"namespace {cluster.namespace}"] if cluster.namespace else [])
+def _evidence(caller: Caller, ownership: Ownership) -> Properties:
+    """What the answers rest on, for scripts."""
+    return {"account": caller.account, "identity": caller.arn, **ownership.facts()}
 
 
-def _show_plan(screen: Screen, plan: sweeping.Sweep, cluster: sweeping.ClusterSweep) -> None:
-    for number, text in enumerate([*_names(cluster), *map(str, plan.delete)], 1):
+def _judge_sweep(plan: sweeping.Sweep) -> list[Finding]:
+    found = [problem("dependents", f"{each}", each.remedy) for each in plan.dependents]
+    if plan.in_cluster.unknown:
+        found.append(unknown("kubernetes", plan.in_cluster.unknown))
+    if unclear := [each for each in plan.unresolved if not each.remedy]:
+        shown = ", ".join(each.thing for each in unclear)
+        found.append(unknown("kept", f"these stay, since it cannot be told that they are nobody's: {shown}"))
+    found += [
+        problem("kept", f"{each.thing} stays: {each.why}", each.remedy) for each in plan.unresolved if each.remedy
+    ]
+    return found
+
+
+def _sweep_facts(plan: sweeping.Sweep) -> Properties:
+    return {
+        "delete": plan.delete,
+        "done": plan.done,
+        "left": plan.left,
+        "kept": [
+            {
+                "thing": each.thing,
+                "owner": each.owner.kind.value,
+                "stack": each.owner.stack,
+                "why": each.why,
+                "remedy": each.remedy,
+            }
+            for each in plan.kept
+        ],
+        "dependents": [
+            {"thing": str(each.thing), "user": each.user, "remedy": each.remedy} for each in plan.dependents
+        ],
+    }
+
+
+def _show_plan(screen: Screen, plan: sweeping.Sweep) -> None:
+    for number, text in enumerate(plan.delete, 1):
         screen.print(f"{number:4}  delete  {text}")
-    for each, following in zip_longest(plan.kept, plan.kept[1:]):
+    for each in plan.kept:
         screen.print(f"      keep    {each.thing}: {each.why}")
-        if each.remedy and not (following and following.remedy == each.remedy):
-            screen.print(f"              -> {each.remedy}")
-    for each in cluster.kept:
-        screen.print(f"      keep    {each}")
-    if not (plan.delete or plan.kept or _names(cluster) or cluster.kept):
+    if not (plan.delete or plan.kept or plan.in_cluster.unknown):
         screen.print("There is nothing to sweep.")
 
 
 def _so_far(plan: sweeping.Sweep) -> str:
-    done = ", ".join(map(str, plan.done)) or "nothing"
-    return f"Deleted so far: {done}. Left: {', '.join(map(str, plan.left)) or 'nothing'}. Run this again to go on."
+    done = ", ".join(plan.done) or "nothing"
+    return f"Deleted so far: {done}. Left: {', '.join(plan.left) or 'nothing'}. Run this again to go on."
 
 
-def _judge_adoption(found: adoption.Adoption, stack: str, state: State) -> list[Finding]:
+def _judge_adoption(found: adoption.Adoption, ownership: Ownership) -> list[Finding]:
     notes: list[Finding] = []
-    if not found.matches:
+    if not found.matches and not found.refused:
         notes.append(note("adopt", "nothing to adopt: what the program describes is in the state, or does not exist"))
     notes += [
         problem(
@@ -376,27 +417,23 @@ def _judge_adoption(found: adoption.Adoption, stack: str, state: State) -> list[
         for each in found.interrupting
     ]
     notes += [
-        problem(
-            "adopt",
-            f"{each.resource.name} exists as {each.thing.id} and is not this cluster's installation's",
-            "pulumi config set lls:nodeInternalRules false",
-        )
-        for each in found.conflicts
+        problem("adopt", f"{each.match.resource.name} exists as {each.match.thing.id}: {each.why}", each.remedy)
+        for each in found.refused
+        if each.remedy
     ]
+    if unclear := [each.match.resource.name for each in found.refused if not each.remedy]:
+        notes.append(
+            unknown("adopt", f"these exist, and it cannot be told that they are nobody's: {', '.join(unclear)}")
+        )
     notes += [
         note(
-            "adopt", f"{each} is the cluster's by its tags, and no part of the program: it stays", deregistration(each)
+            "adopt",
+            f"{each} is this installation's by its tags, and no part of the program: it stays",
+            deregistration(each),
         )
         for each in found.strangers
+        if ownership.of(each).kind is not Kind.ANOTHERS
     ]
-    if state.pending:
-        notes.append(
-            note(
-                "state",
-                f"operations of an interrupted run are pending: {', '.join(state.pending)}",
-                f"before the import: pulumi refresh --clear-pending-creates --skip-preview --stack {stack}",
-            )
-        )
     return notes
 
 
@@ -405,6 +442,8 @@ def _show_adoption(screen: Screen, found: adoption.Adoption) -> Properties:
         screen.print(f"adopt   {match.resource.name}: {match.thing.id}")
         for difference in match.differences:
             screen.print(f"        {'REPLACE' if difference.replaces else 'change '} {difference}")
+    for each in found.refused:
+        screen.print(f"keep    {each.match.resource.name}: {each.match.thing.id}, {each.why}")
     for resource in found.missing:
         screen.print(f"create  {resource.name}")
     for resource in found.owned:
@@ -422,5 +461,15 @@ def _show_adoption(screen: Screen, found: adoption.Adoption) -> Properties:
         ],
         "create": [each.name for each in found.missing],
         "owned": [each.name for each in found.owned],
+        "refused": [
+            {
+                "name": each.match.resource.name,
+                "id": each.match.thing.id,
+                "owner": each.owner.kind.value,
+                "stack": each.owner.stack,
+                "why": each.why,
+            }
+            for each in found.refused
+        ],
         "strangers": [str(each) for each in found.strangers],
     }

@@ -23,7 +23,8 @@ class Exit(IntEnum):
     FAILED = 1
     """The command could not do its work: options, config, credentials, network."""
     FOUND = 2
-    """It did, and something needs attention: a problem, a difference, something left."""
+    """It did, and something needs attention: a problem, a difference, something left, or something that it could not
+    judge."""
     INTERRUPTED = 130
 
 
@@ -77,7 +78,7 @@ def note(check: str, seen: str, remedy: str = "") -> Finding:
 
 
 def unknown(check: str, seen: str, remedy: str = "") -> Finding:
-    """Could not be looked at."""
+    """Could not be judged."""
     return Finding(check=check, level=Level.UNKNOWN, seen=seen, remedy=remedy)
 
 
@@ -87,8 +88,8 @@ def problem(check: str, seen: str, remedy: str) -> Finding:
 
 
 def outcome(findings: Iterable[Finding]) -> Exit:
-    """The exit code that findings amount to."""
-    return Exit.FOUND if any(each.level is Level.PROBLEM for each in findings) else Exit.FINE
+    """The exit code that findings amount to. What could not be judged needs attention as a problem does."""
+    return Exit.FOUND if any(each.level in (Level.PROBLEM, Level.UNKNOWN) for each in findings) else Exit.FINE
 
 
 Check = Callable[[], list[Finding]]

@@ -9,12 +9,15 @@ import pulumi
 
 from lls.cluster import ClusterApi, EksCluster, T, eks_kubeconfig
 from lls.operations.account import Account, AwsError, Caller
+from lls.operations.finding import Watcher
 from lls.operations.identity import Identity, WrongAccountError
 from lls.operations.lookups import LookUps
+from lls.operations.ownership import ClusterIdentity, Ownership, read_ownership, server_of
 from lls.operations.provider_keys import HONOURED, read_settings
 from lls.operations.proxy import Proxy
 from lls.operations.recording import Monitor, Resource, Severity, record
-from lls.operations.stack import Stack, StackError, State, read_all_states, read_stack, read_state, reveal
+from lls.operations.stack import Stack, StackError, read_stack, reveal
+from lls.operations.states import Backend, CliBackend, State
 
 U = TypeVar("U")
 
@@ -22,10 +25,8 @@ U = TypeVar("U")
 class Installation:
     """One stack and the ways to look at it. Nothing is asked before it is needed, and all of it only once."""
 
-    def __init__(
-        self, stack: Stack, account: Account | None = None, states: Callable[[], Mapping[str, State]] | None = None
-    ) -> None:
-        """Read the stack's config. `account` and `states` default to the real ones.
+    def __init__(self, stack: Stack, account: Account | None = None, backend: Backend | None = None) -> None:
+        """Read the stack's config. `account` and `backend` default to the real ones.
 
         Raises pulumi.RunError that lists every problem of the config: of the program's, and of what the AWS provider
         is told about its identity, which the given `account` has already.
@@ -38,7 +39,7 @@ class Installation:
             self.config, settings = _both(stack.parsed, lambda: read_settings(stack))
             identity = Identity(settings)
             self.account, self._token_environment = identity.account(), identity.token_environment
-        self._states = states
+        self._backend = backend or CliBackend()
         self._lock = Lock()
         self._apis: dict[str, ClusterApi] = {}
 
@@ -48,17 +49,17 @@ class Installation:
         return cls(reveal(read_stack(name), ["lls:kubeconfig", *HONOURED]))
 
     def state(self) -> State:
-        """The stack's state. Raises NoCliError or StackError."""
+        """The stack's state. Raises NoSuchStackError where the backend does not know it, NoCliError or StackError."""
         with self._lock:
             return self._state
 
-    def states(self) -> Mapping[str, State]:
-        """The states of all stacks of the project. Raises NoCliError or StackError."""
-        return self._states() if self._states else read_all_states()
-
     @cached_property
     def _state(self) -> State:
-        return self._states().get(self.stack.name, State()) if self._states else read_state(self.stack.name)
+        return self._backend.state(self.stack.name)
+
+    def ownership(self, watcher: Watcher, *, stateless: bool = False) -> Ownership:
+        """Who owns what, by the states that the backend has now: list things first."""
+        return read_ownership(self._backend, self.stack.name, watcher, stateless=stateless)
 
     def confirm_account(self) -> Caller:
         """Who AWS takes us for, once it is clear that this is the stack's account: before anything there counts.
@@ -111,6 +112,21 @@ class Installation:
         environment = self._token_environment()
         role = "" if environment else self.config.token_role
         return eks_kubeconfig(self.cluster, self.config.profile, role_arn=role, environment=environment)
+
+    @cached_property
+    def cluster_identity(self) -> ClusterIdentity | None:
+        """What states may know the cluster by; None where there is none. Raises AwsError."""
+        if not self.kubeconfig:
+            return None
+        servers = {server_of(self.kubeconfig, self.config.kube_context)}
+        if self.cluster:
+            servers.add(self.cluster.endpoint.rstrip("/").lower())
+        return ClusterIdentity(
+            arn=self.cluster.arn if self.cluster else "",
+            name=self.config.cluster_name,
+            region=self.config.region,
+            servers=frozenset(servers - {""}),
+        )
 
     @property
     def api(self) -> ClusterApi:

@@ -1,7 +1,7 @@
 """What AWS holds for a cluster's stack, in Pulumi's terms: type, id and inputs."""
 
-from collections.abc import Iterable, Mapping
-from concurrent.futures import ThreadPoolExecutor
+import re
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
@@ -18,6 +18,11 @@ TARGET_GROUP: Final = "aws:lb/targetGroup:TargetGroup"
 BALANCER: Final = "aws:lb/loadBalancer:LoadBalancer"
 LISTENER: Final = "aws:lb/listener:Listener"
 TARGET: Final = "aws:lb/targetGroupAttachment:TargetGroupAttachment"
+ATTACHMENT: Final = "aws:autoscaling/attachment:Attachment"
+RULES: Final = (INGRESS, EGRESS)
+
+OTHER_BALANCER: Final = "another load balancer"
+"""No type of Pulumi's: load balancers that no stack of ours makes."""
 
 TAGS_AT_ONCE: Final = 20
 """How many ARNs elasticloadbalancing:DescribeTags takes."""
@@ -46,6 +51,8 @@ class Thing:
         """What a reader knows it by."""
         if self.type == LISTENER:
             return f"{self.inputs['protocol']} {self.inputs['port']}"
+        if self.type == ATTACHMENT:
+            return str(self.inputs["autoscalingGroupName"])
         return self.inputs.get("name") or self.tags.get("Name") or self.inputs.get("targetId") or self.id
 
     @property
@@ -56,12 +63,14 @@ class Thing:
     @property
     def holders(self) -> tuple[str, ...]:
         """Ids of what it is part of, or serves, and goes with."""
-        keys = ("loadBalancerArn", "targetGroupArn", "referencedSecurityGroupId")
+        keys = ("loadBalancerArn", "targetGroupArn", "lbTargetGroupArn", "referencedSecurityGroupId")
         return tuple(self.inputs[key] for key in keys if key in self.inputs)
 
-    def carries_tags_of(self, cluster: str) -> bool:
-        """Whether it has both tags that the guide's clean-up goes by."""
-        return self.tags.get("lls:cluster") == cluster and self.tags.get("lls:managed-by") == "customer"
+    @property
+    def uses(self) -> tuple[str, ...]:
+        """Ids of what a load balancer cannot be without."""
+        addresses = [each["allocationId"] for each in self.inputs.get("subnetMappings", ()) if "allocationId" in each]
+        return (*self.inputs.get("securityGroups", ()), *addresses)
 
     def __str__(self) -> str:
         return f"{self.kind} {self.name}" + (
@@ -78,7 +87,28 @@ KINDS: Final[Mapping[str, str]] = {
     BALANCER: "load balancer",
     LISTENER: "listener",
     TARGET: "target",
+    ATTACHMENT: "attachment of Auto Scaling group",
+    OTHER_BALANCER: "load balancer",
 }
+
+
+@dataclass(frozen=True)
+class Interface:
+    """A network interface. `instance_id` is empty where it is attached to no instance."""
+
+    id: str
+    description: str
+    instance_id: str
+    group_ids: tuple[str, ...]
+
+    @property
+    def is_balancers(self) -> bool:
+        """Whether it is, or was, an Application or Network Load Balancer's."""
+        return re.match(r"ELB (net|app|gwy)/", self.description) is not None
+
+    def __str__(self) -> str:
+        of = f"instance {self.instance_id}" if self.instance_id else self.description
+        return f"network interface {self.id}" + (f" of {of}" if of else "")
 
 
 class Inventory:
@@ -116,10 +146,17 @@ class Inventory:
         found = self._account.every("ec2", "describe_security_group_rules", "SecurityGroupRules", Filters=filters)
         return [_rule(each) for each in found]
 
-    def rules_naming(self, group_id: str) -> list[Thing]:
-        """The ingress rules of other groups whose source is this group."""
-        others = [each.id for each in self.groups(ip_permission__group_id=group_id) if each.id != group_id]
-        return [each for each in self.rules(others) if each.inputs.get("referencedSecurityGroupId") == group_id]
+    def rules_naming(self, group_ids: Collection[str]) -> list[tuple[Thing, Thing]]:
+        """The rules of other groups, of either way, whose peer is one of these groups, each with the group it is in."""
+        others: dict[str, Thing] = {}
+        for id_ in group_ids:
+            for way in ("ip_permission__group_id", "egress__ip_permission__group_id"):
+                others |= {each.id: each for each in self.groups(**{way: id_}) if each.id not in group_ids}
+        return [
+            (each, others[each.inputs["securityGroupId"]])
+            for each in self.rules(others)
+            if each.inputs.get("referencedSecurityGroupId") in group_ids
+        ]
 
     def addresses(self) -> list[Thing]:
         """The Elastic IPs; `state` is the network interface that holds one."""
@@ -137,11 +174,11 @@ class Inventory:
 
     def balancers(self) -> list[Thing]:
         """The Network Load Balancers."""
-        found = [
-            each
-            for each in self._account.every("elbv2", "describe_load_balancers", "LoadBalancers")
-            if each["Type"] == "network"
-        ]
+        return [each for each in self.all_balancers() if each.type == BALANCER]
+
+    def all_balancers(self) -> list[Thing]:
+        """The load balancers of every type; those of another than Network are of the type OTHER_BALANCER."""
+        found = list(self._account.every("elbv2", "describe_load_balancers", "LoadBalancers"))
         tags = self._tags_of([each["LoadBalancerArn"] for each in found])
         return [_balancer(each, tags[each["LoadBalancerArn"]]) for each in found]
 
@@ -198,37 +235,47 @@ class Inventory:
                 )
         return sorted(found, key=lambda each: each.id)
 
-    def of_cluster(self, cluster: str) -> list[Thing]:
-        """Everything that carries both of the guide's tags, what belongs to it, and the rules that name its groups."""
-        with ThreadPoolExecutor() as pool:
-            balancers, target_groups, addresses, groups = (
-                pool.submit(self.balancers),
-                pool.submit(self.target_groups),
-                pool.submit(self.addresses),
-                pool.submit(self.groups, tag__lls_cluster=cluster, tag__lls_managed_by="customer"),
-            )
-            tagged_rules = pool.submit(self._tagged_rules, cluster)
-            ours = [each for each in balancers.result() if each.carries_tags_of(cluster)]
-            groups_of_targets = [each for each in target_groups.result() if each.carries_tags_of(cluster)]
-            listeners = list(pool.map(self.listeners, (each.id for each in ours)))
-            targets = list(pool.map(self.targets, (each.id for each in groups_of_targets)))
-            naming = list(pool.map(self.rules_naming, (each.id for each in groups.result())))
-            rules = {each.id: each for found in (tagged_rules.result(), *naming) for each in found}
-            inner = {each.id for each in groups.result()}
+    def attachments(self, target_group_arns: Collection[str]) -> list[Thing]:
+        """What attaches Auto Scaling groups to these target groups."""
+        if not target_group_arns:
+            return []
+        found = self._account.every("autoscaling", "describe_auto_scaling_groups", "AutoScalingGroups")
         return [
-            *(each for found in targets for each in found),
-            *(each for _, each in sorted(rules.items()) if each.inputs["securityGroupId"] not in inner),
-            *(each for found in listeners for each in found),
-            *ours,
-            *groups_of_targets,
-            *groups.result(),
-            *(each for each in addresses.result() if each.carries_tags_of(cluster)),
+            Thing(
+                type=ATTACHMENT,
+                id=f"{each['AutoScalingGroupName']},{arn}",
+                inputs={"autoscalingGroupName": each["AutoScalingGroupName"], "lbTargetGroupArn": arn},
+                outputs={},
+            )
+            for each in found
+            for arn in each.get("TargetGroupARNs", ())
+            if arn in target_group_arns
         ]
 
-    def _tagged_rules(self, cluster: str) -> list[Thing]:
-        filters = _filters({"tag__lls_cluster": cluster, "tag__lls_managed_by": "customer"})
+    def interfaces(self, *, groups: list[str], ids: list[str]) -> list["Interface"]:
+        """The network interfaces that carry one of these security groups, and those with these ids."""
+        found: dict[str, Interface] = {}
+        for name, values in (("group-id", groups), ("network-interface-id", ids)):
+            filters = [{"Name": name, "Values": values}]
+            listed = (
+                self._account.every("ec2", "describe_network_interfaces", "NetworkInterfaces", Filters=filters)
+                if values
+                else ()
+            )
+            for each in listed:
+                found[each["NetworkInterfaceId"]] = Interface(
+                    each["NetworkInterfaceId"],
+                    each.get("Description", ""),
+                    each.get("Attachment", {}).get("InstanceId", ""),
+                    tuple(group["GroupId"] for group in each.get("Groups", ())),
+                )
+        return list(found.values())
+
+    def tagged_rules(self, cluster: str) -> list[Thing]:
+        """The rules that carry the tag of a cluster."""
+        filters = _filters({"tag__lls_cluster": cluster})
         found = self._account.every("ec2", "describe_security_group_rules", "SecurityGroupRules", Filters=filters)
-        return [_rule(each) for each in found]
+        return list(map(_rule, found))
 
     def _tags_of(self, arns: list[str]) -> Mapping[str, Mapping[str, str]]:
         found: dict[str, Mapping[str, str]] = {}
@@ -281,7 +328,7 @@ def _balancer(each: Any, tags: Mapping[str, str]) -> Thing:
         ]
         mappings.append({"subnetId": zone["SubnetId"], **({"allocationId": allocations[0]} if allocations else {})})
     return Thing(
-        type=BALANCER,
+        type=BALANCER if each["Type"] == "network" else OTHER_BALANCER,
         id=arn,
         inputs={
             "name": each["LoadBalancerName"],

@@ -23,8 +23,8 @@ from requests.exceptions import SSLError
 
 from lls import guide
 from lls.config import Config
+from lls.naming import Names, Tags
 from lls.registry import OCI_SCHEME, is_oci
-from lls.tags import Tags, guide_tags
 
 if TYPE_CHECKING:
     from types_boto3_ecr import ECRClient
@@ -182,7 +182,7 @@ def ensure_repositories(ecr: "ECRClient", names: Iterable[str], *, cluster: str,
                     repositoryName=name,
                     imageTagMutability="IMMUTABLE",
                     imageScanningConfiguration={"scanOnPush": True},
-                    tags=[{"Key": key, "Value": value} for key, value in guide_tags(cluster, name, extra).items()],
+                    tags=[{"Key": key, "Value": value} for key, value in Names(cluster).tags(name, extra).items()],
                 )
                 created.append(name)
     return created

@@ -4,7 +4,6 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any, Final, NamedTuple
 
-from lls import naming
 from lls.config import Config
 from lls.operations.stack import PROJECT
 
@@ -66,14 +65,9 @@ def _example(pattern: str, config: Config, partition: str, account: str) -> str:
     if pattern == "*":
         return pattern
     _, _, service, region, owner, resource = pattern.split(":", 5)
-    target_group = naming.target_group_name(
-        config.cluster_name,
-        port=config.streaming_node_port,
-        target_type=config.target_type,
-        registration=config.registration,
-    )
-    resource = resource.replace("rp-public-*", f"{naming.nlb_name(config.cluster_name)}/0")
-    resource = resource.replace("*-rp-tg*", f"{target_group}/0").replace("cluster/*", f"cluster/{config.cluster_name}")
+    resource = resource.replace("rp-public-*", f"{config.names.nlb}/0")
+    resource = resource.replace("*-rp-tg*", f"{config.target_group_name}/0")
+    resource = resource.replace("cluster/*", f"cluster/{config.cluster_name}")
     where = f"{config.region if region else ''}:{account if owner else ''}"
     return f"arn:{partition}:{service}:{where}:{resource.replace('*', '0')}"
 

@@ -10,19 +10,22 @@ from typing import Any, Final
 import pulumi
 from kubernetes.client import AuthorizationV1Api, CoreV1Api
 
-from lls import guide, lookups, naming
+from lls import guide, lookups
 from lls.cluster import REQUEST_TIMEOUT, ClusterApi, EksCluster
 from lls.operations.account import AwsError
 from lls.operations.capacity import lacks, name_of
+from lls.operations.cluster_survey import look_into_cluster
 from lls.operations.finding import Check, Finding, Watcher, note, ok, problem, run_checks, unknown
 from lls.operations.installation import Installation
-from lls.operations.inventory import INGRESS, Inventory
+from lls.operations.inventory import INGRESS, Inventory, Thing
 from lls.operations.mirror import MirrorError, exists
 from lls.operations.mirror_stack import logins_of
+from lls.operations.ownership import KUBERNETES_NAMESPACE, RELEASE, Kind
 from lls.operations.path import Network
 from lls.operations.permissions import CLUSTER, Grant, needed
-from lls.operations.proxy import CLUSTER_FAILURES, Proxy
+from lls.operations.proxy import CLUSTER_FAILURES
 from lls.operations.stack import StackError
+from lls.operations.survey import Survey
 from lls.registry import ecr_registry, is_oci
 
 FREE_ADDRESSES: Final = 8
@@ -59,21 +62,21 @@ class Preflight:
         self._stack = installation.stack
         self._config = installation.config
         self._account = installation.account
-        self._state = installation.state
         self._inventory = Inventory(installation.account)
+        self._survey: Survey | None = None
+        self._survey_failed: AwsError | None = None
 
     def run(self, watcher: Watcher) -> list[Finding]:
-        """Every finding. The first checks decide whether the others can be made."""
+        """Every finding. The first checks decide whether the others can be made.
+
+        Raises AwsError for credentials that AWS does not accept, and what `confirm_account` raises.
+        """
         watcher.began("credentials and cluster")
         try:
-            identity = self._account.call("sts", "get_caller_identity")
-        except AwsError as error:
-            return [problem("credentials", str(error), "")]
+            caller = self._installation.confirm_account()
         finally:
             watcher.ended("credentials and cluster")
-        first = [ok("credentials", f"account {identity['Account']} as {identity['Arn']}")]
-        if state_says := self._check_state():
-            first += state_says
+        first = [ok("credentials", f"account {caller.account} as {caller.arn}"), *self._look(watcher)]
         failures = (AwsError, StackError, MirrorError, *CLUSTER_FAILURES)
         try:
             place = self._place()
@@ -81,7 +84,7 @@ class Preflight:
             return [*first, problem("cluster", str(error), "")]
         checks: dict[str, Check] = {
             "tools": self._check_tools,
-            "permissions": lambda: self._check_permissions(identity["Arn"]),
+            "permissions": lambda: self._check_permissions(caller.arn),
             "cluster": self._check_cluster,
             "kubernetes": lambda: self._check_kubernetes(place),
             "zone": self._check_zone,
@@ -92,7 +95,7 @@ class Preflight:
             "nodes": lambda: self._check_nodes(place),
             "registration": lambda: self._check_registration(place),
             "node ports": lambda: self._check_node_ports(place),
-            "namespace": lambda: self._check_namespace(place),
+            "namespace": self._check_namespace,
             "elastic ip": self._check_elastic_ip,
             "chart": self._check_chart,
             "image": self._check_image,
@@ -109,21 +112,38 @@ class Preflight:
 
     # --- AWS
 
-    def _check_state(self) -> list[Finding]:
+    def _look(self, watcher: Watcher) -> list[Finding]:
+        """What exists already, and whose it is: this first, since states are to be read after what they may own."""
+        watcher.began("what exists already")
         try:
-            state = self._state()
-        except StackError as error:
-            return [unknown("state", str(error))]
-        if state.pending:
-            return [
+            self._survey = Survey(self._inventory, self._config)
+        except AwsError as error:
+            self._survey_failed = error
+        finally:
+            watcher.ended("what exists already")
+        self._in_cluster = look_into_cluster(self._installation)
+        self._ownership = self._installation.ownership(watcher)
+        mattered = bool(self._found.things or self._in_cluster.has_namespace) if self._survey else True
+        found = self._ownership.findings(mattered=mattered)
+        own = self._ownership.own
+        if own and own.pending:
+            found.append(
                 problem(
                     "state",
-                    f"an interrupted run left operations pending: {', '.join(state.pending)}",
-                    f"python -m lls adopt --stack {self._stack.name} finds what it made; "
-                    f"then pulumi refresh --clear-pending-creates --stack {self._stack.name}",
+                    f"an interrupted run left operations pending: {', '.join(map(str, own.pending))}",
+                    "see docs/runbook.md: cancel it, let the state forget them, then adopt what they made",
                 )
-            ]
-        return [ok("state", f"{len(state.resources)} resources" if state.resources else "nothing deployed yet")]
+            )
+        elif own:
+            found.append(ok("state", f"{len(own.resources)} resources" if own.resources else "nothing deployed yet"))
+        return found
+
+    @property
+    def _found(self) -> Survey:
+        """What exists already. Raises AwsError where it could not be looked at."""
+        if self._survey is None:
+            raise self._survey_failed or LookupError("not looked yet")
+        return self._survey
 
     def _check_tools(self) -> list[Finding]:
         if self._config.kubeconfig.get_secret_value() or shutil.which("aws"):
@@ -202,18 +222,18 @@ class Preflight:
         return found or [ok("subnet", f"{subnet_id} is public, with {free} free addresses")]
 
     def _inventory_has_balancer(self) -> bool:
-        return any(each.name == naming.nlb_name(self._config.cluster_name) for each in self._inventory.balancers())
+        return any(each.name == self._config.names.nlb for each in self._inventory.balancers())
 
     def _check_quotas(self) -> list[Finding]:
-        config, cluster = self._config, self._config.cluster_name
+        config, names = self._config, self._config.names
         balancers, groups = self._inventory.balancers(), self._inventory.target_groups()
         counts = {
-            "load balancers": (len(balancers), any(each.carries_tags_of(cluster) for each in balancers)),
-            "target groups": (len(groups), any(each.carries_tags_of(cluster) for each in groups)),
+            "load balancers": (len(balancers), any(names.claims(each.tags) for each in balancers)),
+            "target groups": (len(groups), any(names.claims(each.tags) for each in groups)),
         }
         if config.static_ip and not config.eip_allocation_id:
             addresses = self._inventory.addresses()
-            counts["Elastic IPs"] = (len(addresses), any(each.carries_tags_of(cluster) for each in addresses))
+            counts["Elastic IPs"] = (len(addresses), any(names.claims(each.tags) for each in addresses))
         return [self._quota(what, used, ours) for what, (used, ours) in counts.items()]
 
     def _quota(self, what: str, used: int, ours: bool, more: int = 1) -> Finding:
@@ -234,19 +254,32 @@ class Preflight:
         return ok("quotas", f"{used} of {limit} {what} are used")
 
     def _check_names(self, place: Place) -> list[Finding]:
-        config, cluster = self._config, self._config.cluster_name
-        names = {
-            naming.nlb_name(cluster): self._inventory.balancers(),
+        config, names = self._config, self._config.names
+        wanted = {
+            names.nlb: self._inventory.balancers(),
             config.target_group_name: self._inventory.target_groups(),
-            naming.security_group_name(cluster): self._inventory.groups(vpc_id=place.vpc_id),
+            names.security_group: self._inventory.groups(vpc_id=place.vpc_id),
         }
         taken = [
-            problem("names", f"{each} has the name that this stack needs, and is not this cluster's", "rename it")
-            for name, things in names.items()
+            finding
+            for name, things in wanted.items()
             for each in things
-            if each.name == name and not each.carries_tags_of(cluster)
+            if each.name == name and (finding := self._taken(each))
         ]
-        return taken or [ok("names", f"{', '.join(names)}: free, or this cluster's")]
+        return taken or [ok("names", f"{', '.join(wanted)}: free, or this stack's")]
+
+    def _taken(self, thing: Thing) -> Finding | None:
+        """What is wrong about a thing that has one of the names; nothing where it is this stack's, or a leftover."""
+        owner = self._ownership.of(thing)
+        if owner.kind is Kind.ANOTHERS:
+            remedy = "give this stack names of its own: pulumi config set lls:instance NAME (docs/zones.md)"
+            return problem("names", f"{thing} has the name that this stack needs, and {owner}", remedy)
+        if owner.kind is Kind.UNKNOWN:
+            return unknown("names", f"{thing} has the name that this stack needs, and {owner}", "see states")
+        if owner.kind is Kind.OURS or self._config.names.claims(thing.tags):
+            return None
+        seen = f"{thing} has the name that this stack needs, and is not this cluster's"
+        return problem("names", seen, "rename it, or give this stack names of its own: lls:instance")
 
     def _check_elastic_ip(self) -> list[Finding]:
         allocation = self._config.eip_allocation_id
@@ -257,7 +290,7 @@ class Preflight:
         ours = any(
             mapping.get("allocationId") == allocation
             for each in self._inventory.balancers()
-            if each.carries_tags_of(self._config.cluster_name)
+            if self._config.names.claims(each.tags)
             for mapping in each.inputs["subnetMappings"]
         )
         if address and address.state and not ours:
@@ -267,24 +300,27 @@ class Preflight:
         return [ok("elastic ip", f"{allocation} is free, or this stack's")]
 
     def _check_leftovers(self) -> list[Finding]:
-        cluster, stack = self._config.cluster_name, self._stack.name
-        found = self._inventory.of_cluster(cluster)
-        try:
-            owned = self._state().ids
-        except StackError as error:
-            if found:
-                return [unknown("leftovers", f"{len(found)} things carry this cluster's tags, and {error}")]
-            owned = frozenset[str]()
-        lost = [each for each in found if owned.isdisjoint((each.id, *each.holders))]
-        if lost:
-            return [
+        stack = self._stack.name
+        by_kind: dict[Kind, list[str]] = {}
+        for each in self._found.things:
+            by_kind.setdefault(self._found.owner_of(each, self._ownership).kind, []).append(str(each))
+        found = [
+            problem("leftovers", f"{each.thing}: {each.why}", each.remedy)
+            for each in self._found.lookalikes
+            if self._config.names.resembles(each.thing.tags)  # the others are told by their names
+            and self._ownership.of(each.thing).kind not in (Kind.OURS, Kind.ANOTHERS)
+        ]
+        if lost := by_kind.get(Kind.NOBODYS):
+            found.append(
                 problem(
                     "leftovers",
-                    f"in AWS and not in the stack's state: {', '.join(map(str, lost))}",
+                    f"in AWS and in no stack's state: {', '.join(lost)}",
                     f"python -m lls adopt --stack {stack} takes them over, python -m lls sweep --stack {stack} deletes",
                 )
-            ]
-        return [ok("leftovers", "nothing of an earlier installation")]
+            )
+        if unclear := by_kind.get(Kind.UNKNOWN):
+            found.append(unknown("leftovers", f"whose these are cannot be told: {', '.join(unclear)}", "see states"))
+        return found or [ok("leftovers", "nothing of an earlier installation")]
 
     # --- The nodes
 
@@ -295,7 +331,11 @@ class Preflight:
         )
         found: list[Finding] = []
         rules = [each for each in self._inventory.rules([group]) if each.type == INGRESS]
-        foreign = [each for each in rules if not each.carries_tags_of(config.cluster_name)]
+        foreign = [
+            each
+            for each in rules
+            if not config.names.claims(each.tags) or self._ownership.of_itself(each).kind is Kind.ANOTHERS
+        ]
         wanted = [(port.protocol, port.number) for port in guide.NODE_INTERNAL_PORTS]
         clashes = [
             each
@@ -420,7 +460,11 @@ class Preflight:
         services: list[Any] = place.api.ask(
             lambda client: CoreV1Api(client).list_service_for_all_namespaces(_request_timeout=REQUEST_TIMEOUT).items
         )
-        ours = (config.namespace, config.release_name)
+        owner = self._in_cluster.owners(self._installation, self._ownership).get(RELEASE)
+        if owner and owner.kind is Kind.UNKNOWN:
+            seen = f"release {config.namespace}/{config.release_name} may hold them, and {owner}"
+            return [unknown("node ports", seen, "see states")]
+        ours = None if owner and owner.kind is Kind.ANOTHERS else (config.namespace, config.release_name)
         keys = {config.streaming_node_port: "streamingNodePort", config.health_node_port: "healthNodePort"}
         taken = [
             problem(
@@ -434,23 +478,25 @@ class Preflight:
         ]
         return taken or [ok("node ports", f"{', '.join(map(str, keys))} are free, or this stack's")]
 
-    def _check_namespace(self, place: Place) -> list[Finding]:
-        config = self._config
-        if Proxy(place.api, config.namespace, config.release_name).find_namespace() is None:
-            return [ok("namespace", f"{config.namespace} does not exist yet")]
-        try:
-            owned = config.namespace in self._state().ids
-        except StackError as error:
-            return [unknown("namespace", f"{config.namespace} exists, and {error}")]
-        if owned:
-            return [ok("namespace", f"{config.namespace} is this stack's")]
-        return [
-            problem(
-                "namespace",
-                f"{config.namespace} exists and is not in the stack's state",
-                f"python -m lls adopt --stack {self._stack.name}, or set lls:namespace to another",
-            )
-        ]
+    def _check_namespace(self) -> list[Finding]:
+        seen, name = self._in_cluster, self._config.namespace
+        if seen.unknown:
+            return [unknown("namespace", seen.unknown)]
+        owner = seen.owners(self._installation, self._ownership).get(KUBERNETES_NAMESPACE)
+        if owner is None:
+            return [ok("namespace", f"{name} does not exist yet")]
+        other = "set lls:namespace to another"
+        match owner.kind:
+            case Kind.OURS:
+                return [ok("namespace", f"{name} is this stack's")]
+            case Kind.ANOTHERS:
+                return [problem("namespace", f"{name} is stack {owner.stack}'s", f"{other} (docs/zones.md)")]
+            case Kind.NOBODYS:
+                remedy = f"python -m lls adopt --stack {self._stack.name}, or {other}"
+                return [problem("namespace", f"{name} exists and is not in the stack's state", remedy)]
+            case Kind.UNKNOWN:
+                told = problem if owner.is_mistaken else unknown
+                return [told("namespace", f"{name} exists: {owner.clause}", other)]
 
     # --- The artifacts
 

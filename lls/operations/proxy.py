@@ -19,6 +19,12 @@ from lls.cluster import REQUEST_TIMEOUT, ClusterApi, ClusterError, T
 CLUSTER_FAILURES: Final = (ClusterError, TimeoutError, ConfigException, HTTPError, OSError)
 """What asking a cluster raises when it cannot answer."""
 
+KEPT_SECRETS: Final = ("helm.sh/release.v1", "kubernetes.io/service-account-token")
+"""Types of secrets that Helm and Kubernetes keep by themselves."""
+
+ROOT_CERTIFICATE: Final = "kube-root-ca.crt"
+"""The config map that Kubernetes puts into every namespace."""
+
 HELM_TIMEOUT: Final = 600
 """Seconds that `helm uninstall` gets."""
 
@@ -86,10 +92,26 @@ class Proxy:
         )
 
     def others(self) -> list[str]:
-        """What is in the namespace and would go with it: pods, services, volume claims."""
-        found = [f"pod {_name(each)}" for each in self.pods()]
-        found += [f"service {_name(each)}" for each in self.services()]
-        return found + [f"volume claim {_name(each)}" for each in self._list("list_namespaced_persistent_volume_claim")]
+        """What is in the namespace and would go with it, but for what Kubernetes puts into each and what Helm keeps."""
+        secrets = [each for each in self._list("list_namespaced_secret") if each.type not in KEPT_SECRETS]
+        config_maps = [each for each in self._list("list_namespaced_config_map") if _name(each) != ROOT_CERTIFICATE]
+        claims = self._list("list_namespaced_persistent_volume_claim")
+        return [
+            f"{kind} {_name(each)}"
+            for kind, found in (
+                ("pod", self.pods()),
+                ("service", self.services()),
+                ("volume claim", claims),
+                ("config map", config_maps),
+                ("secret", secrets),
+            )
+            for each in found
+        ] + [f"release {each}" for each in sorted(self._other_releases())]
+
+    def _other_releases(self) -> set[str]:
+        """Names of Helm's other releases in the namespace."""
+        kept = self._list("list_namespaced_secret", label_selector="owner=helm")
+        return {each.metadata.labels.get("name", "") for each in kept} - {self.release_name}
 
     def delete_namespace(self) -> None:
         """Delete the namespace. Does not wait."""

@@ -1,14 +1,13 @@
-"""A stack as its files and the Pulumi CLI describe it: its config, and what its state owns."""
+"""A stack as its file describes it, and the Pulumi CLI that knows the rest."""
 
 import asyncio
 import contextvars
 import json
 import os
-import re
 import shutil
 import subprocess
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final, cast
 
@@ -23,15 +22,17 @@ PROJECT: Final = SCHEMA.parent
 HIDDEN: Final = "[encrypted]"
 """Stands for a value that only the Pulumi CLI can decrypt."""
 
-ARN: Final = re.compile(r"arn:[^:]+:[^:]*:[^:]*:(?P<account>\d{12}):")
-"""The beginning of an ARN that tells an account."""
-
 CLI_TIMEOUT: Final = 120
 """Seconds that the Pulumi CLI gets for one answer."""
 
 
 class StackError(Exception):
-    """A stack that cannot be read, and what to do about it."""
+    """A stack that cannot be read, and what to do about it. `code` is the Pulumi CLI's exit code, else 0."""
+
+    def __init__(self, message: str, code: int = 0) -> None:
+        """Say what cannot be read, why, and what to do."""
+        super().__init__(message)
+        self.code = code
 
 
 class NoCliError(StackError):
@@ -69,45 +70,6 @@ class Stack:
             return load()
 
         return contextvars.Context().run(asyncio.run, read())
-
-
-@dataclass(frozen=True, kw_only=True)
-class StateResource:
-    """A resource in a stack's state. `id` is empty for components."""
-
-    urn: str
-    type: str
-    id: str
-    parent: str = ""
-    inputs: Mapping[str, Any] = field(default_factory=dict[str, Any])
-    outputs: Mapping[str, Any] = field(default_factory=dict[str, Any])
-
-    @property
-    def name(self) -> str:
-        """The logical name."""
-        return self.urn.rpartition("::")[2]
-
-
-@dataclass(frozen=True)
-class State:
-    """What a stack's state holds: its resources, its outputs, and the operations that never reported back."""
-
-    resources: tuple[StateResource, ...] = ()
-    outputs: Mapping[str, Any] = field(default_factory=dict[str, Any])
-    pending: tuple[str, ...] = ()
-
-    @property
-    def ids(self) -> frozenset[str]:
-        """Ids of everything that it owns."""
-        return frozenset(each.id for each in self.resources if each.id)
-
-    @property
-    def accounts(self) -> frozenset[str]:
-        """The AWS accounts that it lives in, as the ARNs of what it owns tell."""
-        owned = [each for each in self.resources if each.type.startswith("aws:")]
-        arns = [arn for each in owned for arn in (each.id, each.outputs.get("arn"))]
-        found = [ARN.match(arn) for arn in arns if isinstance(arn, str)]
-        return frozenset(match["account"] for match in found if match)
 
 
 def read_stack(name: str, folder: Path = PROJECT) -> Stack:
@@ -151,47 +113,6 @@ def reveal(stack: Stack, keys: Iterable[str]) -> Stack:
     return stack.with_config({key: pulumi_cli("config", "get", key, "--stack", stack.name) for key in hidden})
 
 
-def read_state(name: str) -> State:
-    """The state of a stack; an empty one where there is no such stack.
-
-    Raises NoCliError without a Pulumi CLI, and StackError where it fails.
-    """
-    try:
-        exported: Any = json.loads(pulumi_cli("stack", "export", "--stack", name))
-    except StackError as error:
-        if "no stack named" in str(error):
-            return State()
-        raise
-    deployment: Any = exported.get("deployment") or {}
-    resources = tuple(
-        StateResource(
-            urn=each["urn"],
-            type=each["type"],
-            id=each.get("id", ""),
-            parent=each.get("parent", ""),
-            inputs=each.get("inputs", {}),
-            outputs=each.get("outputs", {}),
-        )
-        for each in deployment.get("resources", ())
-        if not each.get("delete")
-    )
-    pending = tuple(
-        f"{each['type']} {each['resource']['urn'].rpartition('::')[2]}"
-        for each in deployment.get("pending_operations", ())
-    )
-    stacks = [each.outputs for each in resources if each.type == "pulumi:pulumi:Stack"]
-    return State(resources, stacks[0] if stacks else {}, pending)
-
-
-def read_all_states() -> Mapping[str, State]:
-    """The states of all stacks of this project, by name.
-
-    Raises NoCliError without a Pulumi CLI, and StackError where it fails.
-    """
-    listed: Iterable[Any] = json.loads(pulumi_cli("stack", "ls", "--json"))
-    return {each["name"]: read_state(each["name"]) for each in listed}
-
-
 def pulumi_cli(*arguments: str) -> str:
     """What the Pulumi CLI prints: the one on the PATH, else the project's own.
 
@@ -211,7 +132,7 @@ def pulumi_cli(*arguments: str) -> str:
         raise StackError(f"`{shown}` gave no answer within {CLI_TIMEOUT} seconds. Check `pulumi whoami`.") from None
     if done.returncode:
         cause = " ".join(done.stderr.replace("error: ", "").split()) or f"exit code {done.returncode}"
-        raise StackError(f"`{shown}` failed: {cause}")
+        raise StackError(f"`{shown}` failed: {cause}", done.returncode)
     return done.stdout.strip("\n")
 
 

@@ -1,14 +1,17 @@
-"""`sweep`: finish the guide's clean-up without any state, by tags."""
+"""`sweep`: finish the guide's clean-up without any state, by tags. Only what is nobody's goes."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections import Counter
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Final, Protocol
 
 from lls.operations.account import Account, AwsError
+from lls.operations.cluster_survey import ClusterSurvey, look_into_cluster
 from lls.operations.finding import Watcher
 from lls.operations.installation import Installation
 from lls.operations.inventory import (
     ADDRESS,
+    ATTACHMENT,
     BALANCER,
     EGRESS,
     GROUP,
@@ -19,8 +22,9 @@ from lls.operations.inventory import (
     Inventory,
     Thing,
 )
-from lls.operations.proxy import Proxy, Release
-from lls.operations.stack import State
+from lls.operations.ownership import KUBERNETES_NAMESPACE, Kind, Owner, Ownership
+from lls.operations.proxy import Release
+from lls.operations.survey import Dependent, Survey
 
 PATIENCE: Final = 900.0
 """Seconds that AWS may take to let something go: as long as Pulumi's provider waits."""
@@ -30,6 +34,9 @@ POLL: Final = 5.0
 
 BUSY: Final = frozenset({"DependencyViolation", "ResourceInUse", "InvalidIPAddress.InUse"})
 """Refusals that pass once what holds the thing is gone."""
+
+GONE: Final = ("NotFound", "NotFoundException", "InvalidTarget")
+"""How the codes end by which AWS says that a thing, or a target's registration, is not there any more."""
 
 
 class Time(Protocol):
@@ -46,76 +53,125 @@ class Time(Protocol):
 
 @dataclass(frozen=True)
 class Kept:
-    """Something that looks ours and stays, and why."""
+    """Something that looks ours and stays, and why. `owner` is who owns it."""
 
-    thing: Thing
+    thing: str
     why: str
+    owner: Owner
     remedy: str = ""
-    is_owned: bool = False
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether it stays because a stack owns it, as it should."""
+        return self.owner.kind in (Kind.OURS, Kind.ANOTHERS)
+
+
+@dataclass(frozen=True)
+class InCluster:
+    """What a sweep would delete in the cluster. `unknown` is why that could not be told."""
+
+    release: Release | None = None
+    namespace: str | None = None
+    unknown: str = ""
+
+    @property
+    def delete(self) -> list[str]:
+        """What it would delete, in order."""
+        release = [f"release {self.release.name}"] if self.release else []
+        return release + ([f"namespace {self.namespace}"] if self.namespace else [])
 
 
 @dataclass
 class Sweep:
-    """What a sweep would delete, in order, and what it leaves alone. `done` fills as it goes."""
+    """What a sweep would delete, in order, and what it leaves alone. `done` fills as it goes.
 
-    delete: list[Thing]
+    With `dependents`, which the deletions would break or which AWS would refuse them for, nothing is deleted.
+    """
+
+    in_cluster: InCluster
+    in_aws: list[Thing]
     kept: list[Kept]
-    done: list[Thing] = field(default_factory=list[Thing])
+    dependents: list[Dependent]
+    done: list[str] = field(default_factory=list[str])
+
+    @property
+    def delete(self) -> list[str]:
+        """Everything that it would delete, in order."""
+        return [*self.in_cluster.delete, *map(str, self.in_aws)]
+
+    @property
+    def left(self) -> list[str]:
+        """What is still to be deleted."""
+        done = Counter(self.done)
+        left: list[str] = []
+        for each in self.delete:
+            if done[each]:
+                done[each] -= 1
+            else:
+                left.append(each)
+        return left
 
     @property
     def unresolved(self) -> list[Kept]:
-        """What is kept although no stack owns it."""
-        return [each for each in self.kept if not each.is_owned]
-
-    @property
-    def left(self) -> list[Thing]:
-        """What is still to be deleted."""
-        return [each for each in self.delete if each not in self.done]
+        """What is kept although no stack is known to own it."""
+        return [each for each in self.kept if not each.is_settled]
 
 
-def plan(inventory: Inventory, cluster: str, states: Mapping[str, State]) -> Sweep:
-    """What carries both tags of the cluster, in the order in which AWS lets it go.
+def plan(installation: Installation, read_ownership: Callable[[], Ownership]) -> tuple[Sweep, Ownership]:
+    """What is nobody's, in the order in which AWS lets it go. The states are read after AWS and the cluster are.
 
-    What a stack's state owns is kept, and with it all that belongs to it.
+    Raises AwsError.
     """
-    owners = {id_: name for name, state in states.items() for id_ in state.ids}
-    delete: list[Thing] = []
-    kept: list[Kept] = []
-    # Owners first, so that their listeners, targets and rules are kept with them.
-    found = inventory.of_cluster(cluster)
-    for each in found:
-        owner = next((owners[id_] for id_ in (each.id, *each.holders) if id_ in owners), None)
-        if owner is not None:
-            kept.append(Kept(each, f"stack {owner} owns it", f"pulumi destroy --stack {owner}", is_owned=True))
-        elif each.type == BALANCER and inventory.is_protected(each):
-            kept.append(
-                Kept(
-                    each,
-                    "its deletion protection is on",
-                    f"aws elbv2 modify-load-balancer-attributes --load-balancer-arn {each.id} "
-                    "--attributes Key=deletion_protection.enabled,Value=false",
-                )
-            )
+    survey = Survey(Inventory(installation.account), installation.config)
+    seen = look_into_cluster(installation)
+    ownership = read_ownership()
+    owners = {each.id: survey.owner_of(each, ownership) for each in survey.things}
+    doomed = [each for each in survey.things if owners[each.id].kind is Kind.NOBODYS]
+    kept = [
+        Kept(str(each), owners[each.id].clause, owners[each.id])
+        for each in survey.things
+        if owners[each.id].kind is not Kind.NOBODYS
+    ]
+    for each in survey.lookalikes:
+        owner = ownership.of(each.thing)
+        if owner.kind in (Kind.OURS, Kind.ANOTHERS):
+            kept.append(Kept(str(each.thing), owner.clause, owner))
         else:
-            delete.append(each)
-    known = {each.id for each in found}
-    kept += [each for each in _lookalikes(inventory, cluster) if each.thing.id not in known]
-    return Sweep([each for each in delete if not _held(each, kept)], [*kept, *_holders(delete, kept)])
+            kept.append(Kept(str(each.thing), each.why, Owner(Kind.UNKNOWN, why=each.why), each.remedy))
+    in_cluster, kept_in_cluster = _plan_in_cluster(installation, seen, ownership)
+    return Sweep(in_cluster, doomed, [*kept_in_cluster, *kept], survey.dependents(doomed)), ownership
 
 
-def carry_out(sweep: Sweep, account: Account, time: Time, watcher: Watcher) -> None:
-    """Delete what the plan says, and wait for each to be gone. An interrupted run can simply be repeated.
+def carry_out(sweep: Sweep, installation: Installation, time: Time, watcher: Watcher) -> str | None:
+    """Delete what the plan says, and wait for each to be gone; what stays of it in the cluster and why, or None.
 
-    Raises AwsError for the first refusal that does not pass within PATIENCE.
+    An interrupted run can simply be repeated. Raises AwsError for the first refusal that does not pass within
+    PATIENCE, and what asking the cluster raises. A plan with dependents is not carried out.
     """
-    for each in sweep.delete:
+    if sweep.dependents:
+        raise ValueError("a sweep that would break something is not carried out")
+    stopped = _carry_out_in_cluster(sweep, installation, time, watcher)
+    for each in sweep.in_aws:
         watcher.began(f"deleting {each}")
         try:
-            _delete(each, account, time)
+            _delete(each, installation.account, time)
         finally:
             watcher.ended(f"deleting {each}")
-        sweep.done.append(each)
+        sweep.done.append(str(each))
         watcher.say(f"deleted {each}")
+    return stopped
+
+
+def holders(error: Exception, sweep: Sweep, installation: Installation) -> str:
+    """What holds the thing whose deletion was refused, as AWS tells it now; empty where that cannot be told."""
+    if not isinstance(error, AwsError) or error.code not in BUSY or len(sweep.done) >= len(sweep.delete):
+        return ""
+    refused = [each for each in sweep.in_aws if str(each) in sweep.left][:1]
+    try:
+        users = Survey(Inventory(installation.account), installation.config).dependents(refused)
+    except AwsError as again:
+        return f"What holds it could not be asked: {again}"
+    return "; ".join(f"{each}: {each.remedy}" for each in users)
 
 
 def _delete(thing: Thing, account: Account, time: Time) -> None:
@@ -126,7 +182,7 @@ def _delete(thing: Thing, account: Account, time: Time) -> None:
             _DELETE[thing.type](thing, account)
             break
         except AwsError as error:
-            if error.code.endswith(("NotFound", "NotFoundException")):
+            if error.code.endswith(GONE):
                 return
             if error.code not in BUSY or is_late:
                 raise
@@ -141,6 +197,12 @@ def _delete(thing: Thing, account: Account, time: Time) -> None:
 
 
 _DELETE: Final[Mapping[str, Callable[[Thing, Account], object]]] = {
+    ATTACHMENT: lambda thing, account: account.call(
+        "autoscaling",
+        "detach_load_balancer_target_groups",
+        AutoScalingGroupName=thing.inputs["autoscalingGroupName"],
+        TargetGroupARNs=[thing.inputs["lbTargetGroupArn"]],
+    ),
     TARGET: lambda thing, account: account.call(
         "elbv2",
         "deregister_targets",
@@ -167,87 +229,53 @@ _DELETE: Final[Mapping[str, Callable[[Thing, Account], object]]] = {
 }
 
 
-def _held(thing: Thing, kept: Iterable[Kept]) -> Kept | None:
-    """The kept load balancer that still uses a thing."""
-    for each in kept:
-        used = (
-            *each.thing.inputs.get("securityGroups", ()),
-            *(mapping.get("allocationId") for mapping in each.thing.inputs.get("subnetMappings", ())),
-        )
-        if thing.id in used or each.thing.id in (*thing.holders, *thing.state.split(", ")):
-            return each
-    return None
+# --- The cluster
 
 
-def _holders(things: Iterable[Thing], kept: Iterable[Kept]) -> list[Kept]:
-    held = [(each, _held(each, kept)) for each in things]
-    return [Kept(each, f"{holder.thing} uses it") for each, holder in held if holder]
-
-
-def _lookalikes(inventory: Inventory, cluster: str) -> list[Kept]:
-    """What bears the cluster's name and not both tags: the guide's own clean-up leaves its address to the user."""
-    why = "it lacks the tag lls:managed-by=customer"
-    return [
-        Kept(each, why, f"aws ec2 release-address --allocation-id {each.id}")
-        for each in inventory.addresses()
-        if each.tags.get("lls:cluster") == cluster and not each.carries_tags_of(cluster)
+def _plan_in_cluster(
+    installation: Installation, seen: ClusterSurvey, ownership: Ownership
+) -> tuple[InCluster, list[Kept]]:
+    """The release and its namespace where both are nobody's: they go together, or neither does."""
+    if seen.unknown:
+        return InCluster(unknown=seen.unknown), []
+    owners = seen.owners(installation, ownership)
+    kept = [
+        Kept(seen.name_of(type_), owner.clause, owner)
+        for type_, owner in owners.items()
+        if owner.kind is not Kind.NOBODYS
     ]
+    if kept:
+        return InCluster(), kept
+    return InCluster(seen.release, seen.namespace if KUBERNETES_NAMESPACE in owners else None), []
 
 
-@dataclass(frozen=True)
-class ClusterSweep:
-    """What a sweep would delete in the cluster, and what it leaves alone, with the reason."""
-
-    release: Release | None = None
-    namespace: str | None = None
-    kept: tuple[str, ...] = ()
-
-
-def plan_cluster(proxy: Proxy, chart: str, states: Mapping[str, State]) -> ClusterSweep:
-    """The release of that chart and its namespace, unless a stack owns them or they hold something else.
-
-    Raises what asking the cluster raises.
-    """
-    owners = {id_: name for name, state in states.items() for id_ in state.ids}
-    release = proxy.find_release()
-    if release is None and proxy.find_namespace() is None:
-        return ClusterSweep()
-    owner = owners.get(f"{proxy.namespace}/{proxy.release_name}") or owners.get(proxy.namespace)
-    if owner:
-        return ClusterSweep(kept=(f"namespace {proxy.namespace}: stack {owner} owns it",))
-    if release is None:
-        others = proxy.others()
-        if others:
-            return ClusterSweep(kept=(f"namespace {proxy.namespace}: it holds {', '.join(others)}, and no release",))
-        return ClusterSweep(namespace=proxy.namespace)
-    if release.chart != chart:
-        kept = f"release {proxy.namespace}/{release.name}: its chart is {release.chart}, not {chart}"
-        return ClusterSweep(kept=(kept,))
-    return ClusterSweep(release, proxy.namespace)
-
-
-def carry_out_cluster(sweep: ClusterSweep, installation: Installation, time: Time, watcher: Watcher) -> str | None:
-    """Uninstall the release with Helm, then delete the namespace if nothing else is in it; what stopped it, or None.
-
-    Raises what asking the cluster raises.
-    """
-    if sweep.release:
-        task = f"uninstalling {sweep.release.name}"
+def _carry_out_in_cluster(sweep: Sweep, installation: Installation, time: Time, watcher: Watcher) -> str | None:
+    """Uninstall the release with Helm, then delete the namespace if nothing else is in it; what stopped it, or None."""
+    release, namespace = sweep.in_cluster.release, sweep.in_cluster.namespace
+    if release:
+        task = f"uninstalling {release.name}"
         watcher.began(task)
         failure = installation.proxy().uninstall(installation.kubeconfig, installation.config.kube_context)
         watcher.ended(task)
         if failure:
-            return f"release {sweep.release.name} is left: {failure}"
-        watcher.say(f"uninstalled {sweep.release.name}")
-    if sweep.namespace:
+            return f"release {release.name} is left: {failure}"
+        sweep.done.append(f"release {release.name}")
+        watcher.say(f"uninstalled {release.name}")
+    if namespace:
         proxy = installation.proxy()
         if others := proxy.others():
-            return f"namespace {sweep.namespace} is left: it still holds {', '.join(others)}"
-        proxy.delete_namespace()
-        deadline = time.now() + PATIENCE
-        while proxy.find_namespace() is not None:
-            if time.now() > deadline:
-                return f"namespace {sweep.namespace} is still terminating"
-            time.sleep(POLL)
-        watcher.say(f"deleted namespace {sweep.namespace}")
+            return f"namespace {namespace} is left: it still holds {', '.join(others)}"
+        task = f"deleting namespace {namespace}"
+        watcher.began(task)
+        try:
+            proxy.delete_namespace()
+            deadline = time.now() + PATIENCE
+            while proxy.find_namespace() is not None:
+                if time.now() > deadline:
+                    return f"namespace {namespace} is still terminating"
+                time.sleep(POLL)
+        finally:
+            watcher.ended(task)
+        sweep.done.append(f"namespace {namespace}")
+        watcher.say(f"deleted namespace {namespace}")
     return None

@@ -5,7 +5,6 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from lls import naming
 from lls.guide import Port
 from lls.operations.account import AwsError
 from lls.operations.finding import Check, Finding, Watcher, note, ok, problem, run_checks, unknown
@@ -90,7 +89,7 @@ class Verification:
     def find_path(self) -> tuple[Path | None, list[Finding]]:
         """The load balancer with its listener and targets, and what is wrong with those."""
         config = self._config
-        name = naming.nlb_name(config.cluster_name)
+        name = config.names.nlb
         balancers = self._inventory.balancers()
         by_arn = [each for each in balancers if each.id == self._outputs.get("nlbArn")]
         balancer = next(iter(by_arn or [each for each in balancers if each.name == name]), None)

@@ -1,0 +1,339 @@
+"""Who owns what exists: this stack, another one, nobody, or it cannot be told. Only nobody's may be taken or deleted.
+
+Things are to be listed before the states are read: then whatever an `up` in flight had made by the time of the list
+is in its state, or among its pending operations.
+"""
+
+import json
+import re
+from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any, Final, NamedTuple, cast
+
+import yaml
+
+from lls.config import NAMESPACE
+from lls.operations.finding import Finding, Watcher, note, ok, unknown
+from lls.operations.inventory import KINDS, Thing
+from lls.operations.stack import StackError
+from lls.operations.states import Backend, ListedStack, State, StateResource
+
+READERS: Final = 8
+"""How many states are read at once."""
+
+RELEASE: Final = "kubernetes:helm.sh/v3:Release"
+KUBERNETES_NAMESPACE: Final = "kubernetes:core/v1:Namespace"
+
+OURS: Final = frozenset({*KINDS, RELEASE, KUBERNETES_NAMESPACE})
+"""Types that a stack of ours may be making while its state does not say so yet."""
+
+
+class Kind(StrEnum):
+    """Whose something is."""
+
+    OURS = "ours"
+    ANOTHERS = "another's"
+    NOBODYS = "nobody's"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True)
+class Owner:
+    """Whose something is. `stack` is another owner's PROJECT/STACK.
+
+    `why` is the reason why it cannot be told, where that is the thing's own, and not that some state was not read.
+    """
+
+    kind: Kind
+    stack: str = ""
+    why: str = ""
+    is_mistaken: bool = False
+    """Whether the thing itself shows that it is not this installation's, whoever owns it."""
+
+    @property
+    def clause(self) -> str:
+        """Why the thing is left alone."""
+        return self.why if self.is_mistaken else f"it {self}"
+
+    def __str__(self) -> str:
+        """A clause with the thing as its subject."""
+        return {
+            Kind.OURS: "is this stack's",
+            Kind.ANOTHERS: f"is stack {self.stack}'s",
+            Kind.NOBODYS: "is no stack's",
+            Kind.UNKNOWN: "has an owner that cannot be told" + (f": {self.why}" if self.why else ""),
+        }[self.kind]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClusterIdentity:
+    """What a state may know a cluster by. `servers` are addresses of its API."""
+
+    arn: str
+    name: str
+    region: str
+    servers: frozenset[str]
+
+
+@dataclass(frozen=True)
+class Gap:
+    """A state that could own what no other owns, and was not read or not to be relied on."""
+
+    why: str
+    remedy: str
+
+
+class Ownership:
+    """The owners that all readable states name, and what keeps the rest from being nobody's.
+
+    `own` is this stack's state, None where it could not be read. `stateless` takes for nobody's what no readable state
+    owns, whatever the gaps.
+    """
+
+    def __init__(
+        self,
+        stack: str,
+        own: State | None,
+        others: Mapping[str, State],
+        gaps: Iterable[Gap],
+        *,
+        backend: str,
+        stateless: bool = False,
+    ) -> None:
+        """Judge by these states; `others` are keyed by PROJECT/STACK."""
+        self.own = own
+        self.gaps = tuple(gaps)
+        self._stack = stack
+        self._others = others
+        self._backend = backend
+        self._stateless = stateless
+        self._owners = {
+            id_: Owner(Kind.ANOTHERS, name) for name, state in others.items() for id_ in _ids_in_aws(state)
+        } | {id_: Owner(Kind.OURS) for id_ in _ids_in_aws(own or State())}
+
+    def of(self, thing: Thing) -> Owner:
+        """Whose a thing in AWS is that the tags call this installation's, or that belongs to such a thing.
+
+        What is used by something of another stack's is that stack's too: its state may have lost it.
+        """
+        owned = [self._owners[each] for each in (thing.id, *thing.holders) if each in self._owners]
+        used = [self._owners[each] for each in thing.uses if each in self._owners]
+        anothers = [each for each in used if each.kind is Kind.ANOTHERS]
+        return next(iter([*owned, *anothers]), self._rest())
+
+    def of_itself(self, thing: Thing) -> Owner:
+        """The same for the thing alone: a listener may be nobody's although its load balancer is this stack's."""
+        anothers = [
+            self._owners[each]
+            for each in (*thing.holders, *thing.uses)
+            if each in self._owners and self._owners[each].kind is Kind.ANOTHERS
+        ]
+        return self._owners.get(thing.id) or next(iter(anothers), self._rest())
+
+    def in_cluster(self, type_: str, id_: str, cluster: ClusterIdentity | None) -> Owner:
+        """Whose a namespace or a release is, by its id in that cluster. A namesake in another cluster is no owner."""
+        doubts: list[Owner] = []
+        for name, state in ((None, self.own or State()), *self._others.items()):
+            for each in state.owned:
+                if (each.type, each.id) != (type_, id_):
+                    continue
+                match _is_in(each, state, cluster):
+                    case True:
+                        return Owner(Kind.ANOTHERS, name) if name else Owner(Kind.OURS)
+                    case None:
+                        whose = f"stack {name} has" if name else "this stack has"
+                        doubts.append(
+                            Owner(Kind.UNKNOWN, why=f"{whose} one of that name, in a cluster it does not name")
+                        )
+                    case False:
+                        pass
+        return doubts[0] if doubts and not self._stateless else self._rest()
+
+    def _rest(self) -> Owner:
+        """Whose a thing is that no state owns."""
+        if self.gaps and not self._stateless:
+            return Owner(Kind.UNKNOWN)
+        return Owner(Kind.NOBODYS)
+
+    def findings(self, *, mattered: bool) -> list[Finding]:
+        """What the answers rest on, and each gap in it; one that decided about nothing is only worth a note."""
+        read = len(self._others) + (self.own is not None)
+        found = [ok("states", f"{self._backend}: {read} read, this stack's {'' if self.own else 'not '}among them")]
+        for gap in self.gaps:
+            if self._stateless:
+                seen = f"--stateless: what no state that was read owns is deemed to be no stack's, although {gap.why}"
+                found.append(note("states", seen))
+            elif mattered:
+                seen = f"who owns what no state that was read owns cannot be told: {gap.why}"
+                found.append(unknown("states", seen, gap.remedy))
+            else:
+                found.append(note("states", gap.why, gap.remedy))
+        return found
+
+    def facts(self) -> Mapping[str, Any]:
+        """The same for scripts."""
+        return {
+            "backend": self._backend,
+            "states": sorted([*self._others, *([str(StackName.of(self._stack))] if self.own is not None else [])]),
+            "gaps": [gap.why for gap in self.gaps],
+            "stateless": self._stateless,
+        }
+
+
+def read_ownership(backend: Backend, stack: str, watcher: Watcher, *, stateless: bool = False) -> Ownership:
+    """Read every state of a backend. What cannot be read is a gap, and never an absence."""
+    gaps: list[Gap] = []
+    try:
+        address = backend.describe()
+        listed = backend.stacks()
+    except StackError as error:
+        return Ownership(
+            stack, None, {}, [Gap(_clause(error), _STATELESS)], backend="no Pulumi backend", stateless=stateless
+        )
+    own = next((each for each in listed if each.name == stack), None) or _only(
+        [each for each in listed if StackName.of(each.name).may_be(StackName.of(stack))]
+    )
+    states: dict[str, State] = {}
+    others = [each for each in listed if each is not own]
+    with ThreadPoolExecutor(READERS) as pool:
+        reading = {each.name: pool.submit(backend.state, each.name) for each in (*([own] if own else []), *others)}
+        for number, (name, state) in enumerate(reading.items(), 1):
+            task = f"reading states: {number} of {len(reading)} ({name})"
+            watcher.began(task)
+            try:
+                states[name] = state.result()
+            except StackError as error:
+                gaps.append(Gap(f"the state of stack {name} cannot be read: {_clause(error)}", _STATELESS))
+            finally:
+                watcher.ended(task)
+    if own is None:
+        gaps.insert(
+            0,
+            Gap(
+                f"{address} does not know stack {stack}",
+                f"if the stack is another backend's: pulumi login there; if it has no state: pulumi stack init {stack}",
+            ),
+        )
+    gaps += [gap for each in listed for gap in _unsettled(each, states.get(each.name), is_own=each is own)]
+    return Ownership(
+        stack,
+        states.get(own.name) if own else None,
+        {str(StackName.of(name)): state for name, state in states.items() if own is None or name != own.name},
+        gaps,
+        backend=f"backend {address}",
+        stateless=stateless,
+    )
+
+
+_STATELESS: Final = "mend that; or add --stateless if you know that no stack owns what is listed"
+
+
+class StackName(NamedTuple):
+    """A stack as the Pulumi CLI names it: STACK, ORGANIZATION/STACK or ORGANIZATION/PROJECT/STACK."""
+
+    organization: str
+    project: str
+    stack: str
+
+    @classmethod
+    def of(cls, name: str) -> "StackName":
+        """Its parts. A name without a project means this one; without an organization, the user's or the only one."""
+        *owners, stack = name.split("/")
+        organization = "" if not owners or owners[0] == "organization" else owners[0]
+        return cls(organization, owners[1] if len(owners) == 2 else NAMESPACE, stack)
+
+    def may_be(self, other: "StackName") -> bool:
+        """Whether both may name one stack."""
+        same = not self.organization or not other.organization or self.organization == other.organization
+        return same and self[1:] == other[1:]
+
+    def __str__(self) -> str:
+        return "/".join(filter(None, self))
+
+
+def _only(found: list[ListedStack]) -> ListedStack | None:
+    return found[0] if len(found) == 1 else None
+
+
+def _clause(error: StackError) -> str:
+    return str(error).rstrip(".")
+
+
+def _unsettled(listed: ListedStack, state: State | None, *, is_own: bool) -> Iterable[Gap]:
+    """What a stack may have made that its state does not own yet."""
+    remedy = "wait until its update has ended, then run this again"
+    if listed.is_updating:
+        yield Gap(f"stack {listed.name} is being updated", remedy)
+    ours = StackName.of(listed.name).project == NAMESPACE
+    pending = [each for each in (state.pending if state else ()) if ours or each.type in OURS]
+    if pending:
+        if is_own:
+            remedy = (
+                f"if no update is under way: pulumi cancel --stack {listed.name} --yes, then "
+                f"pulumi stack export --stack {listed.name} | pulumi stack import --stack {listed.name}, "
+                "which forgets them, then run this again"
+            )
+        yield Gap(f"stack {listed.name} has pending operations ({', '.join(map(str, pending))})", remedy)
+
+
+def _ids_in_aws(state: State) -> Iterable[str]:
+    return (each.id for each in state.owned if not each.type.startswith("kubernetes:"))
+
+
+def _is_in(resource: StateResource, state: State, cluster: ClusterIdentity | None) -> bool | None:
+    """Whether a resource's provider is that cluster's; None where the state does not tell.
+
+    A cluster has one ARN and one EKS endpoint. Other identifiers or addresses prove no difference: they may be tunnels.
+    """
+    if cluster is None:
+        return False
+    provider = next((each for each in state.owned if each.urn == resource.provider), None)
+    inputs: Mapping[str, Any] = provider.inputs if provider else {}
+    identifier = str(inputs.get("clusterIdentifier") or "")
+    server = _server(inputs.get("kubeconfig"), inputs.get("context")) or ""
+    if (identifier and identifier == cluster.arn) or server in cluster.servers:
+        return True
+    if (_ARN.match(identifier) and cluster.arn) or (_EKS.search(server) and any(map(_EKS.search, cluster.servers))):
+        return False
+    name, region = state.outputs.get("clusterName"), state.outputs.get("region")
+    if isinstance(name, str):
+        return (name, region or cluster.region) == (cluster.name, cluster.region)
+    return None
+
+
+_ARN: Final = re.compile(r"arn:[^:]+:eks:")
+_EKS: Final = re.compile(r"\.eks\.[a-z0-9-]+\.amazonaws\.com(\.cn)?$")
+
+
+def server_of(kubeconfig: str, context: str = "") -> str:
+    """The address of the API in a kubeconfig's context, by default the current one; empty where it has none."""
+    return _server(kubeconfig, context) or ""
+
+
+def _server(kubeconfig: Any, context: Any) -> str | None:
+    parsed = _parsed(kubeconfig)
+    wanted = context if isinstance(context, str) and context else parsed.get("current-context")
+    used = _named(parsed.get("contexts"), wanted, "context").get("cluster")
+    server = _named(parsed.get("clusters"), used, "cluster").get("server")
+    return server.rstrip("/").lower() if isinstance(server, str) else None
+
+
+def _parsed(kubeconfig: Any) -> Mapping[str, Any]:
+    if isinstance(kubeconfig, str):
+        load: Callable[[str], Any] = json.loads if kubeconfig.lstrip().startswith("{") else yaml.safe_load
+        try:
+            kubeconfig = load(kubeconfig)
+        except (ValueError, yaml.YAMLError):
+            return {}
+    return cast(Mapping[str, Any], kubeconfig) if isinstance(kubeconfig, dict) else {}
+
+
+def _named(entries: Any, name: Any, key: str) -> Mapping[str, Any]:
+    """The entry of that name in one of a kubeconfig's lists."""
+    for each in cast(list[Any], entries) if isinstance(entries, list) else []:
+        if isinstance(each, dict) and (entry := cast(dict[str, Any], each)).get("name") == name:
+            found = entry.get(key)
+            return cast(dict[str, Any], found) if isinstance(found, dict) else {}
+    return {}

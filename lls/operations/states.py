@@ -1,0 +1,168 @@
+"""What the stacks of a Pulumi backend own, as the Pulumi CLI tells it."""
+
+import json
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final, Protocol
+from urllib.parse import urlsplit
+
+from lls.operations.stack import StackError, pulumi_cli
+
+ARN: Final = re.compile(r"arn:[^:]+:[^:]*:[^:]*:(?P<account>\d{12}):")
+"""The beginning of an ARN that tells an account."""
+
+NO_SUCH_STACK: Final = 6
+"""The Pulumi CLI's exit code where the backend does not know a stack."""
+
+
+class NoSuchStackError(StackError):
+    """The backend does not know the stack, which proves nothing: the stack may be another backend's."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class StateResource:
+    """A resource in a stack's state. `id` is empty for components; `provider` is the URN of its provider."""
+
+    urn: str
+    type: str
+    id: str
+    parent: str = ""
+    provider: str = ""
+    inputs: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    outputs: Mapping[str, Any] = field(default_factory=dict[str, Any])
+
+    @property
+    def name(self) -> str:
+        """The logical name."""
+        return self.urn.rpartition("::")[2]
+
+
+@dataclass(frozen=True)
+class Operation:
+    """An operation that never reported back, such as `creating` a resource: it may still be under way."""
+
+    kind: str
+    type: str
+    name: str
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.name}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class State:
+    """What a stack's state holds: its resources, its outputs, and the operations that never reported back.
+
+    `condemned` are resources that have a successor and are still to be deleted.
+    """
+
+    resources: tuple[StateResource, ...] = ()
+    condemned: tuple[StateResource, ...] = ()
+    outputs: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    pending: tuple[Operation, ...] = ()
+
+    @property
+    def owned(self) -> tuple[StateResource, ...]:
+        """Everything that exists because of this stack, as far as its state knows."""
+        return tuple(each for each in (*self.resources, *self.condemned) if each.id)
+
+    @property
+    def ids(self) -> frozenset[str]:
+        """Ids of everything that it owns."""
+        return frozenset(each.id for each in self.owned)
+
+    @property
+    def accounts(self) -> frozenset[str]:
+        """The AWS accounts that it lives in, as the ARNs of what it owns tell."""
+        arns = [
+            arn for each in self.owned if each.type.startswith("aws:") for arn in (each.id, each.outputs.get("arn"))
+        ]
+        found = [ARN.match(arn) for arn in arns if isinstance(arn, str)]
+        return frozenset(match["account"] for match in found if match)
+
+
+@dataclass(frozen=True)
+class ListedStack:
+    """A stack as the backend lists it: its name, qualified where it is another project's, and whether it is updated."""
+
+    name: str
+    is_updating: bool = False
+
+
+class Backend(Protocol):
+    """Where the states of stacks are."""
+
+    def describe(self) -> str:
+        """Its address, and who is logged in. Raises NoCliError or StackError."""
+        ...
+
+    def stacks(self) -> Sequence[ListedStack]:
+        """All stacks of all projects that the user has access to. Raises NoCliError or StackError."""
+        ...
+
+    def state(self, stack: str) -> State:
+        """The state of one. Raises NoSuchStackError, NoCliError or StackError."""
+        ...
+
+
+class CliBackend:
+    """The backend that the Pulumi CLI is logged in to."""
+
+    def describe(self) -> str:
+        """Its address without any password in it, and who is logged in. Raises NoCliError or StackError."""
+        found = _json("whoami", "--json")
+        url = urlsplit(str(found["url"]))
+        return f"{url._replace(netloc=url.netloc.rpartition('@')[2], query='').geturl()} as {found['user']}"
+
+    def stacks(self) -> Sequence[ListedStack]:
+        """All stacks of all projects that the user has access to. Raises NoCliError or StackError."""
+        listed: Iterable[Any] = _json("stack", "ls", "--all", "--json")
+        return [ListedStack(each["name"], bool(each.get("updateInProgress"))) for each in listed]
+
+    def state(self, stack: str) -> State:
+        """The state of one. Raises NoSuchStackError, NoCliError or StackError."""
+        try:
+            exported = _json("stack", "export", "--stack", stack)
+        except StackError as error:
+            if error.code == NO_SUCH_STACK or "no stack named" in str(error):
+                raise NoSuchStackError(f"{self.describe()} does not know stack {stack}.") from error
+            raise
+        return parse_state(exported)
+
+
+def _json(*arguments: str) -> Any:
+    printed = pulumi_cli(*arguments)
+    try:
+        return json.loads(printed)
+    except ValueError:
+        raise StackError(f"`pulumi {' '.join(arguments)}` printed no JSON. Update the Pulumi CLI.") from None
+
+
+def parse_state(exported: Any) -> State:
+    """The state in what `pulumi stack export` prints."""
+    deployment: Any = exported.get("deployment") or {}
+    listed: list[Any] = deployment.get("resources") or []
+    pending: list[Any] = deployment.get("pending_operations") or []
+    stacks = [each.get("outputs", {}) for each in listed if each["type"] == "pulumi:pulumi:Stack"]
+    return State(
+        resources=tuple(_resource(each) for each in listed if not each.get("delete")),
+        condemned=tuple(_resource(each) for each in listed if each.get("delete")),
+        outputs=stacks[0] if stacks else {},
+        pending=tuple(
+            Operation(each["type"], each["resource"]["type"], each["resource"]["urn"].rpartition("::")[2])
+            for each in pending
+        ),
+    )
+
+
+def _resource(each: Any) -> StateResource:
+    return StateResource(
+        urn=each["urn"],
+        type=each["type"],
+        id=each.get("id", ""),
+        parent=each.get("parent", ""),
+        provider=each.get("provider", "").rpartition("::")[0],
+        inputs=each.get("inputs", {}),
+        outputs=each.get("outputs", {}),
+    )

@@ -1,0 +1,236 @@
+"""What an account holds that is an installation's, what only looks like it, and what uses it. Changes nothing."""
+
+from collections.abc import Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+from lls import guide
+from lls.config import Config
+from lls.naming import Names
+from lls.operations.inventory import ADDRESS, BALANCER, GROUP, INGRESS, RULES, TARGET_GROUP, Interface, Inventory, Thing
+from lls.operations.ownership import Kind, Owner, Ownership
+
+
+@dataclass(frozen=True)
+class Lookalike:
+    """Something with this installation's name or one of its tags, and without the other tags."""
+
+    thing: Thing
+    missing: tuple[str, ...]
+    remedy: str
+
+    @property
+    def why(self) -> str:
+        """Why it is not taken for this installation's."""
+        return f"it lacks the tag{'s' * (len(self.missing) > 1)} {', '.join(self.missing)}"
+
+
+@dataclass(frozen=True)
+class Dependent:
+    """What the deletion of a thing would break, or what AWS refuses it for."""
+
+    thing: Thing
+    user: str
+    remedy: str
+    by: str = ""
+    """Id of the user, where it has one."""
+
+    def __str__(self) -> str:
+        return f"{self.thing} is used by {self.user}"
+
+
+class Survey:
+    """One look at an account. `things` are the installation's, in the order of the guide's clean-up.
+
+    Attachments and targets, rules of other groups, listeners, load balancers, target groups, groups, addresses:
+    AWS lets each go once those before it are gone.
+    """
+
+    def __init__(self, inventory: Inventory, config: Config) -> None:
+        """Look. Raises AwsError."""
+        self._inventory = inventory
+        self._config = config
+        names = config.names
+        with ThreadPoolExecutor() as pool:
+            balancing = pool.submit(inventory.all_balancers)
+            grouping = pool.submit(inventory.target_groups)
+            addressing = pool.submit(inventory.addresses)
+            tagged = pool.submit(inventory.groups, tag__lls_cluster=names.cluster)
+            named = pool.submit(inventory.groups, group_name=names.security_group)
+            tagged_rules = pool.submit(inventory.tagged_rules, names.cluster)
+            self._balancers = balancing.result()
+            self._target_groups = grouping.result()
+            self._addresses = addressing.result()
+            self._groups = list({each.id: each for each in (*tagged.result(), *named.result())}.values())
+            self._rules = tagged_rules.result()
+            balancers = [each for each in self._balancers if each.type == BALANCER and names.claims(each.tags)]
+            target_groups = [each for each in self._target_groups if names.claims(each.tags)]
+            groups = [each for each in self._groups if names.claims(each.tags)]
+            listeners = pool.map(inventory.listeners, (each.id for each in balancers))
+            targets = pool.map(inventory.targets, (each.id for each in target_groups))
+            attachments = pool.submit(inventory.attachments, [each.id for each in target_groups])
+            naming = pool.submit(inventory.rules_naming, [each.id for each in groups])
+            inner = {each.id for each in groups}
+            self._naming = {rule.id: (rule, group) for rule, group in naming.result()}
+            rules = {each.id: each for each in self._rules if names.claims(each.tags)} | {
+                id_: rule for id_, (rule, group) in self._naming.items() if _is_for_the_nodes(rule, group, config)
+            }
+            self.things: tuple[Thing, ...] = (
+                *attachments.result(),
+                *(each for found in targets for each in found),
+                *(each for _, each in sorted(rules.items()) if each.inputs["securityGroupId"] not in inner),
+                *(each for found in listeners for each in found),
+                *balancers,
+                *target_groups,
+                *groups,
+                *(each for each in self._addresses if names.claims(each.tags)),
+            )
+
+    @property
+    def lookalikes(self) -> list[Lookalike]:
+        """What has this installation's name, or is tagged with its cluster, without all of its tags."""
+        names, region = self._config.names, self._config.region
+        called = {
+            BALANCER: {names.nlb},
+            TARGET_GROUP: {self._config.target_group_name, _guides_target_group(names)},
+            GROUP: {names.security_group},
+            ADDRESS: {names.elastic_ip},
+        }
+        known = {each.id for each in self.things}
+        outer = (each for each in self._rules if each.inputs["securityGroupId"] not in known)
+        candidates = (*self._balancers, *self._target_groups, *self._groups, *self._addresses, *outer)
+        return [
+            Lookalike(each, tuple(names.missing(each.tags)), _tagging(each, names, region))
+            for each in candidates
+            if each.id not in known
+            and (names.resembles(each.tags) or (_nameless(each.tags) and each.name in called.get(each.type, ())))
+        ]
+
+    def owner_of(self, thing: Thing, ownership: Ownership) -> Owner:
+        """Whose one of the `things` is. A rule between nodes is also the cluster's other installations', if any."""
+        owner = ownership.of(thing)
+        is_between_nodes = thing.inputs.get("referencedSecurityGroupId") == thing.inputs.get("securityGroupId", "")
+        if owner.kind is Kind.NOBODYS and is_between_nodes:
+            for balancer in self._balancers:
+                if self._config.names.is_beside(balancer.tags):
+                    why = f"the nodes of {balancer.name} need it too; let that one's stack make it (docs/zones.md)"
+                    return Owner(Kind.UNKNOWN, why=why, is_mistaken=True)
+        return owner
+
+    def dependents(self, doomed: Iterable[Thing]) -> list[Dependent]:
+        """What uses these things, or protects them, and is not itself among them. Raises AwsError."""
+        things = {each.id: each for each in doomed}
+        groups = [each for each in things.values() if each.type == GROUP]
+        addresses = {each.state: each for each in things.values() if each.type == ADDRESS and each.state}
+        found = [
+            *self._protected(things.values()),
+            *self._balancers_beyond(things),
+            *self._target_groups_beyond(things),
+        ]
+        region = self._config.region
+        for rule in (each for each in things.values() if each.type in RULES):
+            source = rule.inputs.get("referencedSecurityGroupId")
+            if source and source not in things and source != rule.inputs["securityGroupId"]:
+                user = f"the members of security group {source}, which stays"
+                found.append(Dependent(rule, user, self._remedy_of(source) or f"delete {source} first", source))
+        for id_, (rule, group) in self._naming.items():
+            source = rule.inputs["referencedSecurityGroupId"]
+            if id_ not in things and source in things and group.id not in things:
+                way = "ingress" if rule.type == INGRESS else "egress"
+                remedy = (
+                    f"if nothing needs it: aws ec2 revoke-security-group-{way} --region {region} --group-id {group.id} "
+                    f"--security-group-rule-ids {id_}"
+                )
+                found.append(Dependent(things[source], f"{way} rule {id_} of {group}", remedy, id_))
+        told = {(each.thing.id, each.by) for each in found}
+        for interface in self._inventory.interfaces(groups=[each.id for each in groups], ids=sorted(addresses)):
+            balancer = self._holder_of(interface)
+            if balancer in things or (interface.is_balancers and not balancer):
+                continue  # it goes with its load balancer, or that is gone already and it lingers
+            used = [each for each in groups if each.id in interface.group_ids]
+            used += [addresses[interface.id]] if interface.id in addresses else []
+            found += [
+                Dependent(each, str(interface), f"free it of {each.id}, or delete it", interface.id)
+                for each in used
+                if (each.id, balancer) not in told
+            ]
+        return found
+
+    def _protected(self, doomed: Iterable[Thing]) -> Iterable[Dependent]:
+        for each in doomed:
+            if each.type == BALANCER and self._inventory.is_protected(each):
+                yield Dependent(
+                    each,
+                    "somebody: its deletion protection is on",
+                    f"aws elbv2 modify-load-balancer-attributes --region {self._config.region} "
+                    f"--load-balancer-arn {each.id} --attributes Key=deletion_protection.enabled,Value=false",
+                )
+
+    def _remedy_of(self, id_: str) -> str:
+        """What to do about a lookalike; empty for anything else."""
+        return next((each.remedy for each in self.lookalikes if each.thing.id == id_), "")
+
+    def _balancers_beyond(self, doomed: Mapping[str, Thing]) -> Iterable[Dependent]:
+        """Load balancers, of any type, that stay and use what goes."""
+        why = {each.thing.id: each for each in self.lookalikes}
+        for balancer in self._balancers:
+            if balancer.id in doomed:
+                continue
+            like = why.get(balancer.id)
+            remedy = like.remedy if like else "free it of that, or delete it, first"
+            serving = [each.id for each in self._target_groups if balancer.id in each.state.split(", ")]
+            for id_ in (*balancer.uses, *serving):
+                if id_ in doomed:
+                    user = f"{balancer}, which stays" + (f": {like.why}" if like else "")
+                    yield Dependent(doomed[id_], user, remedy, balancer.id)
+
+    def _target_groups_beyond(self, doomed: Mapping[str, Thing]) -> Iterable[Dependent]:
+        """Target groups that stay and are served by a load balancer that goes."""
+        for group in self._target_groups:
+            for arn in group.state.split(", "):
+                if arn in doomed and group.id not in doomed:
+                    remedy = "its targets would be cut off: keep both, or delete its listener first"
+                    yield Dependent(doomed[arn], f"{group}, which stays", remedy, group.id)
+
+    def _holder_of(self, interface: Interface) -> str:
+        """The ARN of the load balancer that an interface is of; empty where it is none's."""
+        return next(
+            (
+                each.id
+                for each in self._balancers
+                if interface.description == f"ELB {each.id.partition(':loadbalancer/')[2]}"
+            ),
+            "",
+        )
+
+
+def _is_for_the_nodes(rule: Thing, group: Thing, config: Config) -> bool:
+    """Whether a rule that names the load balancer's group is the guide's 4.3: it lets the cluster's nodes answer."""
+    cluster = config.cluster_name
+    is_anothers = not _nameless(rule.tags) and not config.names.resembles(rule.tags)
+    return (rule.type == INGRESS and not is_anothers) and (
+        group.id == config.node_security_group_id
+        or f"kubernetes.io/cluster/{cluster}" in group.tags
+        or group.tags.get("aws:eks:cluster-name") == cluster
+    )
+
+
+def _guides_target_group(names: Names) -> str:
+    return names.target_group(port=guide.STREAMING_NODE_PORT, target_type=guide.TARGET_TYPE)
+
+
+def _nameless(tags: Mapping[str, str]) -> bool:
+    """Whether no tag says which cluster a thing belongs to."""
+    return "lls:cluster" not in tags
+
+
+def _tagging(thing: Thing, names: Names, region: str) -> str:
+    """The command that makes a thing this installation's by its tags, or lets an address go, which the guide leaves."""
+    if thing.type == ADDRESS:
+        return f"aws ec2 release-address --allocation-id {thing.id}"
+    tags = " ".join(f"Key={each.replace('=', ',Value=')}" for each in names.missing(thing.tags))
+    if thing.type == GROUP or thing.type in RULES:
+        tagging = f"aws ec2 create-tags --region {region} --resources {thing.id} --tags {tags}"
+    else:
+        tagging = f"aws elbv2 add-tags --region {region} --resource-arns {thing.id} --tags {tags}"
+    return f"if it is this installation's: {tagging}; then run this again"

@@ -48,7 +48,7 @@ class Caller:
 
     @property
     def role(self) -> str:
-        """The ARN of the role whose session it is."""
+        """The ARN of the role whose session it is, without the path that a session does not tell."""
         return re.sub(r":sts:(.*):assumed-role/([^/]+)/.*", r":iam:\1:role/\2", self.arn)
 
 
@@ -82,7 +82,7 @@ class Identities:
         self.session_seconds: int | None = None
 
     def add_role(self, name: str, *, account: str = "", external_id: str = "", trusts: str = "") -> str:
-        """Make a role, by default in the base role's account, and tell its ARN.
+        """Make a role, by default in the base role's account, and tell its ARN. Its name may have a path before it.
 
         It trusts a principal, by default the base role's account, or WEB_IDENTITY; where an `external_id` is
         given, only with that.
@@ -91,10 +91,11 @@ class Identities:
             "Principal": {"AWS": trusts or _root(self._account, self._partition)},
             "Condition": {"StringEquals": {"sts:ExternalId": external_id}} if external_id else {},
         }
+        path, _, name = f"/{name}".rpartition("/")
         made = self._iam(account or self._account).create_role(
             role_name=name,
             assume_role_policy_document=json.dumps({"Statement": [trust]}),
-            path="/",
+            path=f"{path}/",
             permissions_boundary=None,
             description="",
             tags=[],

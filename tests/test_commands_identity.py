@@ -5,7 +5,6 @@ from collections.abc import Callable, Generator, Mapping
 from pathlib import Path
 from typing import Any
 
-import pulumi
 import pytest
 
 from lls.operations import cli
@@ -204,12 +203,17 @@ def test_a_plain_stack_asks_one_cluster_api_and_gives_it_the_programs_kubeconfig
     assert installation.kubeconfig == provider.inputs["kubeconfig"]
 
 
-def test_a_rehearsal_of_a_stack_with_a_role_assumes_it_for_the_tokens_too() -> None:
-    arn = "arn:aws:iam::123456789012:role/deploy"
+@pytest.mark.parametrize("account", ["123456789012", OTHER])
+def test_a_rehearsal_has_the_role_that_its_stacks_tokens_are_of(account: str) -> None:
+    arn = f"arn:aws:iam::{account}:role/team/deploy"
     with a_rehearsal({"aws:assumeRoles": json.dumps([{"roleArn": arn}])}) as it:
-        with pytest.raises(pulumi.RunError, match="nodes in the Kubernetes API failed"):
-            it.engine.up()
-        it.cluster.roles.add(it.aws.identities.add_role("deploy"))
         it.engine.up()
         it.installation().proxy().find_namespace()
-        assert it.cluster.guests == {"arn:aws:sts::123456789012:assumed-role/deploy/EKSGetTokenAuth"}
+        assert it.cluster.guests == {f"arn:aws:sts::{account}:assumed-role/deploy/EKSGetTokenAuth"}
+
+
+def test_a_rehearsal_of_a_stack_whose_tokens_cannot_follow_is_as_any_other() -> None:
+    told = [{"roleArn": "arn:aws:iam::123456789012:role/deploy", "externalId": "[encrypted]"}]
+    with a_rehearsal({"aws:assumeRoles": json.dumps(told)}) as it:
+        it.engine.up()
+        assert it.cluster.guests == {BASE}

@@ -12,9 +12,9 @@ import pulumi
 import pulumi_aws as aws
 
 from lls import guide
+from lls.artifacts import OCI_SCHEME, ecr_registry, write_auth_file
 from lls.cluster import BINDING_API, ClusterApi, EksCluster, Targets, choose_targets, eks_kubeconfig
 from lls.config import Config
-from lls.registry import OCI_SCHEME, ecr_registry, write_auth_file
 from lls.streaming_nlb import ElasticIp
 from lls.target_registration import Binding, Registration
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from lls import guide, lookups
+from lls.artifacts import OCI_SCHEME, ecr_registry
 from lls.operations.finding import Finding, ok
 from lls.operations.installation import Installation
 from lls.operations.mirror import (
@@ -24,7 +25,6 @@ from lls.operations.mirror import (
     ngc_login,
 )
 from lls.operations.screen import Screen
-from lls.registry import OCI_SCHEME, ecr_registry
 
 MIB = 1 << 20
 

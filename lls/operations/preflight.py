@@ -11,6 +11,7 @@ import pulumi
 from kubernetes.client import AuthorizationV1Api, CoreV1Api
 
 from lls import guide, lookups
+from lls.artifacts import ecr_registry, is_oci
 from lls.cluster import REQUEST_TIMEOUT, ClusterApi, EksCluster
 from lls.operations.account import AwsError
 from lls.operations.capacity import lacks, name_of
@@ -26,7 +27,6 @@ from lls.operations.permissions import CLUSTER, Grant, needed
 from lls.operations.proxy import CLUSTER_FAILURES
 from lls.operations.stack import StackError
 from lls.operations.survey import Survey
-from lls.registry import ecr_registry, is_oci
 
 FREE_ADDRESSES: Final = 8
 """Free addresses that AWS asks of a load balancer's subnet."""

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from lls.registry import EcrRegistry, ecr_registry, write_auth_file
+from lls.artifacts import EcrRegistry, ecr_registry, write_auth_file
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import replace
 from typing import Any, Final, Self
 
-from lls.cluster import ZONE_LABEL
+from lls.target_registration import ZONE_LABEL
 from rehearsal import kubernetes_objects as objects
 from rehearsal.chart import ClusterError, Service, documented, foreign_service, service_of
 from rehearsal.commands import commands_on_the_path

@@ -8,8 +8,8 @@ from itertools import count
 from typing import Any, Final
 from unittest.mock import patch
 
-from lls import lookups
-from lls.cluster import ClusterApi
+from lls import artifacts, targets
+from lls.cluster_api import ClusterApi
 from lls.config import SCHEMA, Config
 from lls.operations.recording import Properties, run_project
 from lls.operations.replacement import REPLACED_BY
@@ -119,8 +119,8 @@ def _steps(before: Mapping[str, str], change: Mapping[str, str]) -> Collection[S
     """What the second `up` does, for real, after a change of the config."""
     with (
         chdir(PROJECT),
-        patch.object(lookups, "find_targets", _targets),
-        patch.object(lookups, "write_auth_file", return_value="registry.json"),
+        patch.object(targets, "find_ids", _targets),
+        patch.object(artifacts, "write_auth_file", return_value="registry.json"),
         patch.object(ClusterApi, "serves", return_value=True),
     ):
         engine = Engine(program=run_project, project="lls", stack="effects", config=before, provider=_Provider())

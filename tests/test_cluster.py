@@ -10,9 +10,11 @@ import pytest
 from kubernetes.client import V1Node
 from urllib3.exceptions import HTTPError
 
-from lls import cluster
-from lls.cluster import REMOVAL_TAINTS, ClusterApi, Targets, choose_targets, eks_kubeconfig
+from lls import cluster_api
+from lls.cluster import eks_kubeconfig
+from lls.cluster_api import ClusterApi
 from lls.guide import TargetType
+from lls.targets import REMOVAL_TAINTS, Chosen, choose_targets
 from tests.conftest import CLUSTER
 
 
@@ -33,7 +35,7 @@ def node(name: str, ip: str | None = "10.0.0.1", **parts: Any) -> V1Node:
     return made
 
 
-def chosen(*nodes: V1Node, target_type: TargetType = "ip") -> Targets:
+def chosen(*nodes: V1Node, target_type: TargetType = "ip") -> Chosen:
     return choose_targets(nodes, zone="us-west-2a", target_type=target_type)
 
 
@@ -153,7 +155,7 @@ def test_listing_nodes_of_a_cluster_that_does_not_listen_fails() -> None:
 
 
 def test_a_token_command_that_never_ends_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cluster, "TIMEOUT", 0.1)
+    monkeypatch.setattr(cluster_api, "TIMEOUT", 0.1)
     hanging = {"apiVersion": "client.authentication.k8s.io/v1beta1", "command": "sleep", "args": ["3"]}
     with pytest.raises(TimeoutError, match=r"no answer within 0\.1 seconds"):
         ClusterApi(kubeconfig_with({"exec": hanging})).nodes({})

@@ -19,7 +19,7 @@ from kubernetes.client import (
 from kubernetes.config import new_client_from_config_dict  # pyright: ignore[reportUnknownVariableType]
 from urllib3.exceptions import HTTPError
 
-from lls.cluster import ClusterApi
+from lls.cluster_api import ClusterApi
 from lls.operations.proxy import Proxy
 from rehearsal.cluster import Cluster, ClusterError, kubeconfig_for
 from rehearsal.kubernetes_api import TOKEN

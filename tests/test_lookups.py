@@ -8,8 +8,8 @@ import pulumi
 import pytest
 from kubernetes.client import V1Node
 
-from lls import lookups
-from lls.cluster import ClusterApi, ClusterError
+from lls import targets
+from lls.cluster_api import ClusterApi, ClusterError
 from tests.conftest import ANSWERS, Stack, as_config, stack, up
 from tests.test_cluster import node
 
@@ -48,7 +48,7 @@ def with_nodes(monkeypatch: pytest.MonkeyPatch, *nodes: V1Node) -> list[tuple[st
             asked.append((*self.known_by, selector))
             return list(nodes)
 
-    monkeypatch.setattr(lookups, "ClusterApi", Api)
+    monkeypatch.setattr(targets, "ClusterApi", Api)
     return asked
 
 

@@ -14,7 +14,7 @@ from typing import Any
 import pulumi
 import pytest
 
-from lls.cluster import ClusterApi
+from lls.cluster_api import ClusterApi
 from lls.config import schema
 from lls.files import write_private
 from lls.operations import cli

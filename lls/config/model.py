@@ -15,9 +15,9 @@ from pydantic import field_validator as check
 from pydantic.alias_generators import to_camel
 
 from lls import guide
-from lls.artifacts import is_oci
 from lls.config import forms
 from lls.naming import INSTANCE_TAG, Names
+from lls.oci import is_oci
 
 PLAIN_ROLE: Final = frozenset({"roleArn", "sessionName", "duration"})
 """The properties of a role to assume without which `aws eks get-token` is still that role."""

@@ -9,7 +9,7 @@ from typing import Any
 import yaml
 
 from lls import guide
-from lls.artifacts import is_oci
+from lls.oci import is_oci
 from lls.operations.account import AwsError
 from lls.operations.installation import Installation
 from lls.operations.ownership import KUBERNETES_NAMESPACE, RELEASE, Kind, Owner, Ownership

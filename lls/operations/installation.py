@@ -7,7 +7,8 @@ from typing import Self, TypeVar
 
 import pulumi
 
-from lls.cluster import ClusterApi, EksCluster, T, eks_kubeconfig
+from lls.cluster import EksCluster, eks_kubeconfig
+from lls.cluster_api import ClusterApi, T
 from lls.operations.account import Account, AwsError, Caller
 from lls.operations.finding import Watcher
 from lls.operations.identity import Identity, WrongAccountError

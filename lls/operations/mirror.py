@@ -22,9 +22,9 @@ from requests import HTTPError, PreparedRequest, RequestException, Response, Ses
 from requests.exceptions import SSLError
 
 from lls import guide
-from lls.artifacts import OCI_SCHEME, is_oci
 from lls.config import Config
 from lls.naming import Names, Tags
+from lls.oci import OCI_SCHEME, is_oci
 
 if TYPE_CHECKING:
     from types_boto3_ecr import ECRClient

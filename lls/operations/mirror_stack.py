@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from lls import guide, lookups
-from lls.artifacts import OCI_SCHEME, ecr_registry
+from lls import guide
+from lls.artifacts import find_artifacts
+from lls.oci import OCI_SCHEME, ecr_registry
 from lls.operations.finding import Finding, ok
 from lls.operations.installation import Installation
 from lls.operations.mirror import (
@@ -40,7 +41,7 @@ def mirror_stack(
     if destination:
         chart, image = f"{OCI_SCHEME}{destination}/{guide.RELEASE_NAME}", f"{destination}/{guide.IMAGE_NAME}"
     else:
-        chart, image = installation.ask_as_program(lambda: lookups.find_artifacts(config))
+        chart, image = installation.ask_as_program(lambda: find_artifacts(config))
     todo = artifacts(config, chart=chart, image=image, source=source)
     logins = _logins(installation, todo, environ)
     created = _create_repositories(installation, todo)

@@ -2,16 +2,14 @@ import json
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
-from xml.etree import ElementTree
 
 import pytest
 
 from rehearsal import bench
-from rehearsal.bench import Figures, Measurement, as_markdown, measure, needs, sections, timeline
+from rehearsal.bench import Figures, Measurement, as_markdown, measure, needs, sections
 from rehearsal.critical_path import NATURE, NEEDS, durations, longest, necessary, wishes
 from rehearsal.engine import Resource, Step
 from rehearsal.guide import clean_up, follow_all
-from rehearsal.plot import COLOURS, Bar, Panel, plot
 from rehearsal.program_time import ImportTime, ProgramTime, import_times
 from rehearsal.rehearse import Rehearsal
 from tests.conftest import Stack
@@ -161,25 +159,6 @@ def test_the_guides_clean_up_leaves_nothing() -> None:
         assert it.leftovers() == []
 
 
-# --- The plot
-
-
-def test_the_plot_is_svg_that_names_every_step_of_every_panel(figures: Figures) -> None:
-    root = ElementTree.fromstring(timeline(figures))  # noqa: S314
-    texts = [each.text for each in root.iter("{http://www.w3.org/2000/svg}text")]
-    [few] = figures.measurements
-    for bar in (*few.up.our_bars, *few.up.guide_bars, *few.destroy.our_bars, *few.destroy.guide_bars):
-        assert bar.name in texts
-    assert set(COLOURS) <= set(texts)
-
-
-def test_no_two_labels_are_in_one_place() -> None:
-    bars = [Bar(f"step <{number}> & more", "proxy", number, number + 1) for number in range(40)]
-    root = ElementTree.fromstring(plot([[Panel("a", bars), Panel("b", bars)], [Panel("c", bars)] * 2]))  # noqa: S314
-    places = [(each.get("x"), each.get("y")) for each in root.iter("{http://www.w3.org/2000/svg}text")]
-    assert len(set(places)) == len(places)
-
-
 # --- What is printed
 
 
@@ -218,7 +197,6 @@ def test_the_figures_of_the_documentation_are_renewed_and_its_words_stay(
     assert bench.main(["--docs", "--json"]) == 0
     assert document.read_text().startswith(f"Words.\n{bench.FIGURES}")
     assert "old figures" not in document.read_text()
-    assert ElementTree.fromstring((tmp_path / "timeline.svg").read_text()).tag.endswith("svg")  # noqa: S314
 
 
 @pytest.mark.usefixtures("measured_before")

@@ -5,13 +5,13 @@ from typing import Any
 
 import pytest
 
+from bench.guide_commands import follow
 from lls.operations import cli
 from lls.operations.cli import duration, main
 from lls.operations.finding import Exit, Finding, Level, note, ok, outcome, problem, run_checks, unknown
 from lls.operations.inventory import BALANCER
 from lls.operations.screen import Screen
 from lls.operations.states import Operation, State
-from rehearsal.guide import follow
 from rehearsal.rehearse import NLB_ADDRESS, Rehearsal
 from tests.registry import Registry, a_chart, an_image
 from tests.test_clean_up import install

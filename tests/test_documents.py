@@ -55,7 +55,7 @@ def test_every_make_command_of_the_readme_is_a_target() -> None:
 
 
 def test_every_file_that_the_readme_names_exists() -> None:
-    for path in re.findall(r"`((?:lls|rehearsal|tests|examples)/[\w./]*)`", README):
+    for path in re.findall(r"`((?:lls|rehearsal|bench|tests|examples)/[\w./]*)`", README):
         assert (PROJECT / path).exists(), path
 
 

@@ -7,6 +7,7 @@ from typing import Any
 import pulumi
 import pytest
 
+from bench.guide_commands import follow
 from lls.operations.account import AwsError
 from lls.operations.cli import main
 from lls.operations.finding import Exit, Unwatched
@@ -14,7 +15,6 @@ from lls.operations.states import State
 from lls.operations.sweep import carry_out
 from rehearsal.engine import StepsFailedError
 from rehearsal.faults import iam_action
-from rehearsal.guide import follow
 from rehearsal.rehearse import Rehearsal
 from tests.conftest import as_config
 from tests.test_clean_up import planned

@@ -10,13 +10,13 @@ from typing import Any
 
 import pytest
 
+from bench.guide_commands import Made, follow
 from lls.operations import cli
 from lls.operations.cli import main
 from lls.operations.finding import Exit
 from lls.operations.inventory import BALANCER
 from lls.operations.stack import StackError
 from lls.operations.states import Operation, State, StateResource
-from rehearsal.guide import Made, follow
 from rehearsal.rehearse import Rehearsal
 from tests.test_clean_up import install
 from tests.world import NO_CLI, KnownStates, PatientClockOf, a_rehearsal, reached

@@ -14,6 +14,7 @@ from typing import Any
 import pulumi
 import pytest
 
+from bench.guide_commands import follow
 from lls.config import schema
 from lls.files import write_private
 from lls.operations import cli
@@ -22,7 +23,6 @@ from lls.operations.stack import Stack
 from rehearsal import __main__ as rehearsal_command
 from rehearsal.cluster import kubeconfig_for
 from rehearsal.engine import StepsFailedError
-from rehearsal.guide import follow
 from rehearsal.kubernetes_api import TOKEN
 from rehearsal.rehearse import Rehearsal
 from tests.conftest import CONFIG, as_config

@@ -1,4 +1,4 @@
-"""`python -m rehearsal.bench`: how fast the stack is, next to what is possible and next to the guide."""
+"""`python -m bench`: how fast the stack is, next to what is possible and next to the guide."""
 
 import argparse
 import os
@@ -17,11 +17,11 @@ from rich.box import SIMPLE
 from rich.console import Console
 from rich.table import Table
 
-from rehearsal.program_time import ProgramTime, program_time
+from bench.program_time import ProgramTime, program_time
 
 if TYPE_CHECKING:
+    from bench.guide_commands import Command
     from rehearsal.engine import Step
-    from rehearsal.guide import Command
     from rehearsal.rehearse import Rehearsal
 
 COUNTS: Final = (3, 50, 500)
@@ -87,9 +87,9 @@ class Section(BaseModel):
 
 def measure(count: int, factor: float = FACTOR) -> Measurement:
     """One world with that many nodes, in which first the stack comes and goes, and then the guide is followed."""
+    from bench.critical_path import kind_of
+    from bench.guide_commands import REGISTRATION, clean_up, follow_all
     from lls.operations.stack import Stack
-    from rehearsal.critical_path import kind_of
-    from rehearsal.guide import REGISTRATION, clean_up, follow_all
     from rehearsal.rehearse import Rehearsal
     from rehearsal.stack import world_for
     from rehearsal.world import DEFAULT_WORLD, Node
@@ -127,7 +127,7 @@ def measure(count: int, factor: float = FACTOR) -> Measurement:
 
 def compare(steps: Sequence["Step"], commands: Sequence["Command"]) -> Comparison:
     """The steps of an `up` or a `destroy` next to the chains that they must hold to and to the guide's commands."""
-    from rehearsal.critical_path import NATURE, PROVIDER, durations, kind_of, longest, necessary, wishes
+    from bench.critical_path import NATURE, PROVIDER, durations, kind_of, longest, necessary, wishes
 
     real = [step for step in steps if step.resource.custom]
     took = durations(real)
@@ -242,7 +242,7 @@ def sections(figures: Figures) -> list[Section]:
 
 def needs() -> Section:
     """The necessary orders, for the documentation."""
-    from rehearsal.critical_path import NEEDS
+    from bench.critical_path import NEEDS
 
     return Section(
         title="What is necessary",
@@ -262,7 +262,7 @@ def as_markdown(figures: Figures) -> str:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Measure each count in a process of its own, then the program, and print tables, Markdown or JSON."""
-    parser = argparse.ArgumentParser(prog="python -m rehearsal.bench", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
     parser.add_argument("--json", action="store_true", help="print JSON")
     parser.add_argument("--markdown", action="store_true", help="print Markdown")
     parser.add_argument("--docs", action="store_true", help="renew the figures of docs/benchmarks.md")
@@ -289,7 +289,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _measure_apart(count: int) -> Measurement:
-    command = [sys.executable, "-m", "rehearsal.bench", "--count", str(count)]
+    command = [sys.executable, "-m", "bench", "--count", str(count)]
     done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)  # noqa: S603
     return Measurement.model_validate_json(done.stdout)
 
@@ -327,7 +327,3 @@ def _seconds(work: Callable[[], object]) -> float:
     begin = time.perf_counter()
     work()
     return time.perf_counter() - begin
-
-
-if __name__ == "__main__":
-    sys.exit(main())

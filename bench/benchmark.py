@@ -21,7 +21,7 @@ from bench.program_time import ProgramTime, program_time
 
 if TYPE_CHECKING:
     from bench.guide_commands import Command
-    from rehearsal.engine import Step
+    from rehearsal.engine.engine import Step
     from rehearsal.rehearse import Rehearsal
 
 COUNTS: Final = (3, 50, 500)
@@ -91,7 +91,7 @@ def measure(count: int, factor: float = FACTOR) -> Measurement:
     from bench.guide_commands import REGISTRATION, clean_up, follow_all
     from lls.operations.stack import Stack
     from rehearsal.rehearse import Rehearsal
-    from rehearsal.stack import world_for
+    from rehearsal.stack_world import world_for
     from rehearsal.world import DEFAULT_WORLD, Node
 
     stack = Stack("bench", CONFIG)

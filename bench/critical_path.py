@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from rehearsal.engine import Resource, Step
+from rehearsal.engine.engine import Resource, Step
 
 By = Literal["AWS", "Kubernetes", "Pulumi"]
 Edges = Mapping[str, Collection[str]]

@@ -8,8 +8,8 @@ from typing import Any, Final
 
 from botocore.exceptions import ClientError
 
-from rehearsal.aws import Aws
-from rehearsal.cluster import Cluster
+from rehearsal.aws.server import Aws
+from rehearsal.kubernetes.cluster_state import Cluster
 from rehearsal.rehearse import Rehearsal
 from rehearsal.world import Clock
 

@@ -10,11 +10,11 @@ from pydantic import ValidationError
 from rich.console import Console
 
 from lls.operations.stack import StackError
-from rehearsal.cluster import kubeconfig_for
-from rehearsal.engine import StepsFailedError
+from rehearsal.display import Screen, Silence, as_json
+from rehearsal.engine.engine import StepsFailedError
+from rehearsal.kubernetes.cluster_state import kubeconfig_for
 from rehearsal.rehearse import Rehearsal
-from rehearsal.screen import Screen, Silence, as_json
-from rehearsal.stack import stack_to_rehearse, world_for
+from rehearsal.stack_world import stack_to_rehearse, world_for
 from rehearsal.world import DEFAULT_WORLD
 
 HELD, BROKEN, REFUSED, INTERRUPTED = 0, 1, 2, 130

@@ -17,11 +17,11 @@ from lls.operations.recording import Properties, run_project
 from lls.operations.stack import PROJECT, Stack
 from lls.operations.states import ListedStack, State, StateResource
 from lls.operations.verify import Verification
-from rehearsal.aws import Aws
-from rehearsal.cluster import Cluster
-from rehearsal.engine import Engine, Listener, Step, StepsFailedError
-from rehearsal.provider import TOKEN_LIFE, EmulatedProvider
-from rehearsal.stack import in_cluster, node_selector
+from rehearsal.aws.server import Aws
+from rehearsal.engine.engine import Engine, Listener, Step, StepsFailedError
+from rehearsal.engine.provider import TOKEN_LIFE, EmulatedProvider
+from rehearsal.kubernetes.cluster_state import Cluster
+from rehearsal.stack_world import in_cluster, node_selector
 from rehearsal.world import Clock, World
 
 HEALTH_PATIENCE: Final = 300.0

@@ -10,7 +10,7 @@ from bench.benchmark import Figures, Measurement, as_markdown, measure, needs, s
 from bench.critical_path import NATURE, NEEDS, durations, longest, necessary, wishes
 from bench.guide_commands import clean_up, follow_all
 from bench.program_time import ImportTime, ProgramTime, import_times
-from rehearsal.engine import Resource, Step
+from rehearsal.engine.engine import Resource, Step
 from rehearsal.rehearse import Rehearsal
 from tests.conftest import Stack
 from tests.conftest import stack as a_stack

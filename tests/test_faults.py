@@ -13,8 +13,8 @@ from lls.operations.cli import main
 from lls.operations.finding import Exit, Unwatched
 from lls.operations.states import State
 from lls.operations.sweep import carry_out
-from rehearsal.engine import StepsFailedError
-from rehearsal.faults import iam_action
+from rehearsal.aws.faults import iam_action
+from rehearsal.engine.engine import StepsFailedError
 from rehearsal.rehearse import Rehearsal
 from tests.conftest import as_config
 from tests.test_clean_up import planned

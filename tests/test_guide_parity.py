@@ -4,7 +4,7 @@ from typing import Any
 import pytest
 
 from bench.guide_commands import follow
-from rehearsal.aws import Aws
+from rehearsal.aws.server import Aws
 from tests.world import PatientClock, a_rehearsal, a_world
 
 State = dict[str, Any]

@@ -21,8 +21,8 @@ from urllib3.exceptions import HTTPError
 
 from lls.cluster import ClusterApi
 from lls.operations.proxy import Proxy
-from rehearsal.cluster import Cluster, ClusterError, kubeconfig_for
-from rehearsal.kubernetes_api import TOKEN
+from rehearsal.kubernetes.api import TOKEN
+from rehearsal.kubernetes.cluster_state import Cluster, ClusterError, kubeconfig_for
 from rehearsal.world import Pod
 from tests.conftest import as_config
 from tests.world import PatientClock, a_rehearsal, a_world

@@ -21,9 +21,9 @@ from lls.operations import cli
 from lls.operations.mirror import Login
 from lls.operations.stack import Stack
 from rehearsal import __main__ as rehearsal_command
-from rehearsal.cluster import kubeconfig_for
-from rehearsal.engine import StepsFailedError
-from rehearsal.kubernetes_api import TOKEN
+from rehearsal.engine.engine import StepsFailedError
+from rehearsal.kubernetes.api import TOKEN
+from rehearsal.kubernetes.cluster_state import kubeconfig_for
 from rehearsal.rehearse import Rehearsal
 from tests.conftest import CONFIG, as_config
 from tests.conftest import stack as a_stack

@@ -8,12 +8,12 @@ from dataclasses import replace
 from typing import Any, Final, Self
 
 from lls.cluster import ZONE_LABEL
-from rehearsal import kubernetes_objects as objects
-from rehearsal.chart import ClusterError, Service, documented, foreign_service, service_of
-from rehearsal.commands import commands_on_the_path
-from rehearsal.kubernetes_api import TOKEN, KubernetesApi, Outage, RefusedError
-from rehearsal.pods import Pod, State, UnschedulableError, place, quantity
-from rehearsal.release import Release, Status, next_revision, pod_of
+from rehearsal.kubernetes import objects
+from rehearsal.kubernetes.api import TOKEN, KubernetesApi, Outage, RefusedError
+from rehearsal.kubernetes.chart import ClusterError, Service, documented, foreign_service, service_of
+from rehearsal.kubernetes.release import Release, Status, next_revision, pod_of
+from rehearsal.kubernetes.scheduler import Pod, State, UnschedulableError, place, quantity
+from rehearsal.kubernetes.shims import commands_on_the_path
 from rehearsal.world import Clock, Node, World
 
 __all__ = ["Cluster", "ClusterError", "Release", "kubeconfig_for"]

@@ -9,13 +9,13 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
-from rehearsal.chart import Service
-from rehearsal.pods import PODS_PER_NODE, Pod, taints
-from rehearsal.release import Release
+from rehearsal.kubernetes.chart import Service
+from rehearsal.kubernetes.release import Release
+from rehearsal.kubernetes.scheduler import PODS_PER_NODE, Pod, taints
 from rehearsal.world import Node
 
 if TYPE_CHECKING:
-    from rehearsal.cluster import Cluster
+    from rehearsal.kubernetes.cluster_state import Cluster
 
 Json = dict[str, Any]
 

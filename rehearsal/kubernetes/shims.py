@@ -14,8 +14,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from unittest.mock import patch
 
-from rehearsal import helm_command
-from rehearsal.kubernetes_api import TOKEN
+from rehearsal.kubernetes import helm_command
+from rehearsal.kubernetes.api import TOKEN
 
 
 @contextmanager

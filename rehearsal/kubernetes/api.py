@@ -11,11 +11,11 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any, Final, Literal, Self
 from urllib.parse import parse_qs, urlsplit
 
-from rehearsal.chart import ClusterError
-from rehearsal.kubernetes_objects import Json, metadata
+from rehearsal.kubernetes.chart import ClusterError
+from rehearsal.kubernetes.objects import Json, metadata
 
 if TYPE_CHECKING:
-    from rehearsal.cluster import Cluster
+    from rehearsal.kubernetes.cluster_state import Cluster
 
 TOKEN: Final = "token-of-the-rehearsal"  # noqa: S105
 

@@ -17,10 +17,10 @@ from lls.operations.account import Account
 from lls.operations.lookups import LookUps
 from lls.operations.recording import Properties
 from lls.operations.replacement import REPLACED_BY
-from rehearsal.aws import Aws
-from rehearsal.chart import ClusterError
-from rehearsal.cluster import Cluster
-from rehearsal.engine import UnfinishedError
+from rehearsal.aws.server import Aws
+from rehearsal.engine.engine import UnfinishedError
+from rehearsal.kubernetes.chart import ClusterError
+from rehearsal.kubernetes.cluster_state import Cluster
 from rehearsal.world import Clock, World
 
 POLL: Final = 5.0

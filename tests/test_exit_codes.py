@@ -47,7 +47,7 @@ class Scene:
         self.patch.setattr("lls.operations.verify._resolve", _resolve)
 
     def outage(self) -> None:
-        self.until.enter_context(self.it.cluster.outage("refused"))
+        self.until.enter_context(self.it.kubernetes.outage("refused"))
 
     def refuse(self, action: str, code: str) -> None:
         self.it.aws.refuse(action, code)

@@ -17,7 +17,7 @@ test: .venv/ready ## run the tests
 	@$(RUN) -m pytest $(ARGS)
 
 bench: .venv/ready ## measure up, destroy and the program, next to the possible and to the guide
-	@$(RUN) -m rehearsal.bench $(ARGS)
+	@$(RUN) -m bench $(ARGS)
 
 check: .venv/ready ## lint, check formatting and types
 	@$(RUN) -m ruff check .

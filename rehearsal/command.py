@@ -10,11 +10,11 @@ from pydantic import ValidationError
 from rich.console import Console
 
 from lls.operations.stack import StackError
-from rehearsal.cluster import kubeconfig_for
-from rehearsal.engine import StepsFailedError
+from rehearsal.display import Screen, Silence, as_json
+from rehearsal.engine.engine import StepsFailedError
+from rehearsal.kubernetes.api import kubeconfig_for
 from rehearsal.rehearse import Rehearsal
-from rehearsal.screen import Screen, Silence, as_json
-from rehearsal.stack import stack_to_rehearse, world_for
+from rehearsal.stack_world import stack_to_rehearse, world_for
 from rehearsal.world import DEFAULT_WORLD
 
 HELD, BROKEN, REFUSED, INTERRUPTED = 0, 1, 2, 130
@@ -63,11 +63,11 @@ def _say(console: Console, message: str) -> None:
 
 def _keep(rehearsal: Rehearsal, console: Console) -> None:
     """Serve the emulated world until interrupted."""
-    world, commands = rehearsal.world, rehearsal.cluster.commands
-    rehearsal.cluster.let_anyone_in()
+    world, commands = rehearsal.world, rehearsal.commands
+    rehearsal.kubernetes.lets_anyone_in = True  # kubectl never sends a token without TLS
     kubeconfig = commands / "kubeconfig"
     kubeconfig.touch(mode=0o600)
-    kubeconfig.write_text(kubeconfig_for(rehearsal.cluster.endpoint, world.cluster))
+    kubeconfig.write_text(kubeconfig_for(rehearsal.kubernetes.endpoint, world.cluster))
     _say(
         console,
         f"The emulated AWS and cluster {world.cluster} keep running until Ctrl-C. For aws, kubectl and python -m lls:\n"

@@ -17,11 +17,13 @@ from lls.operations.recording import Properties, run_project
 from lls.operations.stack import PROJECT, Stack
 from lls.operations.states import ListedStack, State, StateResource
 from lls.operations.verify import Verification
-from rehearsal.aws import Aws
-from rehearsal.cluster import Cluster
-from rehearsal.engine import Engine, Listener, Step, StepsFailedError
-from rehearsal.provider import TOKEN_LIFE, EmulatedProvider
-from rehearsal.stack import in_cluster, node_selector
+from rehearsal.aws.server import Aws
+from rehearsal.engine.engine import Engine, Listener, Step, StepsFailedError
+from rehearsal.engine.provider import TOKEN_LIFE, EmulatedProvider
+from rehearsal.kubernetes.api import KubernetesApi
+from rehearsal.kubernetes.cluster_state import Cluster
+from rehearsal.kubernetes.shims import commands_on_the_path
+from rehearsal.stack_world import in_cluster, node_selector
 from rehearsal.world import Clock, World
 
 HEALTH_PATIENCE: Final = 300.0
@@ -114,6 +116,7 @@ class Rehearsal:
         self.world = world
         self.clock = clock or Clock(factor)
         self.cluster = Cluster(world, self.clock, node_selector(stack))
+        self.kubernetes = KubernetesApi(self.cluster)
         self._stack = stack
         self._program = program or run_project
         self._exit = ExitStack()
@@ -121,9 +124,10 @@ class Rehearsal:
     def __enter__(self) -> Self:
         """Begin the world."""
         self._exit.enter_context(workspace())
-        self._exit.enter_context(self.cluster)
+        self._exit.enter_context(self.kubernetes)
+        self.commands = self._exit.enter_context(commands_on_the_path(self.world.cluster, self.kubernetes.endpoint))
         self.aws = self._exit.enter_context(
-            Aws(self.world, self.clock, cluster_endpoint=self.cluster.endpoint, answers=self.cluster.answers)
+            Aws(self.world, self.clock, cluster_endpoint=self.kubernetes.endpoint, answers=self.cluster.answers)
         )
         self.cluster.identify = self.aws.identities.holder
         if role := self.world.token_role:
@@ -132,7 +136,7 @@ class Rehearsal:
         for node in self.world.nodes:
             instance_id, address = self.aws.nodes[node.name]
             self.cluster.nodes[node.name] = node.model_copy(update={"instance_id": instance_id, "ip": address})
-        self.provider = EmulatedProvider(self.world, self.clock, self.aws, self.cluster)
+        self.provider = EmulatedProvider(self.clock, self.aws, self.cluster, self.kubernetes.endpoint)
         self.engine = self._engine()
         return self
 
@@ -150,7 +154,7 @@ class Rehearsal:
     def reconfigure(self, changes: Mapping[str, str]) -> None:
         """Change keys of the stack's config for the next run."""
         changed = self._stack.with_config({**self.engine.config, **changes})
-        self.engine.config = in_cluster(changed, self.cluster.endpoint).config
+        self.engine.config = in_cluster(changed, self.kubernetes.endpoint).config
 
     def perform(self, audience: Audience) -> Report:
         """The whole rehearsal.
@@ -219,7 +223,7 @@ class Rehearsal:
     def installation(self) -> Installation:
         """The stack as the operations see it: this account, this cluster, and the engine's state."""
         return Installation(
-            in_cluster(self._stack.with_config(self.engine.config), self.cluster.endpoint),
+            in_cluster(self._stack.with_config(self.engine.config), self.kubernetes.endpoint),
             Account(self.aws.client),
             EngineBackend(self),
         )
@@ -260,7 +264,7 @@ class Rehearsal:
             program=self._program,
             project="lls",
             stack=self._stack.name,
-            config=in_cluster(self._stack, self.cluster.endpoint).config,
+            config=in_cluster(self._stack, self.kubernetes.endpoint).config,
             secret_keys=self._stack.secret_keys,
             provider=self.provider,
         )

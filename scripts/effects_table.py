@@ -14,8 +14,8 @@ from lls.config import SCHEMA, Config
 from lls.operations.recording import Properties, run_project
 from lls.operations.replacement import REPLACED_BY
 from lls.operations.stack import PROJECT, Stack
-from rehearsal.engine import Engine, Step
-from rehearsal.stack import world_for
+from rehearsal.engine.engine import Engine, Step
+from rehearsal.stack_world import world_for
 from rehearsal.world import DEFAULT_WORLD
 from scripts import page
 

@@ -15,7 +15,7 @@ from pulumi.runtime.proto.source_pb2 import StackTrace
 from lls.cluster import EksCluster
 from lls.operations.recording import run_project
 from lls.operations.replacement import REPLACED_BY
-from rehearsal.engine import Engine, Listener, Properties, Resource
+from rehearsal.engine.engine import Engine, Listener, Properties, Resource
 
 settings.register_profile("suite", max_examples=50, derandomize=True, deadline=None, database=None)
 settings.register_profile("long", max_examples=1000, deadline=None, database=None)

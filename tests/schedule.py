@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar, cast
 
 from lls.operations.recording import Properties, Resource
-from rehearsal.engine import Listener, Step, Workers
+from rehearsal.engine.engine import Listener, Step, Workers
 from rehearsal.rehearse import Rehearsal
 from tests.world import PatientClock, a_rehearsal
 

@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
+from bench.guide_commands import follow
 from lls.operations.adopt import Adoption, find, import_file, write
 from lls.operations.replacement import REPLACED_BY
 from lls.operations.states import State
-from rehearsal.engine import Resource
-from rehearsal.guide import follow
+from rehearsal.engine.engine import Resource
 from rehearsal.rehearse import Rehearsal
 from tests.conftest import as_config
 from tests.test_clean_up import install

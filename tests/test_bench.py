@@ -2,17 +2,15 @@ import json
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
-from xml.etree import ElementTree
 
 import pytest
 
-from rehearsal import bench
-from rehearsal.bench import Figures, Measurement, as_markdown, measure, needs, sections, timeline
-from rehearsal.critical_path import NATURE, NEEDS, durations, longest, necessary, wishes
-from rehearsal.engine import Resource, Step
-from rehearsal.guide import clean_up, follow_all
-from rehearsal.plot import COLOURS, Bar, Panel, plot
-from rehearsal.program_time import ImportTime, ProgramTime, import_times
+from bench import benchmark
+from bench.benchmark import Figures, Measurement, as_markdown, measure, needs, sections
+from bench.critical_path import NATURE, NEEDS, durations, longest, necessary, wishes
+from bench.guide_commands import clean_up, follow_all
+from bench.program_time import ImportTime, ProgramTime, import_times
+from rehearsal.engine.engine import Resource, Step
 from rehearsal.rehearse import Rehearsal
 from tests.conftest import Stack
 from tests.conftest import stack as a_stack
@@ -83,8 +81,8 @@ def measured_before(figures: Figures, monkeypatch: pytest.MonkeyPatch) -> None:
     def program(config: Mapping[str, str], say: Callable[[str], None]) -> ProgramTime:
         return figures.program
 
-    monkeypatch.setattr(bench, "_measure_apart", measurement)
-    monkeypatch.setattr(bench, "program_time", program)
+    monkeypatch.setattr(benchmark, "_measure_apart", measurement)
+    monkeypatch.setattr(benchmark, "program_time", program)
 
 
 # --- The critical path
@@ -161,25 +159,6 @@ def test_the_guides_clean_up_leaves_nothing() -> None:
         assert it.leftovers() == []
 
 
-# --- The plot
-
-
-def test_the_plot_is_svg_that_names_every_step_of_every_panel(figures: Figures) -> None:
-    root = ElementTree.fromstring(timeline(figures))  # noqa: S314
-    texts = [each.text for each in root.iter("{http://www.w3.org/2000/svg}text")]
-    [few] = figures.measurements
-    for bar in (*few.up.our_bars, *few.up.guide_bars, *few.destroy.our_bars, *few.destroy.guide_bars):
-        assert bar.name in texts
-    assert set(COLOURS) <= set(texts)
-
-
-def test_no_two_labels_are_in_one_place() -> None:
-    bars = [Bar(f"step <{number}> & more", "proxy", number, number + 1) for number in range(40)]
-    root = ElementTree.fromstring(plot([[Panel("a", bars), Panel("b", bars)], [Panel("c", bars)] * 2]))  # noqa: S314
-    places = [(each.get("x"), each.get("y")) for each in root.iter("{http://www.w3.org/2000/svg}text")]
-    assert len(set(places)) == len(places)
-
-
 # --- What is printed
 
 
@@ -213,25 +192,24 @@ def test_the_figures_of_the_documentation_are_renewed_and_its_words_stay(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     document = tmp_path / "benchmarks.md"
-    document.write_text(f"Words.\n{bench.FIGURES}old figures")
-    monkeypatch.setattr(bench, "DOCS", tmp_path)
-    assert bench.main(["--docs", "--json"]) == 0
-    assert document.read_text().startswith(f"Words.\n{bench.FIGURES}")
+    document.write_text(f"Words.\n{benchmark.FIGURES}old figures")
+    monkeypatch.setattr(benchmark, "DOCS", tmp_path)
+    assert benchmark.main(["--docs", "--json"]) == 0
+    assert document.read_text().startswith(f"Words.\n{benchmark.FIGURES}")
     assert "old figures" not in document.read_text()
-    assert ElementTree.fromstring((tmp_path / "timeline.svg").read_text()).tag.endswith("svg")  # noqa: S314
 
 
 @pytest.mark.usefixtures("measured_before")
 def test_the_json_has_everything(capsys: pytest.CaptureFixture[str]) -> None:
-    assert bench.main(["--json"]) == 0
+    assert benchmark.main(["--json"]) == 0
     printed = json.loads(capsys.readouterr().out)
-    assert len(printed["measurements"]) == len(bench.COUNTS)
+    assert len(printed["measurements"]) == len(benchmark.COUNTS)
     assert printed["program"]["program"] == PROGRAM.program
 
 
 def test_the_documentation_lists_the_necessary_orders_as_they_are() -> None:
-    text = (Path(bench.__file__).parent.parent / "docs" / "benchmarks.md").read_text()
-    assert bench.FIGURES in text
+    text = (Path(benchmark.__file__).parent.parent / "docs" / "benchmarks.md").read_text()
+    assert benchmark.FIGURES in text
     for row in needs().rows:
         assert f"| {' | '.join(row)} |" in text
 

@@ -2,20 +2,20 @@ from typing import Any
 
 import pytest
 
+from bench import guide_commands
+from bench.guide_commands import follow
 from lls.operations.account import AwsError
 from lls.operations.check_clean import check_clean
 from lls.operations.finding import Finding, Level, Unwatched
 from lls.operations.inventory import KINDS
 from lls.operations.sweep import Sweep, carry_out, holders, plan
-from rehearsal import guide
-from rehearsal.guide import follow
 from rehearsal.rehearse import Rehearsal
 from tests.world import NO_CLI, KnownStates, PatientClock, PatientClockOf, a_rehearsal, knowing, ownership_of
 
 
 def install(it: Rehearsal) -> None:
     """Step 4.1 by hand."""
-    guide.install(it.cluster, "rp-public-demo.elb.example")
+    guide_commands.install(it.cluster, "rp-public-demo.elb.example")
 
 
 def planned(it: Rehearsal, backend: KnownStates | None = None, **changes: str) -> Sweep:

@@ -5,13 +5,13 @@ from typing import Any
 
 import pytest
 
+from bench.guide_commands import follow
 from lls.operations import cli
 from lls.operations.cli import duration, main
 from lls.operations.finding import Exit, Finding, Level, note, ok, outcome, problem, run_checks, unknown
 from lls.operations.inventory import BALANCER
 from lls.operations.screen import Screen
 from lls.operations.states import Operation, State
-from rehearsal.guide import follow
 from rehearsal.rehearse import NLB_ADDRESS, Rehearsal
 from tests.registry import Registry, a_chart, an_image
 from tests.test_clean_up import install
@@ -193,8 +193,8 @@ def test_drift_exits_with_2_on_a_difference(it: Rehearsal, states: dict[str, Sta
 
 
 def test_graph_prints_just_the_drawing(capsys: CAPTURED) -> None:
-    assert main(["graph", "--stack", "dev", "--format", "svg"]) == Exit.FINE
-    assert capsys.readouterr().out.startswith("<svg ")
+    assert main(["graph", "--stack", "dev", "--format", "dot"]) == Exit.FINE
+    assert capsys.readouterr().out.startswith("digraph ")
     _, found = run(capsys, "graph", "--order", "destroy")
     assert ["streaming-nlb", "streaming-sg"] in found["edges"]
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from bench.guide_commands import follow
 from lls.operations import cli
 from lls.operations.cli import main
 from lls.operations.finding import Exit
@@ -14,8 +15,7 @@ from lls.operations.installation import Installation
 from lls.operations.mirror import MirrorError
 from lls.operations.stack import Stack
 from lls.operations.states import State
-from rehearsal.guide import follow
-from rehearsal.identity import KEY, WEB_IDENTITY, WEB_TOKEN
+from rehearsal.aws.identity import KEY, WEB_IDENTITY, WEB_TOKEN
 from rehearsal.rehearse import Rehearsal
 from tests.world import KnownStates, PatientClockOf, a_rehearsal, reached_by_network
 

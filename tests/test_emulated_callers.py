@@ -11,7 +11,7 @@ from botocore import UNSIGNED
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
-from rehearsal.identity import KEY, WEB_IDENTITY, WEB_TOKEN
+from rehearsal.aws.identity import KEY, WEB_IDENTITY, WEB_TOKEN
 from rehearsal.rehearse import Rehearsal
 from tests.world import a_rehearsal
 
@@ -159,7 +159,7 @@ def test_the_aws_command_signs_by_the_environments_key_and_for_the_role(it: Rehe
     words = ["aws", "--region", "us-west-2", "eks", "get-token", "--cluster-name", "demo", "--output", "json"]
 
     def token(*more: str, **environment: str) -> str:
-        env = {"PATH": f"{it.cluster.commands}:/usr/bin:/bin", **environment}
+        env = {"PATH": f"{it.commands}:/usr/bin:/bin", **environment}
         return subprocess.run([*words, *more], env=env, capture_output=True, text=True, check=True).stdout  # noqa: S603
 
     assert f'|{KEY}|"' in token()

@@ -8,11 +8,11 @@ from botocore.config import Config
 from botocore.exceptions import ClientError, ReadTimeoutError
 
 from lls.operations.stack import Stack
-from rehearsal.aws import KEY, Aws
-from rehearsal.engine import StepsFailedError
-from rehearsal.faults import Fault
-from rehearsal.stack import world_for
-from rehearsal.strict_quotas import QUOTAS
+from rehearsal.aws.faults import Fault
+from rehearsal.aws.server import KEY, Aws
+from rehearsal.aws.strict_quotas import QUOTAS
+from rehearsal.engine.engine import StepsFailedError
+from rehearsal.stack_world import world_for
 from rehearsal.world import DEFAULT_WORLD, ManagedNodeGroup, World
 from tests.conftest import as_config
 from tests.test_strictness import Fixture, refuses

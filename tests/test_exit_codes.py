@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 
+from bench.guide_commands import follow
 from lls.operations import cli
 from lls.operations.cli import main
 from lls.operations.finding import Exit
 from lls.operations.stack import PROJECT
 from lls.operations.states import State
-from rehearsal.guide import follow
 from rehearsal.rehearse import NLB_ADDRESS, Rehearsal
 from tests.registry import Registry, a_chart, an_image
 from tests.test_clean_up import install
@@ -47,7 +47,7 @@ class Scene:
         self.patch.setattr("lls.operations.verify._resolve", _resolve)
 
     def outage(self) -> None:
-        self.until.enter_context(self.it.cluster.outage("refused"))
+        self.until.enter_context(self.it.kubernetes.outage("refused"))
 
     def refuse(self, action: str, code: str) -> None:
         self.it.aws.refuse(action, code)

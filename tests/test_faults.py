@@ -7,14 +7,14 @@ from typing import Any
 import pulumi
 import pytest
 
+from bench.guide_commands import follow
 from lls.operations.account import AwsError
 from lls.operations.cli import main
 from lls.operations.finding import Exit, Unwatched
 from lls.operations.states import State
 from lls.operations.sweep import carry_out
-from rehearsal.engine import StepsFailedError
-from rehearsal.faults import iam_action
-from rehearsal.guide import follow
+from rehearsal.aws.faults import iam_action
+from rehearsal.engine.engine import StepsFailedError
 from rehearsal.rehearse import Rehearsal
 from tests.conftest import as_config
 from tests.test_clean_up import planned
@@ -172,7 +172,7 @@ def needed(it: Rehearsal, urns: set[str]) -> set[str]:
 )
 def test_a_cluster_that_does_not_answer_is_one_sentence_and_nothing_is_made(kind: Any, cause: str) -> None:
     with a_rehearsal() as it:
-        with it.cluster.outage(kind), pytest.raises(pulumi.RunError) as caught:
+        with it.kubernetes.outage(kind), pytest.raises(pulumi.RunError) as caught:
             it.engine.up()
         assert re.fullmatch(
             f"Looking up nodes in .*{cause}.* set lls:kubeconfig and lls:kubeContext, or .*", str(caught.value)
@@ -190,7 +190,7 @@ def test_a_cluster_that_may_not_be_asked_for_nodes_is_one_sentence() -> None:
 
 def test_a_busy_cluster_is_asked_again() -> None:
     with a_rehearsal() as it:
-        it.cluster.be_busy(times=2)
+        it.kubernetes.busy = 2
         it.engine.preview()
 
 

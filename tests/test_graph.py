@@ -1,9 +1,8 @@
 import json
-from xml.etree import ElementTree
 
 import pytest
 
-from lls.operations.graph import Graph, Order, dot, graph, mermaid, svg
+from lls.operations.graph import Graph, Order, dot, graph, mermaid
 from lls.operations.stack import Stack
 from tests.conftest import as_config
 from tests.world import STACK
@@ -47,27 +46,6 @@ def test_a_static_address_comes_before_the_load_balancer() -> None:
 @pytest.mark.parametrize(("registration", "name"), [("autoscaling", "targets-nodes"), ("binding", "targets-binding")])
 def test_each_strategy_is_drawn_without_an_account(registration: str, name: str) -> None:
     assert ("proxy-release", name) in made(registration=registration, targetType="instance").edges
-
-
-def test_every_layer_needs_only_earlier_ones() -> None:
-    it = made()
-    layer = {node.name: number for number, nodes in enumerate(it.layers()) for node in nodes}
-    assert len(layer) == len(it.nodes)
-    assert all(layer[first] < layer[second] for first, second in it.edges)
-
-
-def test_what_need_not_wait_for_each_other_is_in_one_layer() -> None:
-    layer = {node.name: number for number, nodes in enumerate(made().layers()) for node in nodes}
-    assert layer["streaming-nlb"] == layer["proxy-namespace"] == layer["node-ports-health"]
-
-
-def test_the_picture_is_svg_with_every_resource_and_arrow() -> None:
-    it = made()
-    root = ElementTree.fromstring(svg(it))  # noqa: S314
-    space = "{http://www.w3.org/2000/svg}"
-    texts = {each.text for each in root.iter(f"{space}text")}
-    assert {node.name for node in it.nodes} <= texts
-    assert sum("marker-end" in each.attrib for each in root.iter(f"{space}path")) == len(it.edges)
 
 
 @pytest.mark.parametrize(("draw", "arrow"), [(mermaid, " --> "), (dot, " -> ")])

@@ -3,8 +3,8 @@ from typing import Any
 
 import pytest
 
-from rehearsal.aws import Aws
-from rehearsal.guide import follow
+from bench.guide_commands import follow
+from rehearsal.aws.server import Aws
 from tests.world import PatientClock, a_rehearsal, a_world
 
 State = dict[str, Any]

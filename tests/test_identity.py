@@ -17,7 +17,7 @@ from lls.operations.account import CLIENT_CONFIG, Account, AwsError, Caller
 from lls.operations.identity import Identity, WrongAccountError
 from lls.operations.provider_keys import HARMLESS, HONOURED, REFUSED, Role, read_settings
 from lls.operations.stack import PROJECT, Stack
-from rehearsal.identity import KEY, WEB_IDENTITY, WEB_TOKEN
+from rehearsal.aws.identity import KEY, WEB_IDENTITY, WEB_TOKEN
 from rehearsal.rehearse import Rehearsal
 from tests.world import STACK, a_rehearsal, reached_by_network, session
 

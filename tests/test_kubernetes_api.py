@@ -3,6 +3,7 @@ import gzip
 import json
 import subprocess
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from typing import Any
 
 import pytest
@@ -21,8 +22,10 @@ from urllib3.exceptions import HTTPError
 
 from lls.cluster_api import ClusterApi
 from lls.operations.proxy import Proxy
-from rehearsal.cluster import Cluster, ClusterError, kubeconfig_for
-from rehearsal.kubernetes_api import TOKEN
+from rehearsal.kubernetes.api import TOKEN, KubernetesApi, kubeconfig_for
+from rehearsal.kubernetes.chart import ClusterError
+from rehearsal.kubernetes.cluster_state import Cluster
+from rehearsal.kubernetes.shims import commands_on_the_path
 from rehearsal.world import Pod
 from tests.conftest import as_config
 from tests.world import PatientClock, a_rehearsal, a_world
@@ -34,10 +37,11 @@ BINDINGS = ("elbv2.k8s.aws", "v1beta1", NAMESPACE, "targetgroupbindings")
 class Fixture:
     """An emulated cluster, its API by the official client, and the proxy's release."""
 
-    def __init__(self, cluster: Cluster, clock: PatientClock) -> None:
+    def __init__(self, cluster: Cluster, kubernetes: KubernetesApi, clock: PatientClock) -> None:
         self.cluster = cluster
+        self.kubernetes = kubernetes
         self.clock = clock
-        config: Any = json.loads(kubeconfig_for(cluster.endpoint, "x"))
+        config: Any = json.loads(kubeconfig_for(kubernetes.endpoint, "x"))
         self.client: ApiClient = new_client_from_config_dict(config, persist_config=False)
         self.core: Any = CoreV1Api(self.client)
 
@@ -88,17 +92,17 @@ def a_cluster(**world: Any) -> tuple[Cluster, PatientClock]:
 
 @pytest.fixture
 def make() -> Iterator[Callable[..., Fixture]]:
-    made: list[Fixture] = []
+    with ExitStack() as until:
 
-    def make(**world: Any) -> Fixture:
-        cluster, clock = a_cluster(**world)
-        made.append(Fixture(cluster.__enter__(), clock))
-        return made[-1]
+        def make(**world: Any) -> Fixture:
+            cluster, clock = a_cluster(**world)
+            kubernetes = until.enter_context(KubernetesApi(cluster))
+            until.enter_context(commands_on_the_path(cluster.world.cluster, kubernetes.endpoint))
+            fixture = Fixture(cluster, kubernetes, clock)
+            until.callback(fixture.client.close)
+            return fixture
 
-    yield make
-    for each in reversed(made):
-        each.client.close()
-        each.cluster.__exit__()
+        yield make
 
 
 @pytest.fixture
@@ -130,7 +134,7 @@ def test_the_api_has_a_version(it: Fixture) -> None:
     assert VersionApi(it.client).get_code().git_version.startswith("v1.")
     asked: Any = it.client.rest_client
     header = {"Authorization": f"Bearer {TOKEN}"}
-    assert asked.request("GET", f"{it.cluster.endpoint}/readyz", headers=header).read() == b"ok"
+    assert asked.request("GET", f"{it.kubernetes.endpoint}/readyz", headers=header).read() == b"ok"
 
 
 def test_a_node_tells_what_pods_may_request_of_it_and_whether_it_is_ready(it: Fixture) -> None:
@@ -378,16 +382,16 @@ def test_helm_may_be_denied_or_not_reach_the_cluster(installed: Fixture) -> None
     uninstall = ("uninstall", "gdn-streaming", "-n", NAMESPACE)
     installed.cluster.denied.add(("list", "secrets"))
     assert "secrets is forbidden" in helm(*uninstall).stderr
-    with installed.cluster.outage("unauthorized"):
+    with installed.kubernetes.outage("unauthorized"):
         assert "asked for the client to provide credentials" in helm(*uninstall).stderr
-    with installed.cluster.outage("refused"):
+    with installed.kubernetes.outage("refused"):
         assert "connection refused" in helm(*uninstall).stderr
 
 
 def test_the_operations_see_the_release_that_pulumi_installed() -> None:
     with a_rehearsal(as_config(namespace="streams", releaseName="proxy")) as it:
         it.engine.up()
-        kubeconfig = kubeconfig_for(it.cluster.endpoint, "x")
+        kubeconfig = kubeconfig_for(it.kubernetes.endpoint, "x")
         proxy = Proxy(ClusterApi(kubeconfig), "streams", "proxy")
         release = proxy.find_release()
         assert release
@@ -454,17 +458,17 @@ def test_target_group_bindings_exist_only_with_their_controller(make: Callable[.
 
 
 def test_an_outage_lasts_as_long_as_it_is_held(it: Fixture) -> None:
-    with it.cluster.outage("unauthorized"):
+    with it.kubernetes.outage("unauthorized"):
         assert refused(401, it.core.list_node) == "Unauthorized"
-    with it.cluster.outage("silent"), pytest.raises(HTTPError, match="timed out"):
+    with it.kubernetes.outage("silent"), pytest.raises(HTTPError, match="timed out"):
         it.core.list_node(_request_timeout=0.1)
-    with it.cluster.outage("refused"), pytest.raises(HTTPError, match="refused"):
+    with it.kubernetes.outage("refused"), pytest.raises(HTTPError, match="refused"):
         it.core.list_node()
     assert len(it.core.list_node().items) == 5
 
 
 def test_a_wrong_token_is_known_to_nobody(it: Fixture) -> None:
-    config: Any = json.loads(kubeconfig_for(it.cluster.endpoint, "x").replace(TOKEN, "nosuch"))
+    config: Any = json.loads(kubeconfig_for(it.kubernetes.endpoint, "x").replace(TOKEN, "nosuch"))
     client: ApiClient = new_client_from_config_dict(config, persist_config=False)
     core: Any = CoreV1Api(client)
     assert refused(401, core.list_node) == "Unauthorized"

@@ -15,7 +15,7 @@ from lls.operations.mirror_stack import ecr_login, ensure_repositories
 from lls.operations.permissions import needed, statements
 from lls.operations.stack import PROJECT
 from lls.operations.states import State
-from rehearsal.faults import iam_action
+from rehearsal.aws.faults import iam_action
 from rehearsal.rehearse import Rehearsal
 from tests.conftest import as_config
 from tests.test_config import loaded

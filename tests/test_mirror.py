@@ -25,7 +25,7 @@ from lls.operations.mirror import (
     ngc_login,
 )
 from lls.operations.stack import Stack
-from rehearsal.aws import Aws
+from rehearsal.aws.server import Aws
 from tests.registry import (
     INDEX,
     Content,

@@ -2,7 +2,7 @@ from collections.abc import Mapping
 
 import pytest
 
-from rehearsal.engine import Resource
+from rehearsal.engine.engine import Resource
 from tests.conftest import Stack, up
 
 SECURITY_GROUP, NLB, TARGET_GROUP = {"streaming-sg"}, {"streaming-nlb"}, {"streaming-tg"}

@@ -10,13 +10,13 @@ from typing import Any
 
 import pytest
 
+from bench.guide_commands import Made, follow
 from lls.operations import cli
 from lls.operations.cli import main
 from lls.operations.finding import Exit
 from lls.operations.inventory import BALANCER
 from lls.operations.stack import StackError
 from lls.operations.states import Operation, State, StateResource
-from rehearsal.guide import Made, follow
 from rehearsal.rehearse import Rehearsal
 from tests.test_clean_up import install
 from tests.world import NO_CLI, KnownStates, PatientClockOf, a_rehearsal, reached
@@ -291,7 +291,7 @@ def test_a_release_that_a_state_owns_in_this_cluster_is_that_stacks(
     arn = ELSEWHERE.replace("elsewhere", "nvcf-dev")
     for provider, outputs in (
         ({"clusterIdentifier": arn}, {}),
-        ({"kubeconfig": kubeconfig(it.cluster.endpoint)}, {}),
+        ({"kubeconfig": kubeconfig(it.kubernetes.endpoint)}, {}),
         ({}, {"clusterName": "nvcf-dev", "region": "us-west-2"}),
     ):
         backend.states["organization/shop/live"] = replace(namesakes(**provider), outputs=outputs)
@@ -319,7 +319,7 @@ def test_a_sweep_that_cannot_ask_the_cluster_needs_attention(
     it: Rehearsal, backend: KnownStates, capsys: CAPTURED
 ) -> None:
     by_hand(it)
-    with it.cluster.outage("refused"):
+    with it.kubernetes.outage("refused"):
         assert run(capsys, "sweep")[0] == Exit.FOUND
         code, found = run(capsys, "sweep", "--yes")
     assert code == Exit.FOUND

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from rehearsal.engine import Resource
+from rehearsal.engine.engine import Resource
 from rehearsal.world import Node
 from tests.conftest import as_config
 from tests.test_registration import QUIRKS, STRATEGIES

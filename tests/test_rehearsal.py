@@ -14,10 +14,10 @@ from lls import lookups
 from lls.config import Config
 from lls.operations.stack import PROJECT, Stack, StackError, read_stack
 from rehearsal.__main__ import main
-from rehearsal.engine import StepsFailedError
+from rehearsal.display import Silence, as_json
+from rehearsal.engine.engine import StepsFailedError
 from rehearsal.rehearse import Rehearsal, Report
-from rehearsal.screen import Silence, as_json
-from rehearsal.stack import stack_to_rehearse, world_for
+from rehearsal.stack_world import stack_to_rehearse, world_for
 from rehearsal.world import DEFAULT_WORLD
 from tests.conftest import as_config
 from tests.world import a_rehearsal, rehearsed

@@ -10,7 +10,7 @@ from lls.operations.finding import Unwatched
 from lls.operations.stack import PROJECT
 from lls.operations.sweep import carry_out
 from lls.operations.verify import Verification
-from rehearsal.engine import StepsFailedError
+from rehearsal.engine.engine import StepsFailedError
 from rehearsal.rehearse import NLB_ADDRESS, Rehearsal
 from tests.test_adopt import adoption, take_over
 from tests.test_clean_up import cleaned, kinds, planned, problems

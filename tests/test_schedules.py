@@ -11,8 +11,8 @@ from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 from lls.operations.recording import Resource
-from rehearsal.chart import ClusterError
-from rehearsal.engine import StepsFailedError
+from rehearsal.engine.engine import StepsFailedError
+from rehearsal.kubernetes.chart import ClusterError
 from rehearsal.world import Node
 from tests.conftest import as_config
 from tests.schedule import Edge, Scheduled, scheduled

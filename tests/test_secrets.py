@@ -14,6 +14,7 @@ from typing import Any
 import pulumi
 import pytest
 
+from bench.guide_commands import follow
 from lls.cluster_api import ClusterApi
 from lls.config import schema
 from lls.files import write_private
@@ -22,10 +23,8 @@ from lls.operations.mirror import Login
 from lls.operations.proxy import Proxy
 from lls.operations.stack import Stack
 from rehearsal import __main__ as rehearsal_command
-from rehearsal.cluster import kubeconfig_for
-from rehearsal.engine import StepsFailedError
-from rehearsal.guide import follow
-from rehearsal.kubernetes_api import TOKEN
+from rehearsal.engine.engine import StepsFailedError
+from rehearsal.kubernetes.api import TOKEN, kubeconfig_for
 from rehearsal.rehearse import Rehearsal
 from tests.conftest import CONFIG, as_config
 from tests.conftest import stack as a_stack
@@ -75,7 +74,7 @@ def planted(monkeypatch: pytest.MonkeyPatch, **config: Any) -> Generator[Rehears
     """A world, a stack with secrets of its own in it, and a user who has more of them in the environment."""
     values = {"env": {"password": SECRETS["Helm value"]}}
     with a_rehearsal(as_config(clusterName="nvcf-dev", helmValues=values, **config)) as it, reached_by_network(it):
-        kubeconfig = kubeconfig_for(it.cluster.endpoint, "own").replace(TOKEN, SECRETS["kubeconfig"])
+        kubeconfig = kubeconfig_for(it.kubernetes.endpoint, "own").replace(TOKEN, SECRETS["kubeconfig"])
         it.engine.config = {**it.engine.config, "lls:kubeconfig": kubeconfig}
         it.engine.secret_keys = SECRET
         for key, value in ENVIRONMENT.items():
@@ -142,7 +141,7 @@ def test_no_failure_of_the_program_shows_one(fault: str, seen: Traces, monkeypat
 def test_a_cluster_out_of_reach_is_told_without_its_token(
     outage: Any, seen: Traces, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with planted(monkeypatch) as it, it.cluster.outage(outage):
+    with planted(monkeypatch) as it, it.kubernetes.outage(outage):
         with pytest.raises(pulumi.RunError) as caught:
             it.engine.up()
         seen.note("error", str(caught.value))

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from rehearsal.aws import Aws
+from rehearsal.aws.server import Aws
 from tests.world import PatientClock, a_world
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import boto3
 import pytest
 
-from rehearsal.aws import Aws
+from rehearsal.aws.server import Aws
 from rehearsal.world import Clock, Node, Subnet, World
 from tests.test_strictness import Fixture, refuses
 from tests.world import PatientClock, a_world

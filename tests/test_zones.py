@@ -13,7 +13,7 @@ from lls.operations.inventory import Inventory, Thing
 from lls.operations.stack import PROJECT, Stack
 from lls.operations.survey import Survey
 from lls.operations.sweep import carry_out
-from rehearsal.engine import StepsFailedError
+from rehearsal.engine.engine import StepsFailedError
 from rehearsal.rehearse import Rehearsal
 from tests.conftest import as_config
 from tests.test_clean_up import planned

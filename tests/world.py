@@ -17,10 +17,10 @@ from lls.operations.installation import Installation
 from lls.operations.ownership import Ownership
 from lls.operations.stack import NoCliError, Stack, StackError
 from lls.operations.states import ListedStack, NoSuchStackError, State
-from rehearsal.aws import KEY
+from rehearsal.aws.server import KEY
+from rehearsal.display import Silence
 from rehearsal.rehearse import Audience, Rehearsal, Report
-from rehearsal.screen import Silence
-from rehearsal.stack import world_for
+from rehearsal.stack_world import world_for
 from rehearsal.world import DEFAULT_WORLD, Clock, World
 
 STACK: Mapping[str, str] = {

@@ -273,9 +273,7 @@ def check_clean(stack: StackName, json: AsJson = False) -> Exit:
 @app.command()
 def graph(
     stack: StackName,
-    format: Annotated[  # noqa: A002
-        graphs.Format, typer.Option(help="Text for Mermaid or Graphviz, or a picture.")
-    ] = "mermaid",
+    format: Annotated[graphs.Format, typer.Option(help="Text for Mermaid or Graphviz.")] = "mermaid",  # noqa: A002
     order: Annotated[graphs.Order, typer.Option(help="What arrows mean: made before, or deleted before.")] = "create",
     whole: Annotated[bool, typer.Option("--whole", help="Also the arrows that others imply.")] = False,
     json: AsJson = False,
@@ -288,7 +286,7 @@ def graph(
         screen.began("running the program")
         found = graphs.graph(read_stack(stack), order, whole=whole)
         screen.ended("running the program")
-        draw = {"mermaid": graphs.mermaid, "dot": graphs.dot, "svg": graphs.svg}[format]
+        draw = {"mermaid": graphs.mermaid, "dot": graphs.dot}[format]
         screen.print(draw(found))
         nodes = [{"name": each.name, "type": each.type, "component": each.component} for each in found.nodes]
         screen.result("graph", stack, Exit.FINE, order=order, nodes=nodes, edges=[*map(list, found.edges)])

@@ -4,7 +4,6 @@ import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Literal
-from xml.sax.saxutils import escape
 
 from lls.config import SCHEMA, Config
 from lls.operations.inventory import TARGET
@@ -12,10 +11,7 @@ from lls.operations.recording import STACK_TYPE, Monitor, Properties, Resource, 
 from lls.operations.stack import Stack
 
 Order = Literal["create", "destroy"]
-Format = Literal["mermaid", "dot", "svg"]
-
-NODE_WIDTH, NODE_HEIGHT, GAP_X, GAP_Y = 240, 44, 60, 24
-"""Sizes in the SVG, in its user units."""
+Format = Literal["mermaid", "dot"]
 
 
 @dataclass(frozen=True)
@@ -33,19 +29,6 @@ class Graph:
 
     nodes: tuple[Node, ...]
     edges: tuple[tuple[str, str], ...]
-
-    def layers(self) -> list[list[Node]]:
-        """The resources in waves: each after everything that must be done before it."""
-        before: dict[str, set[str]] = {node.name: set() for node in self.nodes}
-        for first, second in self.edges:
-            before[second].add(first)
-        layers: list[list[Node]] = []
-        done: set[str] = set()
-        while len(done) < len(self.nodes):
-            layer = [node for node in self.nodes if node.name not in done and before[node.name] <= done]
-            layers.append(layer)
-            done |= {node.name for node in layer}
-        return layers
 
 
 def graph(stack: Stack, order: Order = "create", *, whole: bool = False) -> Graph:
@@ -117,42 +100,6 @@ def dot(graph: Graph) -> str:
         lines += [*head, *inner, "  }"] if component else inner
     lines += [f'  "{first}" -> "{second}";' for first, second in graph.edges]
     return "\n".join([*lines, "}"])
-
-
-def svg(graph: Graph) -> str:
-    """A picture: one column for each wave, a colour for each component."""
-    layers = graph.layers()
-    place = {
-        node.name: (GAP_X / 2 + column * (NODE_WIDTH + GAP_X), GAP_Y + row * (NODE_HEIGHT + GAP_Y))
-        for column, layer in enumerate(layers)
-        for row, node in enumerate(layer)
-    }
-    width = len(layers) * (NODE_WIDTH + GAP_X)
-    height = GAP_Y + max(map(len, layers)) * (NODE_HEIGHT + GAP_Y)
-    parts = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" font-family="sans-serif">',
-        '<defs><marker id="end" viewBox="0 0 8 8" refX="8" refY="4" markerWidth="7" markerHeight="7" orient="auto">'
-        '<path d="M0 0 8 4 0 8z" fill="#667"/></marker></defs>',
-    ]
-    for first, second in graph.edges:
-        (x1, y1), (x2, y2) = place[first], place[second]
-        x1, y1, y2 = x1 + NODE_WIDTH, y1 + NODE_HEIGHT / 2, y2 + NODE_HEIGHT / 2
-        middle = (x1 + x2) / 2
-        parts.append(
-            f'<path d="M{x1} {y1} C{middle} {y1} {middle} {y2} {x2} {y2}" fill="none" stroke="#667" '
-            'marker-end="url(#end)"/>'
-        )
-    colours = dict(zip(_by_component(graph), ("#eee", "#d8e8ff", "#ffe6cc", "#dff2d8", "#f3dcf5"), strict=False))
-    for node in graph.nodes:
-        x, y = place[node.name]
-        parts.append(
-            f"<g><title>{escape(node.component or 'provider')}</title>"
-            f'<rect x="{x}" y="{y}" width="{NODE_WIDTH}" height="{NODE_HEIGHT}" rx="6" '
-            f'fill="{colours.get(node.component, "#eee")}" stroke="#667"/>'
-            f'<text x="{x + 10}" y="{y + 19}" font-size="13">{escape(node.name)}</text>'
-            f'<text x="{x + 10}" y="{y + 35}" font-size="11" fill="#556">{escape(node.type)}</text></g>'
-        )
-    return "\n".join([*parts, "</svg>"])
 
 
 class _StandIns:

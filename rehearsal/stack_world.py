@@ -6,7 +6,7 @@ from typing import Any
 
 from lls.config import schema
 from lls.operations.stack import HIDDEN, PROJECT, Stack, read_stack
-from rehearsal.cluster import kubeconfig_for
+from rehearsal.kubernetes.api import kubeconfig_for
 from rehearsal.world import Node, World
 
 

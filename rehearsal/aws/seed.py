@@ -14,7 +14,7 @@ from moto.ec2.models.instances import Instance
 from moto.eks.models import eks_backends
 
 from lls import guide
-from rehearsal.identity import ROLE
+from rehearsal.aws.identity import ROLE
 from rehearsal.world import ManagedNodeGroup, Node, World
 
 VPC_CIDR: Final = "10.0.0.0/16"

@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from rehearsal.engine import Resource, Step
+from rehearsal.engine.engine import Resource, Step
 
 By = Literal["AWS", "Kubernetes", "Pulumi"]
 Edges = Mapping[str, Collection[str]]
@@ -115,13 +115,18 @@ NEEDS: Final = (
 """Every order that is necessary between the stack's resources. Not in it: what contract or guide only wish."""
 
 
+def kind_of(resource: Resource) -> str:
+    """The last part of a resource's type."""
+    return resource.type.rpartition(":")[2]
+
+
 def necessary(steps: Iterable[Step], by: Collection[By] = EVERYBODY) -> dict[str, set[str]]:
     """Which steps must wait for which others, because one of `by` asks for it."""
     done = list(steps)
     before: dict[str, set[str]] = {step.resource.name: set() for step in done}
     for need in NEEDS:
-        for one in (step for step in done if _kind(step.resource) == need.what):
-            for other in (step for step in done if _kind(step.resource) == need.needs):
+        for one in (step for step in done if kind_of(step.resource) == need.what):
+            for other in (step for step in done if kind_of(step.resource) == need.needs):
                 is_deletion = one.operation == "delete"
                 if (need.deleting if is_deletion else need.making) in by and _names(one, need.property, other):
                     first, then = (one, other) if is_deletion else (other, one)
@@ -161,7 +166,7 @@ def durations(steps: Iterable[Step]) -> dict[str, float]:
 def wishes(steps: Sequence[Step]) -> dict[str, float]:
     """The graph's edges that nothing asks for, by type, and by how many seconds they lengthen the graph's chain."""
     took, graph, needed = durations(steps), recorded(steps), necessary(steps)
-    kinds = {step.resource.name: _kind(step.resource) for step in steps}
+    kinds = {step.resource.name: kind_of(step.resource) for step in steps}
     whole, _ = longest(took, graph)
     pairs = {
         (kinds[first], kinds[then])
@@ -177,10 +182,6 @@ def wishes(steps: Sequence[Step]) -> dict[str, float]:
         }
         costs[" → ".join(pair)] = whole - longest(took, without)[0]
     return costs
-
-
-def _kind(resource: Resource) -> str:
-    return resource.type.rpartition(":")[2]
 
 
 def _names(step: Step, property_: str, other: Step) -> bool:

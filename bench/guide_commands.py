@@ -4,16 +4,14 @@ from collections.abc import Callable, Generator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 from botocore.exceptions import ClientError
 
-from rehearsal.aws import Aws
-from rehearsal.cluster import Cluster
+from rehearsal.aws.server import Aws
+from rehearsal.kubernetes.cluster_state import Cluster
 from rehearsal.rehearse import Rehearsal
 from rehearsal.world import Clock
-
-Kind = Literal["look-up", "security group", "load balancer", "proxy", "targets"]
 
 WAITER: Final = 15.0
 """Seconds between two looks of `aws elbv2 wait`."""
@@ -23,13 +21,15 @@ RETRY: Final = 10.0
 
 RELEASE: Final = "gdn-streaming"
 
+REGISTRATION: Final = "4.2 register-targets"
+"""The command that is a loop over the nodes."""
+
 
 @dataclass(frozen=True)
 class Command:
     """One of the guide's commands, and when it ran, in seconds of the emulated world."""
 
     name: str
-    kind: Kind
     started: float
     finished: float
 
@@ -42,12 +42,12 @@ class Journal:
     commands: list[Command] = field(default_factory=list[Command])
 
     @contextmanager
-    def command(self, name: str, kind: Kind) -> Generator[None]:
+    def command(self, name: str) -> Generator[None]:
         """Note one command."""
         started = self.clock.now() if self.clock else 0.0
         yield
         if self.clock:
-            self.commands.append(Command(name, kind, started, self.clock.now()))
+            self.commands.append(Command(name, started, self.clock.now()))
 
     def wait(self, done: Callable[[], bool], every: float) -> None:
         """Look again and again until it is done."""
@@ -82,10 +82,10 @@ def follow(
     """
     journal = journal or Journal()
     ec2, elbv2 = aws.client("ec2"), aws.client("elbv2")
-    with journal.command("2.2 describe-cluster", "look-up"):
+    with journal.command("2.2 describe-cluster"):
         described: Any = aws.client("eks").describe_cluster(name=cluster)["cluster"]
     vpc = described["resourcesVpcConfig"]["vpcId"]
-    with journal.command("2.2 describe-subnets", "look-up"):
+    with journal.command("2.2 describe-subnets"):
         subnets: Any = ec2.describe_subnets(
             Filters=[
                 {"Name": "vpc-id", "Values": [vpc]},
@@ -105,7 +105,7 @@ def follow(
         }
         return [{"Key": key, "Value": value} for key, value in pairs.items()]
 
-    with journal.command("2.3 create-security-group", "security group"):
+    with journal.command("2.3 create-security-group"):
         group = ec2.create_security_group(
             GroupName=f"{cluster}-rp-sg",
             Description="Security group for LLS streaming NLB (UDP 5004)",
@@ -119,11 +119,11 @@ def follow(
         "IpRanges": [{"CidrIp": "0.0.0.0/0", "Description": "LLS streaming traffic"}],
     }
     everything: Any = {"IpProtocol": "-1", "IpRanges": [{"CidrIp": "0.0.0.0/0"}]}
-    with journal.command("2.4 authorize ingress", "security group"):
+    with journal.command("2.4 authorize ingress"):
         ec2.authorize_security_group_ingress(GroupId=group, IpPermissions=[streaming])
-    with journal.command("2.4 revoke egress", "security group"):
+    with journal.command("2.4 revoke egress"):
         ec2.revoke_security_group_egress(GroupId=group, IpPermissions=[everything])
-    with journal.command("2.4 authorize egress", "security group"):
+    with journal.command("2.4 authorize egress"):
         ec2.authorize_security_group_egress(GroupId=group, IpPermissions=[everything])
 
     allocation = None
@@ -133,10 +133,10 @@ def follow(
             "ResourceType": "elastic-ip",
             "Tags": [{"Key": "Name", "Value": f"{cluster}-lls-eip"}, {"Key": "lls:cluster", "Value": cluster}],
         }
-        with journal.command("2.5 allocate-address", "load balancer"):
+        with journal.command("2.5 allocate-address"):
             allocation = ec2.allocate_address(Domain="vpc", TagSpecifications=[specification])["AllocationId"]
         where = {"SubnetMappings": [{"SubnetId": subnet, "AllocationId": allocation}]}
-    with journal.command("2.5 create-load-balancer", "load balancer"):
+    with journal.command("2.5 create-load-balancer"):
         nlb = elbv2.create_load_balancer(
             Name=f"rp-public-{cluster}",
             Type="network",
@@ -149,9 +149,9 @@ def follow(
     def described_nlb() -> Any:
         return elbv2.describe_load_balancers(LoadBalancerArns=[nlb])["LoadBalancers"][0]
 
-    with journal.command("2.6 wait load-balancer-available", "load balancer"):
+    with journal.command("2.6 wait load-balancer-available"):
         journal.wait(lambda: described_nlb()["State"]["Code"] == "active", WAITER)
-    with journal.command("2.7 create-target-group", "load balancer"):
+    with journal.command("2.7 create-target-group"):
         targets = elbv2.create_target_group(
             Name=f"{cluster}-rp-tg",
             Protocol="UDP",
@@ -169,22 +169,22 @@ def follow(
             Matcher={"HttpCode": "200-399"},
             Tags=tags(f"{cluster}-rp-tg", "streaming-targets"),
         )["TargetGroups"][0].get("TargetGroupArn", "")
-    with journal.command("2.8 create-listener", "load balancer"):
+    with journal.command("2.8 create-listener"):
         listener = elbv2.create_listener(
             LoadBalancerArn=nlb,
             Protocol="UDP",
             Port=5004,
             DefaultActions=[{"Type": "forward", "TargetGroupArn": targets}],
         )["Listeners"][0].get("ListenerArn", "")
-    with journal.command("2.9 describe-load-balancers", "look-up"):
+    with journal.command("2.9 describe-load-balancers"):
         dns_name = described_nlb()["DNSName"]
     deploy(dns_name)
 
-    with journal.command("4.2 register-targets", "targets"):
+    with journal.command(REGISTRATION):
         for name, (_, address) in aws.nodes.items():
             if name.startswith("gpu-"):
                 elbv2.register_targets(TargetGroupArn=targets, Targets=[{"Id": address, "Port": 30504}])
-    with journal.command("4.3 describe-security-groups", "look-up"):
+    with journal.command("4.3 describe-security-groups"):
         node_group = _node_group(aws, cluster)
     rules = [("udp", 30504), *([("tcp", 30800)] if health_rule else [])]
     for protocol, port in rules:
@@ -196,7 +196,7 @@ def follow(
         }
         name = f"streaming-proxy-{protocol}-{port}"
         specification = {"ResourceType": "security-group-rule", "Tags": [{"Key": "Name", "Value": name}]}
-        with journal.command("4.3 authorize ingress", "security group"):
+        with journal.command("4.3 authorize ingress"):
             ec2.authorize_security_group_ingress(
                 GroupId=node_group, IpPermissions=[rule], TagSpecifications=[specification]
             )
@@ -235,13 +235,13 @@ def follow_all(it: Rehearsal) -> list[Command]:
     running: list[Future[None]] = []
 
     def start(dns_name: str) -> None:
-        with journal.command("4.1 helm upgrade --install", "proxy"):
+        with journal.command("4.1 helm upgrade --install"):
             install(it.cluster, dns_name)
 
     with ThreadPoolExecutor(1) as background:
 
         def deploy(dns_name: str) -> None:
-            with journal.command("4.1 get-login-password", "look-up"):
+            with journal.command("4.1 get-login-password"):
                 it.aws.client("ecr").get_authorization_token()
             running.append(background.submit(start, dns_name))
 
@@ -255,14 +255,14 @@ def clean_up(it: Rehearsal) -> list[Command]:
     """The guide's uninstallation: by Helm and kubectl, then as its script does, by tags and in the script's order."""
     journal, cluster = Journal(it.clock), it.world.cluster
     ec2, elbv2 = it.aws.client("ec2"), it.aws.client("elbv2")
-    with journal.command("helm uninstall", "proxy"):
+    with journal.command("helm uninstall"):
         it.cluster.uninstall(RELEASE, RELEASE)
-    with journal.command("kubectl delete ns", "proxy"):
+    with journal.command("kubectl delete ns"):
         it.cluster.delete_namespace(RELEASE)
     by_tag: Any = [{"Name": "tag:lls:cluster", "Values": [cluster]}]
-    with journal.command("find the NLB's group", "look-up"):
+    with journal.command("find the NLB's group"):
         group: str = ec2.describe_security_groups(Filters=by_tag)["SecurityGroups"][0].get("GroupId", "")
-    with journal.command("find the nodes' group", "look-up"):
+    with journal.command("find the nodes' group"):
         node_group = _node_group(it.aws, cluster)
     media: Any = {
         "IpProtocol": "udp",
@@ -270,23 +270,23 @@ def clean_up(it: Rehearsal) -> list[Command]:
         "ToPort": 30504,
         "UserIdGroupPairs": [{"GroupId": group}],
     }
-    with journal.command("revoke ingress", "security group"):
+    with journal.command("revoke ingress"):
         ec2.revoke_security_group_ingress(GroupId=node_group, IpPermissions=[media])
-    with journal.command("find the NLB", "look-up"):
+    with journal.command("find the NLB"):
         balancers = [each.get("LoadBalancerArn", "") for each in elbv2.describe_load_balancers()["LoadBalancers"]]
         [nlb] = _tagged(it.aws, balancers, cluster)
-    with journal.command("delete-load-balancer", "load balancer"):
+    with journal.command("delete-load-balancer"):
         elbv2.delete_load_balancer(LoadBalancerArn=nlb)
-    with journal.command("wait load-balancers-deleted", "load balancer"):
+    with journal.command("wait load-balancers-deleted"):
         journal.wait(lambda: _is_gone(lambda: elbv2.describe_load_balancers(LoadBalancerArns=[nlb])), WAITER)
-    with journal.command("find the target group", "look-up"):
+    with journal.command("find the target group"):
         groups = [each.get("TargetGroupArn", "") for each in elbv2.describe_target_groups()["TargetGroups"]]
         [targets] = _tagged(it.aws, groups, cluster)
-    with journal.command("delete-target-group", "load balancer"):
+    with journal.command("delete-target-group"):
         elbv2.delete_target_group(TargetGroupArn=targets)
-    with journal.command("delete-security-group, retried", "security group"):
+    with journal.command("delete-security-group, retried"):
         journal.wait(lambda: _is_let_go(lambda: ec2.delete_security_group(GroupId=group)), RETRY)
-    with journal.command("list addresses", "look-up"):
+    with journal.command("list addresses"):
         ec2.describe_addresses(Filters=by_tag)
     return journal.commands
 

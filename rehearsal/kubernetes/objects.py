@@ -7,15 +7,13 @@ import uuid
 import zlib
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
-from rehearsal.chart import Service
-from rehearsal.pods import PODS_PER_NODE, Pod, taints
-from rehearsal.release import Release
+from rehearsal.kubernetes.chart import Service
+from rehearsal.kubernetes.cluster_state import Cluster
+from rehearsal.kubernetes.release import Release
+from rehearsal.kubernetes.scheduler import PODS_PER_NODE, Pod, taints
 from rehearsal.world import Node
-
-if TYPE_CHECKING:
-    from rehearsal.cluster import Cluster
 
 Json = dict[str, Any]
 
@@ -31,27 +29,27 @@ PROBE: Final = {
 }
 
 
-def nodes(cluster: "Cluster") -> list[Json]:
+def nodes(cluster: Cluster) -> list[Json]:
     """All nodes."""
     return [_node(cluster, each) for each in cluster.nodes.values()]
 
 
-def namespaces(cluster: "Cluster") -> list[Json]:
+def namespaces(cluster: Cluster) -> list[Json]:
     """All namespaces."""
     return [_namespace(name, terminating=cluster.terminating(name)) for name in cluster.namespaces]
 
 
-def pods(cluster: "Cluster") -> list[Json]:
+def pods(cluster: Cluster) -> list[Json]:
     """All pods."""
     return [_pod(cluster, each) for each in cluster.pods.values()]
 
 
-def services(cluster: "Cluster") -> list[Json]:
+def services(cluster: Cluster) -> list[Json]:
     """All services."""
     return [_service(each) for each in cluster.services.values()]
 
 
-def endpoints(cluster: "Cluster") -> list[Json]:
+def endpoints(cluster: Cluster) -> list[Json]:
     """The endpoints of all services."""
     return [
         {
@@ -70,7 +68,7 @@ def endpoints(cluster: "Cluster") -> list[Json]:
     ]
 
 
-def endpoint_slices(cluster: "Cluster") -> list[Json]:
+def endpoint_slices(cluster: Cluster) -> list[Json]:
     """One slice for each service."""
     return [
         {
@@ -94,35 +92,35 @@ def endpoint_slices(cluster: "Cluster") -> list[Json]:
     ]
 
 
-def secrets(cluster: "Cluster") -> list[Json]:
+def secrets(cluster: Cluster) -> list[Json]:
     """The secrets in which Helm keeps the revisions of its releases, and somebody's own."""
     kept = [_secret(each) for last in cluster.releases.values() for each in (*last.earlier, last)]
     own = [{"metadata": metadata(name, namespace), "type": "Opaque"} for namespace, name in sorted(cluster.secrets)]
     return kept + own
 
 
-def config_maps(cluster: "Cluster") -> list[Json]:
+def config_maps(cluster: Cluster) -> list[Json]:
     """The certificate that Kubernetes puts into each namespace, and somebody's own."""
     given = [(namespace, "kube-root-ca.crt") for namespace in sorted(cluster.namespaces)]
     return [{"metadata": metadata(name, namespace)} for namespace, name in (*given, *sorted(cluster.config_maps))]
 
 
-def events(cluster: "Cluster") -> list[Json]:
+def events(cluster: Cluster) -> list[Json]:
     """What is to be said of the pods now. Past events are not kept."""
     return [event for pod in cluster.pods.values() if pod.release for event in _events(pod)]
 
 
-def bindings(cluster: "Cluster") -> list[Json]:
+def bindings(cluster: Cluster) -> list[Json]:
     """The target group bindings."""
     return list(cluster.bindings.values())
 
 
-def none(_: "Cluster") -> list[Json]:
+def none(_: Cluster) -> list[Json]:
     """What no emulated cluster has."""
     return []
 
 
-SHOWN: Final[Mapping[str, Callable[["Cluster"], list[Json]]]] = {
+SHOWN: Final[Mapping[str, Callable[[Cluster], list[Json]]]] = {
     "nodes": nodes,
     "namespaces": namespaces,
     "pods": pods,
@@ -155,7 +153,7 @@ def _time(at: datetime) -> str:
     return at.strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def _node(cluster: "Cluster", node: Node) -> Json:
+def _node(cluster: Cluster, node: Node) -> Json:
     deleting: Json = {"deletionTimestamp": _time(BEGINNING)} if node.deleting else {}
     keys = [*taints(node), *(["node.kubernetes.io/unschedulable"] if node.cordoned else [])]
     resources = {"cpu": node.cpu, "memory": node.memory, "pods": str(PODS_PER_NODE)}
@@ -196,7 +194,7 @@ def _target(pod: Pod) -> Json:
     return {"ip": pod_ip(pod), "nodeName": pod.node, "targetRef": reference}
 
 
-def _pod(cluster: "Cluster", pod: Pod) -> Json:
+def _pod(cluster: Cluster, pod: Pod) -> Json:
     ready = cluster.ready(pod)
     owner = {
         "apiVersion": "apps/v1",

@@ -1,24 +1,18 @@
-"""An emulated EKS cluster: nodes, pods and services, and the streaming proxy's Helm release."""
+"""The state of an emulated EKS cluster: nodes, pods and services, and the streaming proxy's Helm release."""
 
-import json
 import re
 import threading
 from collections.abc import Callable, Generator, Iterator, Mapping
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import replace
-from typing import Any, Final, Self
+from typing import Any, Final
 
 from lls.target_registration import ZONE_LABEL
-from rehearsal import kubernetes_objects as objects
-from rehearsal.chart import ClusterError, Service, documented, foreign_service, service_of
-from rehearsal.commands import commands_on_the_path
-from rehearsal.identity import ROLE, Caller
-from rehearsal.kubernetes_api import TOKEN, KubernetesApi, Outage, RefusedError
-from rehearsal.pods import Pod, State, UnschedulableError, place, quantity
-from rehearsal.release import Release, Status, next_revision, pod_of
+from rehearsal.aws.identity import ROLE, Caller
+from rehearsal.kubernetes.chart import ClusterError, Service, documented, foreign_service, service_of
+from rehearsal.kubernetes.release import Release, Status, next_revision, pod_of
+from rehearsal.kubernetes.scheduler import Pod, State, UnschedulableError, place, quantity
 from rehearsal.world import Clock, Node, World
-
-__all__ = ["Cluster", "ClusterError", "Release", "kubeconfig_for"]
 
 STACK_TRACE: Final = """\
 2026-01-01T00:00:00Z INFO  starting streaming-proxy
@@ -34,7 +28,7 @@ SettingsError: LB_DNS 'streaming.example' does not resolve
 
 
 class Cluster:
-    """The cluster of a world. A context manager: inside it, its API listens and `aws` and `helm` are on the path.
+    """The cluster of a world.
 
     `nodes` may be changed at any time, as an autoscaler does; so may `services`, somebody's `secrets` and
     `config_maps`, by namespace and name, and `denied`, the verbs and resources that the user may not use, such as
@@ -47,7 +41,6 @@ class Cluster:
         self.world = world
         self._clock = clock
         self._node_selector = node_selector
-        self._exit = ExitStack()
         self._lock = threading.RLock()
         self._gone_at: dict[str, float] = {}
         taken = map(foreign_service, world.quirks.taken_node_ports)
@@ -73,7 +66,6 @@ class Cluster:
         self.roles: set[str] = {f"arn:{world.partition}:iam::{world.account}:role/{ROLE}"}
         self.guests: set[str] = set()
         self.identify: Callable[[str, str], Caller | None] = lambda key, role: None
-        self._api = KubernetesApi(self)
 
     def admits(self, key: str, role: str) -> bool:
         """Whether somebody may come in whose token was signed by an access key, and as a role of that key's choice.
@@ -86,26 +78,11 @@ class Cluster:
         self.guests.add(caller.arn)
         return True
 
-    @property
-    def endpoint(self) -> str:
-        """Where the API listens; empty before it does."""
-        return self._api.endpoint
-
-    def __enter__(self) -> Self:
-        """Start the API on a free port of 127.0.0.1 and put `aws` and `helm` commands on the path."""
-        self._exit.enter_context(self._api)
-        self.commands = self._exit.enter_context(commands_on_the_path(self.world.cluster, self.endpoint))
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        """Stop the API and take the commands away."""
-        self._exit.close()
-
     # --- What Pulumi's provider and Helm do
 
     def create_namespace(self, name: str) -> None:
         """Create a namespace; one that exists is refused."""
-        with self._settled():
+        with self.settled():
             if name in self.namespaces:
                 raise ClusterError(f'namespaces "{name}" already exists')
             self.namespaces.add(name)
@@ -120,7 +97,7 @@ class Cluster:
 
     def begin_deletion(self, name: str) -> None:
         """Delete a namespace in the background."""
-        with self._settled():
+        with self.settled():
             self._gone_at.setdefault(name, self._clock.now() + self.world.latencies.namespace_delete)
 
     def terminating(self, namespace: str) -> bool:
@@ -132,7 +109,7 @@ class Cluster:
     ) -> Release:
         """Install or upgrade a release and wait until its pods run, at most `timeout` seconds."""
         key = (namespace, name)
-        with self._settled():
+        with self.settled():
             if namespace not in self.namespaces:
                 raise ClusterError(f'create: failed to create: namespaces "{namespace}" not found')
             before = self.releases.get(key)
@@ -158,7 +135,7 @@ class Cluster:
             self._clock.sleep(timeout)
         else:
             self._clock.sleep(self.world.latencies.helm_install)
-        with self._settled():
+        with self.settled():
             if waiting := self._pending(key):
                 self._conclude(key, "failed")
                 raise ClusterError(f"context deadline exceeded: {waiting[0].message}")
@@ -207,7 +184,7 @@ class Cluster:
 
         `path` is asked of the health port only.
         """
-        with self._settled():
+        with self.settled():
             node = next((node.name for node in self.nodes.values() if node.ip == address), None)
             if node is None or (path and path != self.world.quirks.chart_health_path):
                 return False
@@ -232,12 +209,12 @@ class Cluster:
 
     def proxies(self) -> list[str]:
         """Names of the pods of Helm releases."""
-        with self._settled():
+        with self.settled():
             return sorted(pod.name for pod in self.pods.values() if pod.release)
 
     def leftovers(self) -> tuple[str, ...]:
         """Namespaces and releases that a stack left behind."""
-        with self._settled():
+        with self.settled():
             namespaces = (f"namespace {name}" for name in self.namespaces - self._before)
             releases = (f"release {namespace}/{name}" for namespace, name in self.releases)
             return tuple(sorted([*namespaces, *releases]))
@@ -251,11 +228,6 @@ class Cluster:
             "topology.kubernetes.io/region": self.world.region,
             ZONE_LABEL: self.world.zone(node.zone),
         }
-
-    def objects(self, resource: str) -> list[dict[str, Any]]:
-        """Everything of a resource, as the API shows it."""
-        with self._settled():
-            return sorted(objects.SHOWN[resource](self), key=lambda each: str(each["metadata"].get("name")))
 
     def remove(self, resource: str, namespace: str, name: str) -> bool:
         """Delete an object; whether the resource is one that can be."""
@@ -273,7 +245,7 @@ class Cluster:
 
     def find_pod(self, name: str) -> Pod:
         """A pod by its name. Raises KeyError."""
-        with self._settled():
+        with self.settled():
             return self.pods[next((key for key in self.pods if key[1] == name), ("", name))]
 
     # --- Ways to break it
@@ -326,22 +298,10 @@ class Cluster:
         """Give the last revision of a release another status, such as `failed` or `pending-upgrade`."""
         self._conclude((namespace, name), status)
 
-    def let_anyone_in(self) -> None:
-        """Ask for no token: kubectl never sends one without TLS."""
-        self._api.lets_anyone_in = True
-
-    def outage(self, kind: Outage) -> AbstractContextManager[None]:
-        """Let the API refuse connections, be silent, or know nobody, for a while."""
-        return self._api.outage(kind)
-
-    def be_busy(self, times: int) -> None:
-        """Tell so many requests to come again, as an API server does that has too many."""
-        self._api.busy = times
-
     # --- Controllers
 
     @contextmanager
-    def _settled(self) -> Generator[None]:
+    def settled(self) -> Generator[None]:
         """Hold the cluster, after its controllers have done what is due."""
         with self._lock:
             self._expire()
@@ -429,37 +389,3 @@ class Cluster:
         with self._lock:
             pod = self.find_pod(name)
             self.pods[pod.namespace, name] = replace(pod, state=state, held=held, **changes)
-
-    def log_of(self, namespace: str, name: str, *, previous: bool) -> str:
-        """The log of a pod's container, or of the one before its last restart. Raises RefusedError."""
-        pod = self.pods[namespace, name]
-        node = self.nodes.get(pod.node)
-        if not pod.node:
-            return ""
-        if node and not node.ready:
-            where = f"{node.ip}:10250"
-            path = f"containerLogs/{namespace}/{name}/{pod.container}"
-            message = f'Get "https://{where}/{path}": dial tcp {where}: i/o timeout'
-            raise RefusedError(500, "InternalError", message)
-        if pod.phase == "Pending":
-            why = "trying and failing to pull image" if pod.state == "unpullable" else "ContainerCreating"
-            message = f'container "{pod.container}" in pod "{name}" is waiting to start: {why}'
-            raise RefusedError(400, "BadRequest", message)
-        if previous and not pod.restarts:
-            message = f'previous terminated container "{pod.container}" in pod "{name}" not found'
-            raise RefusedError(400, "BadRequest", message)
-        return pod.log
-
-
-def kubeconfig_for(endpoint: str, context: str) -> str:
-    """A kubeconfig with a token, for stacks that bring their own."""
-    return json.dumps(
-        {
-            "apiVersion": "v1",
-            "kind": "Config",
-            "clusters": [{"name": "rehearsal", "cluster": {"server": endpoint}}],
-            "users": [{"name": "rehearsal", "user": {"token": TOKEN}}],
-            "contexts": [{"name": context, "context": {"cluster": "rehearsal", "user": "rehearsal"}}],
-            "current-context": context,
-        }
-    )

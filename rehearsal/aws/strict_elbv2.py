@@ -15,10 +15,10 @@ from moto.elbv2.exceptions import ELBClientError, InvalidTargetError, SubnetNotF
 from moto.elbv2.models import ELBv2Backend, FakeHealthStatus, FakeListener, FakeLoadBalancer, FakeTargetGroup
 from moto.elbv2.utils import make_arn_for_load_balancer
 
-from rehearsal.health import Answers, Network, Verdict, forwarded
-from rehearsal.strict import Proceed, Rule, check_tags, enforce
-from rehearsal.strict_ec2 import Interface, Interfaces
-from rehearsal.strict_quotas import TARGETS, TARGETS_PER_ZONE
+from rehearsal.aws.health import Answers, Network, Verdict, forwarded
+from rehearsal.aws.strict import Proceed, Rule, check_tags, enforce
+from rehearsal.aws.strict_ec2 import Interface, Interfaces
+from rehearsal.aws.strict_quotas import TARGETS, TARGETS_PER_ZONE
 from rehearsal.world import Clock, World
 
 NAME: Final = re.compile(r"(?!internal-)(?!-)[A-Za-z0-9-]{1,32}(?<!-)")

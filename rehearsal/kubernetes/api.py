@@ -8,14 +8,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import TYPE_CHECKING, Any, Final, Literal, Self
+from typing import Any, Final, Literal, Self
 from urllib.parse import parse_qs, urlsplit
 
-from rehearsal.chart import ClusterError
-from rehearsal.kubernetes_objects import Json, metadata
-
-if TYPE_CHECKING:
-    from rehearsal.cluster import Cluster
+from rehearsal.kubernetes.chart import ClusterError
+from rehearsal.kubernetes.cluster_state import Cluster
+from rehearsal.kubernetes.objects import SHOWN, Json, metadata
 
 TOKEN: Final = "token-of-the-rehearsal"  # noqa: S105
 
@@ -124,8 +122,8 @@ class Request:
 class KubernetesApi:
     """Serves a cluster on a free port of 127.0.0.1. A context manager: inside it, it listens."""
 
-    def __init__(self, cluster: "Cluster") -> None:
-        """Serve that cluster. The next `busy` requests are told to come again."""
+    def __init__(self, cluster: Cluster) -> None:
+        """Serve that cluster. The next `busy` requests are told to come again; `lets_anyone_in` asks for no token."""
         self._cluster = cluster
         self._port = 0
         self._outage: Outage | None = None
@@ -298,9 +296,7 @@ class KubernetesApi:
         if request.verb not in ("get", "list", "delete"):
             raise NOT_ALLOWED
         found = [
-            each
-            for each in self._cluster.objects(request.resource)
-            if request.namespace in ("", each["metadata"].get("namespace"))
+            each for each in self._objects(request) if request.namespace in ("", each["metadata"].get("namespace"))
         ]
         about = {"apiVersion": request.kind.version}
         if not request.name:
@@ -313,7 +309,7 @@ class KubernetesApi:
             return self._log(request)
         if request.method == "DELETE":
             self._delete(request)
-            left = self._cluster.objects(request.resource)
+            left = self._objects(request)
             item = next((each for each in left if each["metadata"]["uid"] == item["metadata"]["uid"]), item)
         return {"kind": request.kind.name, **about, **item}
 
@@ -335,9 +331,31 @@ class KubernetesApi:
             "status": {"allowed": allowed},
         }
 
+    def _objects(self, request: Request) -> list[Json]:
+        """Everything of the request's resource, in all namespaces."""
+        with self._cluster.settled():
+            found = SHOWN[request.resource](self._cluster)
+        return sorted(found, key=lambda each: str(each["metadata"].get("name")))
+
     def _log(self, request: Request) -> str:
-        previous = request.query.get("previous") == "true"
-        lines = self._cluster.log_of(request.namespace, request.name, previous=previous).splitlines(keepends=True)
+        """The log of a pod's container, or of the one before its last restart."""
+        pod = self._cluster.pods[request.namespace, request.name]
+        node = self._cluster.nodes.get(pod.node)
+        if not pod.node:
+            return ""
+        if node and not node.ready:
+            where = f"{node.ip}:10250"
+            path = f"containerLogs/{pod.namespace}/{pod.name}/{pod.container}"
+            message = f'Get "https://{where}/{path}": dial tcp {where}: i/o timeout'
+            raise RefusedError(500, "InternalError", message)
+        if pod.phase == "Pending":
+            why = "trying and failing to pull image" if pod.state == "unpullable" else "ContainerCreating"
+            message = f'container "{pod.container}" in pod "{pod.name}" is waiting to start: {why}'
+            raise RefusedError(400, "BadRequest", message)
+        if request.query.get("previous") == "true" and not pod.restarts:
+            message = f'previous terminated container "{pod.container}" in pod "{pod.name}" not found'
+            raise RefusedError(400, "BadRequest", message)
+        lines = pod.log.splitlines(keepends=True)
         wanted = request.query.get("tailLines")
         return "".join(lines if wanted is None else lines[max(0, len(lines) - int(wanted)) :])
 
@@ -376,6 +394,20 @@ class KubernetesApi:
         except ClusterError as error:
             raise RefusedError(404, "NotFound", str(error)) from None
         return {}
+
+
+def kubeconfig_for(endpoint: str, context: str) -> str:
+    """A kubeconfig with a token, for stacks that bring their own."""
+    return json.dumps(
+        {
+            "apiVersion": "v1",
+            "kind": "Config",
+            "clusters": [{"name": "rehearsal", "cluster": {"server": endpoint}}],
+            "users": [{"name": "rehearsal", "user": {"token": TOKEN}}],
+            "contexts": [{"name": context, "context": {"cluster": "rehearsal", "user": "rehearsal"}}],
+            "current-context": context,
+        }
+    )
 
 
 NOT_FOUND: Final = "404 page not found\n"

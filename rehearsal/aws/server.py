@@ -37,13 +37,13 @@ from werkzeug.serving import make_server
 from werkzeug.test import EnvironBuilder, run_wsgi_app
 
 from lls.operations.account import TRIES
-from rehearsal.faults import Answer, Fault, Faults, action_of
-from rehearsal.health import Answers
-from rehearsal.identity import KEY, Identities
-from rehearsal.seed import Seed
-from rehearsal.strict_ec2 import Interfaces, StrictEc2
-from rehearsal.strict_elbv2 import NlbState, StrictElbv2
-from rehearsal.strict_quotas import Quotas
+from rehearsal.aws.faults import Answer, Fault, Faults, action_of
+from rehearsal.aws.health import Answers
+from rehearsal.aws.identity import KEY, Identities
+from rehearsal.aws.seed import Seed
+from rehearsal.aws.strict_ec2 import Interfaces, StrictEc2
+from rehearsal.aws.strict_elbv2 import NlbState, StrictElbv2
+from rehearsal.aws.strict_quotas import Quotas
 from rehearsal.world import Clock, World
 
 if TYPE_CHECKING:

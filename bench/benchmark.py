@@ -1,4 +1,4 @@
-"""`python -m rehearsal.bench`: how fast the stack is, next to what is possible and next to the guide."""
+"""`python -m bench`: how fast the stack is, next to what is possible and next to the guide."""
 
 import argparse
 import os
@@ -17,12 +17,11 @@ from rich.box import SIMPLE
 from rich.console import Console
 from rich.table import Table
 
-from rehearsal.plot import Bar, Panel, plot
-from rehearsal.program_time import ProgramTime, program_time
+from bench.program_time import ProgramTime, program_time
 
 if TYPE_CHECKING:
-    from rehearsal.engine import Step
-    from rehearsal.guide import Command
+    from bench.guide_commands import Command
+    from rehearsal.engine.engine import Step
     from rehearsal.rehearse import Rehearsal
 
 COUNTS: Final = (3, 50, 500)
@@ -35,19 +34,6 @@ CONFIG: Final[Mapping[str, str]] = {
     "lls:clusterName": "demo",
     "lls:availabilityZone": "us-west-2a",
 }
-
-KINDS: Final[Mapping[str, str]] = {
-    "SecurityGroup": "security group",
-    "SecurityGroupIngressRule": "security group",
-    "SecurityGroupEgressRule": "security group",
-    "LoadBalancer": "load balancer",
-    "TargetGroup": "load balancer",
-    "Listener": "load balancer",
-    "Namespace": "proxy",
-    "Release": "proxy",
-    "TargetGroupAttachment": "targets",
-}
-"""The plot's kinds of our steps; the Kubernetes provider takes no time and is left out."""
 
 FIGURES: Final = "<!-- Below: make bench ARGS=--docs -->\n"
 """Where the measured part of docs/benchmarks.md begins."""
@@ -68,8 +54,6 @@ class Comparison(BaseModel):
     floor: float
     guide: float
     wishes: Mapping[str, float]
-    our_bars: tuple[Bar, ...]
-    guide_bars: tuple[Bar, ...]
 
 
 class Measurement(BaseModel):
@@ -103,10 +87,11 @@ class Section(BaseModel):
 
 def measure(count: int, factor: float = FACTOR) -> Measurement:
     """One world with that many nodes, in which first the stack comes and goes, and then the guide is followed."""
+    from bench.critical_path import kind_of
+    from bench.guide_commands import REGISTRATION, clean_up, follow_all
     from lls.operations.stack import Stack
-    from rehearsal.guide import clean_up, follow_all
     from rehearsal.rehearse import Rehearsal
-    from rehearsal.stack import world_for
+    from rehearsal.stack_world import world_for
     from rehearsal.world import DEFAULT_WORLD, Node
 
     stack = Stack("bench", CONFIG)
@@ -126,14 +111,15 @@ def measure(count: int, factor: float = FACTOR) -> Measurement:
         _say(f"{count} targets: the guide's clean-up")
         cleaned = clean_up(it)
         _nothing_left(it)
-    registering = [bar for bar in _bars_of(up) if bar.kind == "targets"]
+    registering = [step for step in up if kind_of(step.resource) == "TargetGroupAttachment"]
+    [loop] = [each for each in followed if each.name == REGISTRATION]
     return Measurement(
         targets=count,
         program=program,
         again=again,
         memory=memory,
         registering=_makespan(registering),
-        guide_loop=sum(each.finished - each.started for each in followed if each.kind == "targets"),
+        guide_loop=_makespan([loop]),
         up=compare(up, followed),
         destroy=compare(destroy, cleaned),
     )
@@ -141,21 +127,18 @@ def measure(count: int, factor: float = FACTOR) -> Measurement:
 
 def compare(steps: Sequence["Step"], commands: Sequence["Command"]) -> Comparison:
     """The steps of an `up` or a `destroy` next to the chains that they must hold to and to the guide's commands."""
-    from rehearsal.critical_path import NATURE, durations, longest, necessary, wishes
+    from bench.critical_path import NATURE, PROVIDER, durations, kind_of, longest, necessary, wishes
 
     real = [step for step in steps if step.resource.custom]
     took = durations(real)
     path, along = longest(took, necessary(real))
-    ours, guide = _bars_of(real), _bars((each.name, each.kind, each.started, each.finished) for each in commands)
     return Comparison(
-        ours=_makespan(ours),
+        ours=_makespan([step for step in real if kind_of(step.resource) != PROVIDER]),
         path=path,
         along=along,
         floor=longest(took, necessary(real, NATURE))[0],
-        guide=_makespan(guide),
+        guide=_makespan(commands),
         wishes=wishes(real),
-        our_bars=ours,
-        guide_bars=guide,
     )
 
 
@@ -259,7 +242,7 @@ def sections(figures: Figures) -> list[Section]:
 
 def needs() -> Section:
     """The necessary orders, for the documentation."""
-    from rehearsal.critical_path import NEEDS
+    from bench.critical_path import NEEDS
 
     return Section(
         title="What is necessary",
@@ -270,34 +253,19 @@ def needs() -> Section:
 
 def as_markdown(figures: Figures) -> str:
     """The figures as docs/benchmarks.md shows them."""
-    parts = [f"Measured on {figures.machine}.", "![the guide's commands and ours, step by step](timeline.svg)"]
+    parts = [f"Measured on {figures.machine}."]
     for section in (*sections(figures), needs()):
         head = ["| " + " | ".join(section.columns) + " |", "|---" * len(section.columns) + "|"]
         parts += [f"## {section.title}", "\n".join([*head, *("| " + " | ".join(row) + " |" for row in section.rows)])]
     return "\n\n".join(parts) + "\n"
 
 
-def timeline(figures: Figures) -> str:
-    """The plot of the smallest number of targets: the guide above, ours below."""
-    few = figures.measurements[0]
-    return plot(
-        [
-            [
-                Panel("The guide, step by step", few.up.guide_bars),
-                Panel("The guide's clean-up", few.destroy.guide_bars),
-            ],
-            [Panel("pulumi up", few.up.our_bars), Panel("pulumi destroy", few.destroy.our_bars)],
-        ]
-    )
-
-
 def main(arguments: Sequence[str] | None = None) -> int:
     """Measure each count in a process of its own, then the program, and print tables, Markdown or JSON."""
-    parser = argparse.ArgumentParser(prog="python -m rehearsal.bench", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
     parser.add_argument("--json", action="store_true", help="print JSON")
     parser.add_argument("--markdown", action="store_true", help="print Markdown")
-    parser.add_argument("--plot", type=Path, metavar="FILE", help="write the timeline as SVG")
-    parser.add_argument("--docs", action="store_true", help="renew the figures of docs/benchmarks.md and its plot")
+    parser.add_argument("--docs", action="store_true", help="renew the figures of docs/benchmarks.md")
     parser.add_argument("--count", type=int, help="measure just this many targets, in this process, as JSON")
     options = parser.parse_args(arguments)
     if options.count:
@@ -311,8 +279,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.docs:
         path = DOCS / "benchmarks.md"
         path.write_text(path.read_text().partition(FIGURES)[0] + FIGURES + "\n" + as_markdown(figures))
-    for path in (*([options.plot] if options.plot else []), *([DOCS / "timeline.svg"] if options.docs else [])):
-        path.write_text(timeline(figures))
     if options.json:
         sys.stdout.write(figures.model_dump_json(indent=2) + "\n")
     elif options.markdown:
@@ -323,7 +289,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _measure_apart(count: int) -> Measurement:
-    command = [sys.executable, "-m", "rehearsal.bench", "--count", str(count)]
+    command = [sys.executable, "-m", "bench", "--count", str(count)]
     done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)  # noqa: S603
     return Measurement.model_validate_json(done.stdout)
 
@@ -349,24 +315,8 @@ def _nothing_left(it: "Rehearsal") -> None:
         raise RuntimeError(f"the guide's clean-up left {', '.join(left)}")
 
 
-def _bars_of(steps: Iterable["Step"]) -> tuple[Bar, ...]:
-    """Our steps as bars."""
-    named = [(step, step.resource.type.rpartition(":")[2]) for step in steps]
-    return _bars(
-        (step.resource.name, KINDS[kind], step.started, step.finished) for step, kind in named if kind in KINDS
-    )
-
-
-def _bars(found: Iterable[tuple[str, str, float, float]]) -> tuple[Bar, ...]:
-    """In the order of their starts, with times since the first."""
-    bars = sorted((Bar(*each) for each in found), key=lambda bar: (bar.started, bar.finished))
-    begin = bars[0].started
-    return tuple(bar._replace(started=bar.started - begin, finished=bar.finished - begin) for bar in bars)
-
-
-def _makespan(bars: Iterable[Bar]) -> float:
-    done = list(bars)
-    return max(bar.finished for bar in done) - min(bar.started for bar in done)
+def _makespan(done: Sequence["Step | Command"]) -> float:
+    return max(each.finished for each in done) - min(each.started for each in done)
 
 
 def _say(text: str) -> None:
@@ -377,7 +327,3 @@ def _seconds(work: Callable[[], object]) -> float:
     begin = time.perf_counter()
     work()
     return time.perf_counter() - begin
-
-
-if __name__ == "__main__":
-    sys.exit(main())

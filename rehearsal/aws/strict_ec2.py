@@ -11,7 +11,7 @@ from moto.ec2.exceptions import DependencyViolationError, EC2ClientError
 from moto.ec2.models import EC2Backend
 from moto.ec2.models.security_groups import SecurityGroupRule
 
-from rehearsal.strict import Proceed, Rule, check_tags, enforce
+from rehearsal.aws.strict import Proceed, Rule, check_tags, enforce
 from rehearsal.world import Clock
 
 TEXT: Final = re.compile(r"[A-Za-z0-9 ._:/()#,@\[\]+=&;{}!$*-]{0,255}")

@@ -15,9 +15,9 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from unittest.mock import patch
 
-from rehearsal import helm_command
-from rehearsal.identity import KEY
-from rehearsal.kubernetes_api import HOLDER, TOKEN
+from rehearsal.aws.identity import KEY
+from rehearsal.kubernetes import helm_command
+from rehearsal.kubernetes.api import HOLDER, TOKEN
 
 
 @contextmanager

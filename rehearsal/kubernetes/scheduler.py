@@ -9,7 +9,7 @@ from typing import Final, Literal
 
 from kubernetes.utils.quantity import parse_quantity  # pyright: ignore[reportUnknownVariableType]
 
-from rehearsal.chart import ClusterError
+from rehearsal.kubernetes.chart import ClusterError
 from rehearsal.world import Node
 
 PODS_PER_NODE: Final = 110

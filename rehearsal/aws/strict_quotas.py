@@ -16,7 +16,7 @@ from moto.elbv2.responses import ELBV2Response
 from moto.servicequotas.exceptions import NoSuchResource
 from moto.servicequotas.responses import ServiceQuotasResponse
 
-from rehearsal.strict import Proceed, Rule, enforce
+from rehearsal.aws.strict import Proceed, Rule, enforce
 
 
 class Quota(NamedTuple):

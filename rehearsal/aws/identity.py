@@ -16,8 +16,8 @@ from moto.sts.models import AssumedRole, STSBackend
 from moto.sts.responses import TokenResponse
 from werkzeug.exceptions import HTTPException
 
-from rehearsal.faults import Answer, refusal
-from rehearsal.strict import Proceed, Rule, enforce
+from rehearsal.aws.faults import Answer, refusal
+from rehearsal.aws.strict import Proceed, Rule, enforce
 
 KEY: Final = "rehearsal"
 """Access key and secret key of the emulated account."""

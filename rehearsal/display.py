@@ -11,7 +11,7 @@ from rich.text import Text
 
 from lls.operations.finding import Finding
 from lls.operations.screen import as_facts, print_findings
-from rehearsal.engine import Listener, Operation, Resource, Step
+from rehearsal.engine.engine import Listener, Operation, Resource, Step
 from rehearsal.rehearse import Check, Report
 
 BAR: Final = 36

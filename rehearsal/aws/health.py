@@ -11,7 +11,7 @@ from moto.ec2.models.security_groups import SecurityGroup, SecurityGroupRule
 from moto.ec2.models.subnets import Subnet
 from moto.elbv2.models import ELBv2Backend, FakeListener, FakeLoadBalancer, FakeTargetGroup
 
-from rehearsal.subnet_paths import EPHEMERAL, Leg, reaches_internet, round_trip, stopped_at
+from rehearsal.aws.subnet_paths import EPHEMERAL, Leg, reaches_internet, round_trip, stopped_at
 
 Answers = Callable[[str, int, str], bool]
 """Whether a node of that address answers on a port and, for health checks, a path."""

@@ -6,8 +6,8 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any, Literal
 
-from rehearsal.chart import SELECTOR, ChartValues
-from rehearsal.pods import Pod
+from rehearsal.kubernetes.chart import SELECTOR, ChartValues
+from rehearsal.kubernetes.scheduler import Pod
 
 Status = Literal["deployed", "failed", "pending-install", "pending-upgrade", "superseded", "uninstalling"]
 

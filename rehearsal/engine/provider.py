@@ -17,11 +17,11 @@ from lls.operations.account import Account
 from lls.operations.lookups import LookUps
 from lls.operations.recording import Properties
 from lls.operations.replacement import REPLACED_BY
-from rehearsal.aws import Aws
-from rehearsal.chart import ClusterError
-from rehearsal.cluster import Cluster
-from rehearsal.engine import UnfinishedError
-from rehearsal.world import Clock, World
+from rehearsal.aws.server import Aws
+from rehearsal.engine.engine import UnfinishedError
+from rehearsal.kubernetes.chart import ClusterError
+from rehearsal.kubernetes.cluster_state import Cluster
+from rehearsal.world import Clock
 
 POLL: Final = 5.0
 """Seconds of the emulated world between two looks at something that AWS is still doing."""
@@ -45,12 +45,12 @@ class Kind:
 class EmulatedProvider:
     """The AWS and Kubernetes providers of a world."""
 
-    def __init__(self, world: World, clock: Clock, aws: Aws, cluster: Cluster) -> None:
-        """Serve the resources of that world. `registry_status` is what the chart's registry answers."""
+    def __init__(self, clock: Clock, aws: Aws, cluster: Cluster, cluster_endpoint: str) -> None:
+        """Serve the resources of the cluster's world. `registry_status` is what the chart's registry answers."""
         self.registry_status = 200
-        self._world = world
         self._clock = clock
         self._cluster = cluster
+        self._cluster_endpoint = cluster_endpoint
         self._ec2 = aws.client("ec2")
         self._elbv2 = aws.client("elbv2")
         self._aws = aws
@@ -81,7 +81,7 @@ class EmulatedProvider:
             "kubernetes:helm.sh/v3:Release": Kind(self._install, self._upgrade, self._uninstall),
             "pulumi:providers:kubernetes": Kind(self._connect, self._reconnect, self._forget),
         }
-        self._look_ups = LookUps(Account(aws.patient_client), world.region)
+        self._look_ups = LookUps(Account(aws.patient_client), cluster.world.region)
 
     def now(self) -> float:
         """Seconds in the emulated world."""
@@ -346,7 +346,7 @@ class EmulatedProvider:
 
     def _check_kubeconfig(self, inputs: Properties) -> None:
         servers = [each["cluster"]["server"] for each in yaml.safe_load(inputs["kubeconfig"])["clusters"]]
-        if servers != [self._cluster.endpoint]:
+        if servers != [self._cluster_endpoint]:
             raise ConnectionError(f"unable to connect to the Kubernetes API at {', '.join(servers)}")
 
     def _check_registry(self, chart: str) -> None:

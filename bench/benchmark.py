@@ -89,7 +89,7 @@ def measure(count: int, factor: float = FACTOR) -> Measurement:
     """One world with that many nodes, in which first the stack comes and goes, and then the guide is followed."""
     from bench.critical_path import kind_of
     from bench.guide_commands import REGISTRATION, clean_up, follow_all
-    from lls.operations.stack import Stack
+    from lls.operations.program.stack_file import Stack
     from rehearsal.rehearse import Rehearsal
     from rehearsal.stack_world import world_for
     from rehearsal.world import DEFAULT_WORLD, Node

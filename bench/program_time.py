@@ -9,7 +9,7 @@ from typing import Final
 
 from pydantic import BaseModel
 
-from lls.operations.stack import PROJECT
+from lls.operations.program.stack_file import PROJECT
 
 ROUNDS: Final = 5
 MODULES: Final = 14
@@ -19,7 +19,7 @@ SDKS: Final = ("pulumi", "pulumi_aws", "pulumi_kubernetes", "kubernetes")
 
 RECORD: Final = """
 from lls.operations.graph import graph
-from lls.operations.stack import Stack
+from lls.operations.program.stack_file import Stack
 graph(Stack("bench", {config!r}))
 """
 

@@ -9,7 +9,7 @@ from pulumi import RunError
 from pydantic import ValidationError
 from rich.console import Console
 
-from lls.operations.stack import StackError
+from lls.operations.program.stack_file import StackError
 from rehearsal.display import Screen, Silence, as_json
 from rehearsal.engine.engine import StepsFailedError
 from rehearsal.kubernetes.api import kubeconfig_for

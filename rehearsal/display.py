@@ -9,8 +9,8 @@ from rich.live import Live
 from rich.markup import escape
 from rich.text import Text
 
-from lls.operations.finding import Finding
-from lls.operations.screen import as_facts, print_findings
+from lls.operations.report.finding import Finding
+from lls.operations.report.screen import as_facts, print_findings
 from rehearsal.engine.engine import Listener, Operation, Resource, Step
 from rehearsal.rehearse import Check, Report
 

@@ -9,14 +9,14 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Final, Protocol, Self
 
-from lls.operations.account import Account
 from lls.operations.check_clean import check_clean
-from lls.operations.finding import Finding, Level, Unwatched
-from lls.operations.installation import Installation
-from lls.operations.recording import Properties, run_project
-from lls.operations.stack import PROJECT, Stack
-from lls.operations.states import ListedStack, State, StateResource
+from lls.operations.program.recording import Properties, run_project
+from lls.operations.program.stack_file import PROJECT, Stack
+from lls.operations.report.finding import Finding, Level, Unwatched
 from lls.operations.verify import Verification
+from lls.operations.world.account import Account
+from lls.operations.world.installation import Installation
+from lls.operations.world.states import ListedStack, State, StateResource
 from rehearsal.aws.server import Aws
 from rehearsal.engine.engine import Engine, Listener, Step, StepsFailedError
 from rehearsal.engine.provider import TOKEN_LIFE, EmulatedProvider

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from lls.config import schema
-from lls.operations.stack import HIDDEN, PROJECT, Stack, read_stack
+from lls.operations.program.stack_file import HIDDEN, PROJECT, Stack, read_stack
 from rehearsal.kubernetes.api import kubeconfig_for
 from rehearsal.world import Node, World
 

@@ -11,9 +11,9 @@ from unittest.mock import patch
 from lls import artifacts, targets
 from lls.cluster_api import ClusterApi
 from lls.config import SCHEMA, Config
-from lls.operations.recording import Properties, run_project
-from lls.operations.replacement import REPLACED_BY
-from lls.operations.stack import PROJECT, Stack
+from lls.operations.program.recording import Properties, run_project
+from lls.operations.program.replacement import REPLACED_BY
+from lls.operations.program.stack_file import PROJECT, Stack
 from rehearsal.engine.engine import Engine, Step
 from rehearsal.stack_world import world_for
 from rehearsal.world import DEFAULT_WORLD

@@ -13,8 +13,8 @@ from pulumi.runtime import resource as sdk
 from pulumi.runtime.proto.source_pb2 import StackTrace
 
 from lls.cluster import EksCluster
-from lls.operations.recording import run_project
-from lls.operations.replacement import REPLACED_BY
+from lls.operations.program.recording import run_project
+from lls.operations.program.replacement import REPLACED_BY
 from rehearsal.engine.engine import Engine, Listener, Properties, Resource
 
 settings.register_profile("suite", max_examples=50, derandomize=True, deadline=None, database=None)

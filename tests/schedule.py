@@ -7,7 +7,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar, cast
 
-from lls.operations.recording import Properties, Resource
+from lls.operations.program.recording import Properties, Resource
 from rehearsal.engine.engine import Listener, Step, Workers
 from rehearsal.rehearse import Rehearsal
 from tests.world import PatientClock, a_rehearsal

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError, EndpointConnectionError, NoCredentialsError, ProfileNotFound
 
-from lls.operations.account import Account, AwsError
+from lls.operations.world.account import Account, AwsError
 
 
 def account(failure: Exception) -> Account:

@@ -2,11 +2,11 @@
 
 import pytest
 
-from lls.operations.identity import Caller, WrongAccountError
-from lls.operations.installation import Installation
-from lls.operations.mirror_stack import mirror_stack
-from lls.operations.screen import Screen
-from lls.operations.states import State, StateResource
+from lls.operations.mirror import mirror_stack
+from lls.operations.report.screen import Screen
+from lls.operations.world.identity import Caller, WrongAccountError
+from lls.operations.world.installation import Installation
+from lls.operations.world.states import State, StateResource
 from rehearsal.rehearse import Rehearsal
 from tests.world import NO_CLI, KnownStates, a_rehearsal, knowing
 

@@ -8,8 +8,8 @@ import pytest
 
 from bench.guide_commands import follow
 from lls.operations.adopt import Adoption, find, import_file, write
-from lls.operations.replacement import REPLACED_BY
-from lls.operations.states import State
+from lls.operations.program.replacement import REPLACED_BY
+from lls.operations.world.states import State
 from rehearsal.engine.engine import Resource
 from rehearsal.rehearse import Rehearsal
 from tests.conftest import as_config

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from lls.cluster_api import ClusterError
 from lls.config import schema
-from lls.operations.stack import Stack as StackFile
+from lls.operations.program.stack_file import Stack as StackFile
 from lls.targets import TARGETS_PER_ZONE
 from rehearsal.rehearse import Rehearsal
 from rehearsal.world import ManagedNodeGroup, Node, Subnet

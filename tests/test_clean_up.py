@@ -4,11 +4,11 @@ import pytest
 
 from bench import guide_commands
 from bench.guide_commands import follow
-from lls.operations.account import AwsError
 from lls.operations.check_clean import check_clean
-from lls.operations.finding import Finding, Level, Unwatched
-from lls.operations.inventory import KINDS
+from lls.operations.report.finding import Finding, Level, Unwatched
 from lls.operations.sweep import Sweep, carry_out, holders, plan
+from lls.operations.world.account import AwsError
+from lls.operations.world.inventory import KINDS
 from rehearsal.rehearse import Rehearsal
 from tests.world import NO_CLI, KnownStates, PatientClock, PatientClockOf, a_rehearsal, knowing, ownership_of
 

@@ -8,10 +8,10 @@ import pytest
 from bench.guide_commands import follow
 from lls.operations import cli
 from lls.operations.cli import duration, main
-from lls.operations.finding import Exit, Finding, Level, note, ok, outcome, problem, run_checks, unknown
-from lls.operations.inventory import BALANCER
-from lls.operations.screen import Screen
-from lls.operations.states import Operation, State
+from lls.operations.report.finding import Exit, Finding, Level, note, ok, outcome, problem, run_checks, unknown
+from lls.operations.report.screen import Screen
+from lls.operations.world.inventory import BALANCER
+from lls.operations.world.states import Operation, State
 from rehearsal.rehearse import NLB_ADDRESS, Rehearsal
 from tests.registry import Registry, a_chart, an_image
 from tests.test_clean_up import install
@@ -31,7 +31,7 @@ def it() -> Generator[Rehearsal]:
 def states(monkeypatch: pytest.MonkeyPatch) -> dict[str, State]:
     """What a Pulumi CLI would tell of all stacks: of the dev stack, that it is empty."""
     backend = KnownStates({"dev": State()})
-    monkeypatch.setattr("lls.operations.installation.CliBackend", lambda: backend)
+    monkeypatch.setattr("lls.operations.world.installation.CliBackend", lambda: backend)
     return backend.states
 
 
@@ -59,7 +59,7 @@ def test_a_sweep_without_yes_changes_nothing_and_says_so(it: Rehearsal, states: 
 def test_a_sweep_with_yes_deletes_and_a_second_finds_nothing(
     it: Rehearsal, states: object, capsys: CAPTURED, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(cli, "Clock", lambda: PatientClockOf(it))
+    monkeypatch.setattr(cli, "RealClock", lambda: PatientClockOf(it))
     follow(it.aws, "nvcf-dev", "us-west-2a")
     install(it)
     code, found = run(capsys, "sweep", "--yes")
@@ -89,8 +89,8 @@ def test_without_a_readable_state_a_sweep_wants_to_be_told_twice(
     def missing(name: str) -> None:
         return None
 
-    monkeypatch.setattr("lls.operations.stack.shutil.which", missing)
-    monkeypatch.setattr(cli, "Clock", lambda: PatientClockOf(it))
+    monkeypatch.setattr("lls.operations.program.stack_file.shutil.which", missing)
+    monkeypatch.setattr(cli, "RealClock", lambda: PatientClockOf(it))
     follow(it.aws, "nvcf-dev", "us-west-2a")
     before = it.leftovers()
     code, found = run(capsys, "sweep", "--yes")
@@ -216,7 +216,7 @@ def test_an_interrupt_ends_with_a_sentence(capsys: CAPTURED, monkeypatch: pytest
     def interrupted(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(cli.graphs, "graph", interrupted)
+    monkeypatch.setattr(cli.graph, "graph", interrupted)
     assert main(["graph", "--stack", "dev"]) == Exit.INTERRUPTED
     assert "Interrupted. Run the same command again to go on." in capsys.readouterr().err
 

@@ -10,11 +10,11 @@ import pytest
 from bench.guide_commands import follow
 from lls.operations import cli
 from lls.operations.cli import main
-from lls.operations.finding import Exit
-from lls.operations.installation import Installation
-from lls.operations.mirror import MirrorError
-from lls.operations.stack import Stack
-from lls.operations.states import State
+from lls.operations.program.stack_file import Stack
+from lls.operations.report.finding import Exit
+from lls.operations.world.installation import Installation
+from lls.operations.world.registry import MirrorError
+from lls.operations.world.states import State
 from rehearsal.aws.identity import KEY, WEB_IDENTITY, WEB_TOKEN
 from rehearsal.rehearse import Rehearsal
 from tests.world import KnownStates, PatientClockOf, a_rehearsal, reached_by_network
@@ -47,10 +47,10 @@ def run(it: Rehearsal, monkeypatch: pytest.MonkeyPatch) -> Run:
         def read(name: str) -> Stack:
             return Stack(name, {**it.engine.config, **told})
 
-        monkeypatch.setattr(cli, "Clock", lambda: PatientClockOf(it))
-        monkeypatch.setattr("lls.operations.installation.read_stack", read)
+        monkeypatch.setattr(cli, "RealClock", lambda: PatientClockOf(it))
+        monkeypatch.setattr("lls.operations.world.installation.read_stack", read)
         backend = KnownStates({"test": state or State()})
-        monkeypatch.setattr("lls.operations.installation.CliBackend", lambda: backend)
+        monkeypatch.setattr("lls.operations.world.installation.CliBackend", lambda: backend)
         it.aws.calls.clear()
         it.aws.callers.clear()
         it.cluster.guests.clear()
@@ -90,7 +90,7 @@ def test_mirror_makes_repositories_as_the_assumed_role(it: Rehearsal, run: Run, 
         raise MirrorError("not here")
 
     env.setenv("NGC_API_KEY", "nvapi-1")
-    env.setattr("lls.operations.mirror_stack.mirror", copy)
+    env.setattr("lls.operations.mirror.mirror", copy)
     role = it.aws.identities.add_role("deploy", account=OTHER)
     assert run("mirror", assumeRoles=[{"roleArn": role, "sessionName": "ci"}]) == Exit.FAILED
     assert "ecr:CreateRepository" in it.aws.callers[f"arn:aws:sts::{OTHER}:assumed-role/deploy/ci"]

@@ -19,7 +19,7 @@ from lls import (
     Targets,
 )
 from lls.draining import DrainingProvider
-from lls.operations.stack import PROJECT
+from lls.operations.program.stack_file import PROJECT
 from tests.conftest import Stack, stack
 
 

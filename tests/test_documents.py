@@ -14,7 +14,7 @@ from typer.main import get_command
 from lls import guide
 from lls.operations.cli import app
 from lls.operations.graph import graph
-from lls.operations.stack import PROJECT, Stack
+from lls.operations.program.stack_file import PROJECT, Stack
 from rehearsal.__main__ import main as rehearse
 from scripts import configuration_table, page
 from tests.test_program import CONTRACT_OUTPUTS

@@ -5,7 +5,7 @@ import re
 import pytest
 
 from lls.config import schema
-from lls.operations.stack import PROJECT
+from lls.operations.program.stack_file import PROJECT
 from scripts import page
 from scripts.effects_table import CHANGES, PAGE, cells
 

@@ -7,7 +7,7 @@ import pytest
 from botocore.config import Config
 from botocore.exceptions import ClientError, ReadTimeoutError
 
-from lls.operations.stack import Stack
+from lls.operations.program.stack_file import Stack
 from rehearsal.aws.faults import Fault
 from rehearsal.aws.server import KEY, Aws
 from rehearsal.aws.strict_quotas import QUOTAS

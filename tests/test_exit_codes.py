@@ -12,9 +12,9 @@ import pytest
 from bench.guide_commands import follow
 from lls.operations import cli
 from lls.operations.cli import main
-from lls.operations.finding import Exit
-from lls.operations.stack import PROJECT
-from lls.operations.states import State
+from lls.operations.program.stack_file import PROJECT
+from lls.operations.report.finding import Exit
+from lls.operations.world.states import State
 from rehearsal.rehearse import NLB_ADDRESS, Rehearsal
 from tests.registry import Registry, a_chart, an_image
 from tests.test_clean_up import install
@@ -63,10 +63,10 @@ def _resolve(name: str) -> list[str]:
 @pytest.fixture
 def scene(monkeypatch: pytest.MonkeyPatch) -> Generator[Scene]:
     backend = KnownStates({"dev": State()})
-    monkeypatch.setattr("lls.operations.installation.CliBackend", lambda: backend)
+    monkeypatch.setattr("lls.operations.world.installation.CliBackend", lambda: backend)
     monkeypatch.delenv("NGC_API_KEY", raising=False)
     with a_rehearsal({"lls:clusterName": "nvcf-dev"}) as it, reached(it), ExitStack() as until:
-        monkeypatch.setattr(cli, "Clock", lambda: PatientClockOf(it))
+        monkeypatch.setattr(cli, "RealClock", lambda: PatientClockOf(it))
         yield Scene(it, backend, until, monkeypatch)
 
 

@@ -8,11 +8,11 @@ import pulumi
 import pytest
 
 from bench.guide_commands import follow
-from lls.operations.account import AwsError
 from lls.operations.cli import main
-from lls.operations.finding import Exit, Unwatched
-from lls.operations.states import State
+from lls.operations.report.finding import Exit, Unwatched
 from lls.operations.sweep import carry_out
+from lls.operations.world.account import AwsError
+from lls.operations.world.states import State
 from rehearsal.aws.faults import iam_action
 from rehearsal.engine.engine import StepsFailedError
 from rehearsal.rehearse import Rehearsal
@@ -202,7 +202,7 @@ def told(monkeypatch: pytest.MonkeyPatch) -> Callable[[State], None]:
     """Sets what the Pulumi CLI tells of the stack."""
 
     def tell(state: State) -> None:
-        monkeypatch.setattr("lls.operations.installation.CliBackend", lambda: KnownStates({"dev": state}))
+        monkeypatch.setattr("lls.operations.world.installation.CliBackend", lambda: KnownStates({"dev": state}))
 
     return tell
 

@@ -3,7 +3,7 @@ import json
 import pytest
 
 from lls.operations.graph import Graph, Order, dot, graph, mermaid
-from lls.operations.stack import Stack
+from lls.operations.program.stack_file import Stack
 from tests.conftest import as_config
 from tests.world import STACK
 

@@ -13,10 +13,10 @@ import pulumi
 import pytest
 from botocore.exceptions import NoCredentialsError
 
-from lls.operations.account import CLIENT_CONFIG, Account, AwsError, Caller
-from lls.operations.identity import Identity, WrongAccountError
-from lls.operations.provider_keys import HARMLESS, HONOURED, REFUSED, Role, read_settings
-from lls.operations.stack import PROJECT, Stack
+from lls.operations.program.stack_file import PROJECT, Stack
+from lls.operations.world.account import CLIENT_CONFIG, Account, AwsError, Caller
+from lls.operations.world.identity import Identity, WrongAccountError
+from lls.operations.world.provider_keys import HARMLESS, HONOURED, REFUSED, Role, read_settings
 from rehearsal.aws.identity import KEY, WEB_IDENTITY, WEB_TOKEN
 from rehearsal.rehearse import Rehearsal
 from tests.world import STACK, a_rehearsal, reached_by_network, session

@@ -3,7 +3,7 @@ from collections.abc import Iterator
 from graphlib import TopologicalSorter
 from pathlib import Path
 
-from lls.operations.stack import PROJECT
+from lls.operations.program.stack_file import PROJECT
 
 PACKAGES = ("lls", "rehearsal", "bench")
 

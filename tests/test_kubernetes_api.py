@@ -21,7 +21,7 @@ from kubernetes.config import new_client_from_config_dict  # pyright: ignore[rep
 from urllib3.exceptions import HTTPError
 
 from lls.cluster_api import ClusterApi
-from lls.operations.proxy import Proxy
+from lls.operations.world.proxy import Proxy
 from rehearsal.kubernetes.api import TOKEN, KubernetesApi, kubeconfig_for
 from rehearsal.kubernetes.chart import ClusterError
 from rehearsal.kubernetes.cluster_state import Cluster

@@ -9,12 +9,12 @@ from functools import partial
 
 import pytest
 
-from lls.operations.account import Account
 from lls.operations.cli import main
-from lls.operations.mirror_stack import ecr_login, ensure_repositories
-from lls.operations.permissions import needed, statements
-from lls.operations.stack import PROJECT
-from lls.operations.states import State
+from lls.operations.mirror import ecr_login, ensure_repositories
+from lls.operations.program.stack_file import PROJECT
+from lls.operations.world.account import Account
+from lls.operations.world.permissions import needed, statements
+from lls.operations.world.states import State
 from rehearsal.aws.faults import iam_action
 from rehearsal.rehearse import Rehearsal
 from tests.conftest import as_config
@@ -91,7 +91,7 @@ def seen() -> Mapping[str, set[str]]:
         ):
             it.engine.up()
             state = it.state() if part == "Operate" and command != "adopt" else State()
-            patch.setattr("lls.operations.installation.CliBackend", partial(KnownStates, {"dev": state}))
+            patch.setattr("lls.operations.world.installation.CliBackend", partial(KnownStates, {"dev": state}))
             with calls_of(it, found[part]):
                 main([command, "--stack", "dev", *(["--yes"] if command == "sweep" else [])])
     with a_rehearsal() as it, calls_of(it, found["Operate"]):

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from lls.operations import mirror as module
-from lls.operations.mirror import (
+from lls.operations.program.stack_file import Stack
+from lls.operations.world import registry as module
+from lls.operations.world.registry import (
     NGC_SOURCE,
     Artifact,
     Login,
@@ -24,7 +25,6 @@ from lls.operations.mirror import (
     mirror,
     ngc_login,
 )
-from lls.operations.stack import Stack
 from rehearsal.aws.server import Aws
 from tests.registry import (
     INDEX,

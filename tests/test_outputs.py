@@ -4,7 +4,7 @@ from typing import Any
 import pulumi
 import pytest
 
-from lls.operations.stack import PROJECT
+from lls.operations.program.stack_file import PROJECT
 from lls.outputs import LlsOutputs, StackOutput
 from tests.conftest import Stack, stack, up
 

@@ -13,10 +13,10 @@ import pytest
 from bench.guide_commands import Made, follow
 from lls.operations import cli
 from lls.operations.cli import main
-from lls.operations.finding import Exit
-from lls.operations.inventory import BALANCER
-from lls.operations.stack import StackError
-from lls.operations.states import Operation, State, StateResource
+from lls.operations.program.stack_file import StackError
+from lls.operations.report.finding import Exit
+from lls.operations.world.inventory import BALANCER
+from lls.operations.world.states import Operation, State, StateResource
 from rehearsal.rehearse import Rehearsal
 from tests.test_clean_up import install
 from tests.world import NO_CLI, KnownStates, PatientClockOf, a_rehearsal, reached
@@ -28,7 +28,7 @@ CAPTURED = pytest.CaptureFixture[str]
 def it(monkeypatch: pytest.MonkeyPatch) -> Generator[Rehearsal]:
     """A world that the command line reaches as it would reach AWS, for the stack of Pulumi.dev.yaml."""
     with a_rehearsal({"lls:clusterName": "nvcf-dev"}) as it, reached(it):
-        monkeypatch.setattr(cli, "Clock", lambda: PatientClockOf(it))
+        monkeypatch.setattr(cli, "RealClock", lambda: PatientClockOf(it))
         yield it
 
 
@@ -36,7 +36,7 @@ def it(monkeypatch: pytest.MonkeyPatch) -> Generator[Rehearsal]:
 def backend(monkeypatch: pytest.MonkeyPatch) -> KnownStates:
     """The backend that the Pulumi CLI is logged in to: it knows the dev stack, which is empty."""
     known = KnownStates({"dev": State()})
-    monkeypatch.setattr("lls.operations.installation.CliBackend", lambda: known)
+    monkeypatch.setattr("lls.operations.world.installation.CliBackend", lambda: known)
     return known
 
 
@@ -331,7 +331,7 @@ def test_a_sweep_that_leaves_the_release_needs_attention(
     it: Rehearsal, backend: KnownStates, capsys: CAPTURED, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     by_hand(it)
-    monkeypatch.setattr("lls.operations.proxy.shutil.which", missing)
+    monkeypatch.setattr("lls.operations.world.proxy.shutil.which", missing)
     code, found = run(capsys, "sweep", "--yes")
     assert code == Exit.FOUND
     assert "release gdn-streaming is left" in levels(found, "problem")["kubernetes"]

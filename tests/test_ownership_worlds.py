@@ -18,9 +18,10 @@ from lls.config import Config
 from lls.naming import Names
 from lls.operations import adopt, sweep
 from lls.operations.adopt import UNKNOWN
-from lls.operations.cluster_survey import ClusterSurvey
-from lls.operations.finding import Unwatched
-from lls.operations.inventory import (
+from lls.operations.program.recording import Monitor, Resource, Severity, record, run_project
+from lls.operations.report.finding import Unwatched
+from lls.operations.world.cluster_survey import ClusterSurvey
+from lls.operations.world.inventory import (
     ADDRESS,
     BALANCER,
     GROUP,
@@ -32,10 +33,9 @@ from lls.operations.inventory import (
     Inventory,
     Thing,
 )
-from lls.operations.ownership import KUBERNETES_NAMESPACE, RELEASE, ClusterIdentity, Ownership, read_ownership
-from lls.operations.proxy import Release
-from lls.operations.recording import Monitor, Resource, Severity, record, run_project
-from lls.operations.states import Operation, State, StateResource
+from lls.operations.world.ownership import KUBERNETES_NAMESPACE, RELEASE, ClusterIdentity, Ownership, read_ownership
+from lls.operations.world.proxy import Release
+from lls.operations.world.states import Operation, State, StateResource
 from tests.conftest import ANSWERS, CONFIG
 from tests.test_config import loaded
 from tests.world import KnownStates

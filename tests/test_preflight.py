@@ -4,11 +4,11 @@ from typing import Any
 import pytest
 
 from bench.guide_commands import follow
-from lls.operations.account import AwsError
-from lls.operations.finding import Finding, Level, Unwatched
-from lls.operations.inventory import BALANCER
 from lls.operations.preflight import Preflight
-from lls.operations.states import Operation, State
+from lls.operations.report.finding import Finding, Level, Unwatched
+from lls.operations.world.account import AwsError
+from lls.operations.world.inventory import BALANCER
+from lls.operations.world.states import Operation, State
 from rehearsal.rehearse import Rehearsal
 from rehearsal.world import Node, Subnet
 from tests.conftest import as_config

@@ -7,8 +7,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from lls.operations.drift import drift
-from lls.operations.finding import Exit, Finding, Level, Unwatched, outcome
 from lls.operations.preflight import Preflight
+from lls.operations.report.finding import Exit, Finding, Level, Unwatched, outcome
 from lls.targets import TARGETS_PER_ZONE
 from rehearsal.rehearse import Rehearsal
 from rehearsal.world import ManagedNodeGroup, Node

@@ -12,7 +12,7 @@ import pytest
 import rehearsal.command
 from lls import lookups
 from lls.config import Config
-from lls.operations.stack import PROJECT, Stack, StackError, read_stack
+from lls.operations.program.stack_file import PROJECT, Stack, StackError, read_stack
 from rehearsal.__main__ import main
 from rehearsal.display import Silence, as_json
 from rehearsal.engine.engine import StepsFailedError

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from lls.operations.finding import Unwatched
-from lls.operations.stack import PROJECT
+from lls.operations.program.stack_file import PROJECT
+from lls.operations.report.finding import Unwatched
 from lls.operations.sweep import carry_out
 from lls.operations.verify import Verification
 from rehearsal.engine.engine import StepsFailedError

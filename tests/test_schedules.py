@@ -10,7 +10,7 @@ import pytest
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
-from lls.operations.recording import Resource
+from lls.operations.program.recording import Resource
 from rehearsal.engine.engine import StepsFailedError
 from rehearsal.kubernetes.chart import ClusterError
 from rehearsal.world import Node

@@ -19,9 +19,9 @@ from lls.cluster_api import ClusterApi
 from lls.config import schema
 from lls.files import write_private
 from lls.operations import cli
-from lls.operations.mirror import Login
-from lls.operations.proxy import Proxy
-from lls.operations.stack import Stack
+from lls.operations.program.stack_file import Stack
+from lls.operations.world.proxy import Proxy
+from lls.operations.world.registry import Login
 from rehearsal import __main__ as rehearsal_command
 from rehearsal.engine.engine import StepsFailedError
 from rehearsal.kubernetes.api import TOKEN, kubeconfig_for
@@ -84,9 +84,9 @@ def planted(monkeypatch: pytest.MonkeyPatch, **config: Any) -> Generator[Rehears
             return Stack(name, it.engine.config, frozenset(it.engine.secret_keys))
 
         monkeypatch.setattr(cli, "read_stack", read)
-        monkeypatch.setattr(cli, "Clock", lambda: PatientClockOf(it))
-        monkeypatch.setattr("lls.operations.installation.read_stack", read)
-        monkeypatch.setattr("lls.operations.installation.CliBackend", lambda: KnownStates({"dev": it.state()}))
+        monkeypatch.setattr(cli, "RealClock", lambda: PatientClockOf(it))
+        monkeypatch.setattr("lls.operations.world.installation.read_stack", read)
+        monkeypatch.setattr("lls.operations.world.installation.CliBackend", lambda: KnownStates({"dev": it.state()}))
         yield it
 
 
@@ -271,7 +271,7 @@ def test_no_refusal_shows_a_secret_of_the_stacks_identity(seen: Traces, monkeypa
 
 @pytest.mark.parametrize("status", [200, 401, 500])
 def test_mirror_shows_neither_login(status: int, seen: Traces, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr("lls.operations.mirror.PAUSES", (0,))
+    monkeypatch.setattr("lls.operations.world.registry.PAUSES", (0,))
     password = SECRETS["registry password"]
     with (
         planted(monkeypatch, registryConfig="auth.json"),
@@ -279,7 +279,7 @@ def test_mirror_shows_neither_login(status: int, seen: Traces, monkeypatch: pyte
         Registry("ngc.example", login=Login("$oauthtoken", SECRETS["NGC key"], ""), certificate=certificate) as source,
         Registry("own.example", login=Login("robot", password, ""), certificate=certificate, scheme="basic") as own,
     ):
-        monkeypatch.setattr("lls.operations.mirror_stack.NGC_HOST", source.host)
+        monkeypatch.setattr("lls.operations.mirror.NGC_HOST", source.host)
         auth = base64.b64encode(f"robot:{password}".encode()).decode()
         write_private(Path("auth.json"), json.dumps({"auths": {own.host: {"auth": auth}}}))
         source.put("nvcf/streaming-proxy", "2.0.1", an_image())
@@ -334,8 +334,8 @@ def test_the_kubeconfig_that_helm_reads_is_for_its_owner_alone_and_goes(monkeypa
     def which(name: str) -> str:
         return name
 
-    monkeypatch.setattr("lls.operations.proxy.subprocess.run", run)
-    monkeypatch.setattr("lls.operations.proxy.shutil.which", which)
+    monkeypatch.setattr("lls.operations.world.proxy.subprocess.run", run)
+    monkeypatch.setattr("lls.operations.world.proxy.shutil.which", which)
     assert Proxy(ClusterApi(""), "gdn-streaming", "gdn-streaming").uninstall(SECRETS["kubeconfig"], "") is None
     [(path, mode, text)] = read
     assert (mode, text) == (0o600, SECRETS["kubeconfig"])

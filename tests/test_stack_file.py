@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from lls.operations.stack import NoCliError, Stack, StackError, read_stack, reveal
-from lls.operations.states import CliBackend, ListedStack, NoSuchStackError, Operation, State
+from lls.operations.program.stack_file import NoCliError, Stack, StackError, read_stack, reveal
+from lls.operations.world.states import CliBackend, ListedStack, NoSuchStackError, Operation, State
 
 EXPORT: dict[str, Any] = {
     "deployment": {
@@ -45,7 +45,7 @@ def cli(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.fixture
 def no_cli(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
-    monkeypatch.setattr("lls.operations.stack.PROJECT", tmp_path)
+    monkeypatch.setattr("lls.operations.program.stack_file.PROJECT", tmp_path)
 
 
 def test_the_state_is_what_the_cli_exports(cli: Path) -> None:

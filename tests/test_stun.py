@@ -6,10 +6,10 @@ from contextlib import contextmanager
 import pytest
 from aioice import stun
 
-from lls.operations import stun as prober
-from lls.operations.finding import Level
-from lls.operations.stun import Answer, probe
+from lls.operations.report.finding import Level
 from lls.operations.verify import judge_probe
+from lls.operations.world import stun as prober
+from lls.operations.world.stun import Answer, probe
 
 
 @contextmanager

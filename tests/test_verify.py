@@ -4,7 +4,7 @@ from typing import Any
 import pytest
 
 from bench.guide_commands import follow
-from lls.operations.finding import Finding, Level, Unwatched
+from lls.operations.report.finding import Finding, Level, Unwatched
 from lls.operations.verify import Verification
 from rehearsal.rehearse import NLB_ADDRESS, Rehearsal
 from tests.world import PatientClock, PatientClockOf, a_rehearsal

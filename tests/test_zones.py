@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 
 from lls.naming import Names
-from lls.operations.finding import Unwatched
-from lls.operations.inventory import Inventory, Thing
-from lls.operations.stack import PROJECT, Stack
-from lls.operations.survey import Survey
+from lls.operations.program.stack_file import PROJECT, Stack
+from lls.operations.report.finding import Unwatched
 from lls.operations.sweep import carry_out
+from lls.operations.world.inventory import Inventory, Thing
+from lls.operations.world.survey import Survey
 from rehearsal.engine.engine import StepsFailedError
 from rehearsal.rehearse import Rehearsal
 from tests.conftest import as_config

@@ -14,7 +14,7 @@ from typing import Any, cast
 import pytest
 from google.protobuf.json_format import MessageToDict
 
-from lls.operations.recording import SIGNATURE, Monitor
+from lls.operations.program.recording import SIGNATURE, Monitor
 
 
 class Traces(logging.Handler):

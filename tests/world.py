@@ -10,13 +10,13 @@ from unittest.mock import patch
 
 import boto3
 
-from lls.operations.account import Account
-from lls.operations.finding import Unwatched
-from lls.operations.identity import Identity
-from lls.operations.installation import Installation
-from lls.operations.ownership import Ownership
-from lls.operations.stack import NoCliError, Stack, StackError
-from lls.operations.states import ListedStack, NoSuchStackError, State
+from lls.operations.program.stack_file import NoCliError, Stack, StackError
+from lls.operations.report.finding import Unwatched
+from lls.operations.world.account import Account
+from lls.operations.world.identity import Identity
+from lls.operations.world.installation import Installation
+from lls.operations.world.ownership import Ownership
+from lls.operations.world.states import ListedStack, NoSuchStackError, State
 from rehearsal.aws.server import KEY
 from rehearsal.display import Silence
 from rehearsal.rehearse import Audience, Rehearsal, Report

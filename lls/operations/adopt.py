@@ -9,9 +9,24 @@ from typing import Any, Final
 
 from lls.files import write_private
 from lls.naming import Names
-from lls.operations.cluster_survey import look_into_cluster
-from lls.operations.installation import Installation
-from lls.operations.inventory import (
+from lls.operations.program.recording import (
+    SIGNATURE,
+    STACK_TYPE,
+    Monitor,
+    Properties,
+    Resource,
+    Severity,
+    record,
+    run_project,
+)
+from lls.operations.program.replacement import REPLACED_BY
+from lls.operations.program.stack_file import StackError
+from lls.operations.report.finding import Finding, Outcome, note, problem, unknown
+from lls.operations.report.screen import Screen
+from lls.operations.world.answers import LookUps
+from lls.operations.world.cluster_survey import look_into_cluster
+from lls.operations.world.installation import Installation
+from lls.operations.world.inventory import (
     ADDRESS,
     BALANCER,
     EGRESS,
@@ -22,16 +37,12 @@ from lls.operations.inventory import (
     TARGET_GROUP,
     Inventory,
     Thing,
+    deregistration,
 )
-from lls.operations.lookups import LookUps
-from lls.operations.ownership import KUBERNETES_NAMESPACE as NAMESPACE
-from lls.operations.ownership import RELEASE, Kind, Owner, Ownership
-from lls.operations.proxy import Proxy
-from lls.operations.recording import SIGNATURE, STACK_TYPE, Monitor, Properties, Resource, Severity, record, run_project
-from lls.operations.replacement import REPLACED_BY
-from lls.operations.stack import StackError
-from lls.operations.states import State
-from lls.operations.survey import Survey
+from lls.operations.world.ownership import KUBERNETES_NAMESPACE, RELEASE, Kind, Owner, Ownership
+from lls.operations.world.proxy import Proxy
+from lls.operations.world.states import State
+from lls.operations.world.survey import Survey
 
 UNKNOWN: Final = "04da6b54-80e4-46f7-96ec-b56ff0331ba9"
 """What Pulumi's SDK sends for a value that is not known yet."""
@@ -117,6 +128,35 @@ class Adoption:
         return [each for each in self.matches if any(difference.replaces for difference in each.differences)]
 
 
+def run(installation: Installation, screen: Screen, *, file: Path | None, stateless: bool) -> Outcome:
+    """Find what can be adopted, say what differs, and write the import file."""
+    stack = installation.stack.name
+    account = installation.told_account()
+    try:
+        state = installation.state()
+    except StackError:
+        state = State()  # and why it is not known is one of the ownership's findings
+    screen.began("comparing the program with what exists")
+    adoption, ownership = find(installation, state, lambda: installation.ownership(screen, stateless=stateless))
+    screen.ended("comparing the program with what exists")
+    mattered = bool(adoption.matches or adoption.refused)
+    found = [account, *ownership.findings(mattered=mattered), *_findings(adoption, ownership)]
+    facts = {**_show(screen, adoption), "evidence": installation.evidence(ownership)}
+    if not adoption.matches or adoption.interrupting or adoption.refused:
+        return Outcome(found, {"file": None, **facts})
+    path = file or Path(".lls", stack.rpartition("/")[2], "import.json")
+    write(path, import_file(adoption, state))
+    commands = [
+        f"pulumi stack select --create {stack}",
+        f"pulumi import --stack {stack} --file {path} --protect=false --generate-code=false --yes",
+        f"pulumi up --stack {stack}",
+    ]
+    screen.print(f"\nWrote {path}. Then:")
+    for command in commands:
+        screen.print(f"  {command}")
+    return Outcome(found, {"file": str(path), "commands": commands, **facts})
+
+
 def find(
     installation: Installation, state: State, read_ownership: Callable[[], Ownership]
 ) -> tuple[Adoption, Ownership]:
@@ -155,7 +195,7 @@ def _judge(
     refused: dict[str, Owner] = {}
     for match in adoption.matches:
         thing = match.thing
-        if thing.type in (NAMESPACE, RELEASE):
+        if thing.type in (KUBERNETES_NAMESPACE, RELEASE):
             owner = in_cluster.get(thing.type, Owner(Kind.UNKNOWN, why="the cluster tells two things of it"))
         else:
             held_by = next((refused[each] for each in thing.holders if each in refused), None)
@@ -188,12 +228,12 @@ def _owner_by_tags(match: Match, ownership: Ownership, names: Names) -> Owner:
 
 def _way_out(match: Match, owner: Owner) -> str:
     if owner.kind is Kind.ANOTHERS:
-        if match.thing.type in (NAMESPACE, RELEASE):
+        if match.thing.type in (KUBERNETES_NAMESPACE, RELEASE):
             return "set lls:namespace to another"
         return "give this stack names of its own: pulumi config set lls:instance NAME"
     if match.thing.type == INGRESS and owner.is_mistaken:
         return "pulumi config set lls:nodeInternalRules false"
-    if match.thing.type in (NAMESPACE, RELEASE) and owner.is_mistaken:
+    if match.thing.type in (KUBERNETES_NAMESPACE, RELEASE) and owner.is_mistaken:
         return "set lls:namespace to another, or free this one"
     return "if it is this installation's, give it the tags, then run this again" if owner.is_mistaken else ""
 
@@ -234,7 +274,7 @@ class _Finder:
         return replace(goal, id=found.id, outputs=goal.inputs | found.outputs)
 
     def _find(self, goal: Resource) -> Thing | None:
-        if goal.type == NAMESPACE:
+        if goal.type == KUBERNETES_NAMESPACE:
             return self._namespace(goal)
         if goal.type == RELEASE:
             return self._release(goal)
@@ -369,3 +409,78 @@ def _sorted(values: list[Any]) -> list[str]:
 
 def _short(value: Any) -> str:
     return value if isinstance(value, str) else json.dumps(value)
+
+
+# --- How it is told
+
+
+def _findings(found: Adoption, ownership: Ownership) -> list[Finding]:
+    notes: list[Finding] = []
+    if not found.matches and not found.refused:
+        notes.append(note("adopt", "nothing to adopt: what the program describes is in the state, or does not exist"))
+    notes += [
+        problem(
+            "adopt",
+            f"{each.resource.name} ({each.thing.id}) would be replaced, and streaming interrupted: "
+            + "; ".join(str(difference) for difference in each.differences if difference.replaces),
+            "set the stack's config to what exists, then run this again",
+        )
+        for each in found.interrupting
+    ]
+    notes += [
+        problem("adopt", f"{each.match.resource.name} exists as {each.match.thing.id}: {each.why}", each.remedy)
+        for each in found.refused
+        if each.remedy
+    ]
+    if unclear := [each.match.resource.name for each in found.refused if not each.remedy]:
+        notes.append(
+            unknown("adopt", f"these exist, and it cannot be told that they are nobody's: {', '.join(unclear)}")
+        )
+    notes += [
+        note(
+            "adopt",
+            f"{each} is this installation's by its tags, and no part of the program: it stays",
+            deregistration(each),
+        )
+        for each in found.strangers
+        if ownership.of(each).kind is not Kind.ANOTHERS
+    ]
+    return notes
+
+
+def _show(screen: Screen, found: Adoption) -> Properties:
+    for match in found.matches:
+        screen.print(f"adopt   {match.resource.name}: {match.thing.id}")
+        for difference in match.differences:
+            screen.print(f"        {'REPLACE' if difference.replaces else 'change '} {difference}")
+    for each in found.refused:
+        screen.print(f"keep    {each.match.resource.name}: {each.match.thing.id}, {each.why}")
+    for resource in found.missing:
+        screen.print(f"create  {resource.name}")
+    for resource in found.owned:
+        screen.print(f"owned   {resource.name}")
+    return {
+        "adopt": [
+            {
+                "name": each.resource.name,
+                "type": each.resource.type,
+                "id": each.thing.id,
+                "changes": [str(difference) for difference in each.differences],
+                "replaced": each in found.interrupting,
+            }
+            for each in found.matches
+        ],
+        "create": [each.name for each in found.missing],
+        "owned": [each.name for each in found.owned],
+        "refused": [
+            {
+                "name": each.match.resource.name,
+                "id": each.match.thing.id,
+                "owner": each.owner.kind.value,
+                "stack": each.owner.stack,
+                "why": each.why,
+            }
+            for each in found.refused
+        ],
+        "strangers": [str(each) for each in found.strangers],
+    }

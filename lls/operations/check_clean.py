@@ -3,13 +3,25 @@
 from collections.abc import Callable, Iterable
 
 from lls.config import Config
-from lls.operations.account import Account, AwsError
-from lls.operations.cluster_survey import ClusterSurvey, look_into_cluster
-from lls.operations.finding import Finding, note, ok, problem, unknown
-from lls.operations.installation import Installation
-from lls.operations.inventory import Inventory
-from lls.operations.ownership import Kind, Owner, Ownership
-from lls.operations.survey import Survey
+from lls.operations.report.finding import Finding, Level, Outcome, note, ok, problem, unknown
+from lls.operations.report.screen import Screen
+from lls.operations.world.account import Account, AwsError
+from lls.operations.world.cluster_survey import ClusterSurvey, look_into_cluster
+from lls.operations.world.installation import Installation
+from lls.operations.world.inventory import Inventory
+from lls.operations.world.ownership import Kind, Owner, Ownership
+from lls.operations.world.survey import Survey
+
+
+def run(installation: Installation, screen: Screen) -> Outcome:
+    """Tell what is left, and what the answer rests on."""
+    account = installation.told_account()
+    screen.began("looking for what is left")
+    found, ownership = check_clean(installation, lambda: installation.ownership(screen))
+    screen.ended("looking for what is left")
+    mattered = any(each.level is Level.UNKNOWN for each in found)
+    evidence = {"evidence": installation.evidence(ownership)}
+    return Outcome([account, *ownership.findings(mattered=mattered), *found], evidence)
 
 
 def check_clean(installation: Installation, read_ownership: Callable[[], Ownership]) -> tuple[list[Finding], Ownership]:

@@ -3,11 +3,21 @@
 import pulumi
 
 from lls.config import Config
-from lls.operations.finding import Finding, note, ok, problem
-from lls.operations.installation import Installation
-from lls.operations.inventory import Inventory
-from lls.operations.stack import StackError
+from lls.operations.program.stack_file import StackError
+from lls.operations.report.finding import Finding, Outcome, note, ok, problem
+from lls.operations.report.screen import Screen
+from lls.operations.world.installation import Installation
+from lls.operations.world.inventory import Inventory
 from lls.targets import find_ids
+
+
+def run(installation: Installation, screen: Screen) -> Outcome:
+    """Compare the stack's targets with its nodes."""
+    installation.confirm_account()
+    screen.began("comparing targets with nodes")
+    found = drift(installation)
+    screen.ended("comparing targets with nodes")
+    return Outcome(found)
 
 
 def drift(installation: Installation) -> list[Finding]:

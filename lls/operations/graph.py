@@ -6,9 +6,11 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from lls.config import SCHEMA, Config
-from lls.operations.inventory import TARGET
-from lls.operations.recording import STACK_TYPE, Monitor, Properties, Resource, Severity, record, run_project
-from lls.operations.stack import Stack
+from lls.operations.program.recording import STACK_TYPE, Monitor, Properties, Resource, Severity, record, run_project
+from lls.operations.program.stack_file import Stack
+from lls.operations.report.finding import Outcome
+from lls.operations.report.screen import Screen
+from lls.operations.world.inventory import TARGET
 
 Order = Literal["create", "destroy"]
 Format = Literal["mermaid", "dot"]
@@ -29,6 +31,16 @@ class Graph:
 
     nodes: tuple[Node, ...]
     edges: tuple[tuple[str, str], ...]
+
+
+def run(stack: Stack, screen: Screen, *, format: Format, order: Order, whole: bool) -> Outcome:  # noqa: A002
+    """Draw the stack's graph."""
+    screen.began("running the program")
+    found = graph(stack, order, whole=whole)
+    screen.ended("running the program")
+    screen.print(mermaid(found) if format == "mermaid" else dot(found))
+    nodes = [{"name": each.name, "type": each.type, "component": each.component} for each in found.nodes]
+    return Outcome([], {"order": order, "nodes": nodes, "edges": [*map(list, found.edges)]})
 
 
 def graph(stack: Stack, order: Order = "create", *, whole: bool = False) -> Graph:

@@ -15,20 +15,19 @@ from lls.artifacts import find_artifacts
 from lls.cluster import EksCluster
 from lls.cluster_api import REQUEST_TIMEOUT, ClusterApi
 from lls.oci import ecr_registry, is_oci
-from lls.operations.account import AwsError
-from lls.operations.capacity import lacks, name_of
-from lls.operations.cluster_survey import look_into_cluster
-from lls.operations.finding import Check, Finding, Watcher, note, ok, problem, run_checks, unknown
-from lls.operations.installation import Installation
-from lls.operations.inventory import INGRESS, Inventory, Thing
-from lls.operations.mirror import MirrorError, exists
-from lls.operations.mirror_stack import logins_of
-from lls.operations.ownership import KUBERNETES_NAMESPACE, RELEASE, Kind
-from lls.operations.path import Network
-from lls.operations.permissions import CLUSTER, Grant, needed
-from lls.operations.proxy import CLUSTER_FAILURES
-from lls.operations.stack import StackError
-from lls.operations.survey import Survey
+from lls.operations.program.stack_file import StackError
+from lls.operations.report.finding import Check, Finding, Outcome, Watcher, note, ok, problem, run_checks, unknown
+from lls.operations.world.account import AwsError
+from lls.operations.world.capacity import lacks, name_of
+from lls.operations.world.cluster_survey import look_into_cluster
+from lls.operations.world.installation import Installation
+from lls.operations.world.inventory import INGRESS, Inventory, Thing
+from lls.operations.world.network import Network
+from lls.operations.world.ownership import KUBERNETES_NAMESPACE, RELEASE, Kind
+from lls.operations.world.permissions import CLUSTER, Grant, needed
+from lls.operations.world.proxy import CLUSTER_FAILURES
+from lls.operations.world.registry import MirrorError, exists, logins_of
+from lls.operations.world.survey import Survey
 from lls.targets import find_ids, find_targets
 
 FREE_ADDRESSES: Final = 8
@@ -54,6 +53,11 @@ class Place:
     vpc_id: str
     api: ClusterApi
     kubeconfig: str = field(repr=False)
+
+
+def run(installation: Installation, watcher: Watcher) -> Outcome:
+    """Check everything."""
+    return Outcome(Preflight(installation).run(watcher))
 
 
 class Preflight:

@@ -3,13 +3,16 @@
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Final, Protocol
+from typing import Final
 
-from lls.operations.account import Account, AwsError
-from lls.operations.cluster_survey import ClusterSurvey, look_into_cluster
-from lls.operations.finding import Watcher
-from lls.operations.installation import Installation
-from lls.operations.inventory import (
+from lls.operations.program.recording import Properties
+from lls.operations.report.clock import Clock
+from lls.operations.report.finding import Exit, Finding, Outcome, Watcher, problem, unknown
+from lls.operations.report.screen import Screen
+from lls.operations.world.account import Account, AwsError
+from lls.operations.world.cluster_survey import ClusterSurvey, look_into_cluster
+from lls.operations.world.installation import Installation
+from lls.operations.world.inventory import (
     ADDRESS,
     ATTACHMENT,
     BALANCER,
@@ -22,9 +25,9 @@ from lls.operations.inventory import (
     Inventory,
     Thing,
 )
-from lls.operations.ownership import KUBERNETES_NAMESPACE, Kind, Owner, Ownership
-from lls.operations.proxy import Release
-from lls.operations.survey import Dependent, Survey
+from lls.operations.world.ownership import KUBERNETES_NAMESPACE, Kind, Owner, Ownership
+from lls.operations.world.proxy import CLUSTER_FAILURES, Release
+from lls.operations.world.survey import Dependent, Survey
 
 PATIENCE: Final = 900.0
 """Seconds that AWS may take to let something go: as long as Pulumi's provider waits."""
@@ -37,18 +40,6 @@ BUSY: Final = frozenset({"DependencyViolation", "ResourceInUse", "InvalidIPAddre
 
 GONE: Final = ("NotFound", "NotFoundException", "InvalidTarget")
 """How the codes end by which AWS says that a thing, or a target's registration, is not there any more."""
-
-
-class Time(Protocol):
-    """A clock, in seconds."""
-
-    def now(self) -> float:
-        """Seconds since some moment."""
-        ...
-
-    def sleep(self, seconds: float) -> None:
-        """Wait."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -117,6 +108,40 @@ class Sweep:
         return [each for each in self.kept if not each.is_settled]
 
 
+def run(installation: Installation, screen: Screen, clock: Clock, *, yes: bool, stateless: bool) -> Outcome:
+    """Plan a sweep, show it, and carry it out where asked to."""
+    account = installation.told_account()
+    screen.began("looking for what is there")
+    planned, ownership = plan(installation, lambda: installation.ownership(screen, stateless=stateless))
+    screen.ended("looking for what is there")
+    found = [account, *ownership.findings(mattered=bool(planned.kept or planned.delete)), *_judge(planned)]
+    _show(screen, planned)
+
+    def conclude(error: str = "", code: Exit = Exit.FINE) -> Outcome:
+        facts = {**_facts(planned), "evidence": installation.evidence(ownership)}
+        return Outcome(found, {**facts, "error": error} if error else facts, code)
+
+    if not yes:
+        screen.print("\nNothing was deleted: this was a dry run. Add --yes to delete in this order.")
+        return conclude(code=Exit.FOUND if planned.delete else Exit.FINE)
+    if planned.dependents:
+        screen.print("\nNothing was deleted: it would break what is named below.")
+        return conclude()
+    try:
+        stopped = carry_out(planned, installation, clock, screen)
+    except KeyboardInterrupt:
+        screen.say(_so_far(planned))
+        return conclude("interrupted", Exit.INTERRUPTED)
+    except (AwsError, *CLUSTER_FAILURES) as error:
+        told = f"{error} {holders(error, planned, installation)}".strip()
+        screen.say(told)
+        screen.say(_so_far(planned))
+        return conclude(told, Exit.FAILED)
+    if stopped:
+        found.append(problem("kubernetes", stopped, "delete it by hand, or install helm and run this again"))
+    return conclude()
+
+
 def plan(installation: Installation, read_ownership: Callable[[], Ownership]) -> tuple[Sweep, Ownership]:
     """What is nobody's, in the order in which AWS lets it go. The states are read after AWS and the cluster are.
 
@@ -142,7 +167,7 @@ def plan(installation: Installation, read_ownership: Callable[[], Ownership]) ->
     return Sweep(in_cluster, doomed, [*kept_in_cluster, *kept], survey.dependents(doomed)), ownership
 
 
-def carry_out(sweep: Sweep, installation: Installation, time: Time, watcher: Watcher) -> str | None:
+def carry_out(sweep: Sweep, installation: Installation, clock: Clock, watcher: Watcher) -> str | None:
     """Delete what the plan says, and wait for each to be gone; what stays of it in the cluster and why, or None.
 
     An interrupted run can simply be repeated. Raises AwsError for the first refusal that does not pass within
@@ -150,11 +175,11 @@ def carry_out(sweep: Sweep, installation: Installation, time: Time, watcher: Wat
     """
     if sweep.dependents:
         raise ValueError("a sweep that would break something is not carried out")
-    stopped = _carry_out_in_cluster(sweep, installation, time, watcher)
+    stopped = _carry_out_in_cluster(sweep, installation, clock, watcher)
     for each in sweep.in_aws:
         watcher.began(f"deleting {each}")
         try:
-            _delete(each, installation.account, time)
+            _delete(each, installation.account, clock)
         finally:
             watcher.ended(f"deleting {each}")
         sweep.done.append(str(each))
@@ -174,10 +199,10 @@ def holders(error: Exception, sweep: Sweep, installation: Installation) -> str:
     return "; ".join(f"{each}: {each.remedy}" for each in users)
 
 
-def _delete(thing: Thing, account: Account, time: Time) -> None:
-    deadline = time.now() + PATIENCE
+def _delete(thing: Thing, account: Account, clock: Clock) -> None:
+    deadline = clock.now() + PATIENCE
     while True:
-        is_late = time.now() > deadline
+        is_late = clock.now() > deadline
         try:
             _DELETE[thing.type](thing, account)
             break
@@ -186,14 +211,14 @@ def _delete(thing: Thing, account: Account, time: Time) -> None:
                 return
             if error.code not in BUSY or is_late:
                 raise
-        time.sleep(POLL)
+        clock.sleep(POLL)
     if thing.type == BALANCER:
         description = f"ELB {thing.id.partition(':loadbalancer/')[2]}"
         filters = [{"Name": "description", "Values": [description]}]
         while list(account.every("ec2", "describe_network_interfaces", "NetworkInterfaces", Filters=filters)):
-            if time.now() > deadline:
+            if clock.now() > deadline:
                 raise AwsError("ec2:DescribeNetworkInterfaces", "Timeout", f"{thing} still has network interfaces")
-            time.sleep(POLL)
+            clock.sleep(POLL)
 
 
 _DELETE: Final[Mapping[str, Callable[[Thing, Account], object]]] = {
@@ -249,7 +274,7 @@ def _plan_in_cluster(
     return InCluster(seen.release, seen.namespace if KUBERNETES_NAMESPACE in owners else None), []
 
 
-def _carry_out_in_cluster(sweep: Sweep, installation: Installation, time: Time, watcher: Watcher) -> str | None:
+def _carry_out_in_cluster(sweep: Sweep, installation: Installation, clock: Clock, watcher: Watcher) -> str | None:
     """Uninstall the release with Helm, then delete the namespace if nothing else is in it; what stopped it, or None."""
     release, namespace = sweep.in_cluster.release, sweep.in_cluster.namespace
     if release:
@@ -269,13 +294,64 @@ def _carry_out_in_cluster(sweep: Sweep, installation: Installation, time: Time, 
         watcher.began(task)
         try:
             proxy.delete_namespace()
-            deadline = time.now() + PATIENCE
+            deadline = clock.now() + PATIENCE
             while proxy.find_namespace() is not None:
-                if time.now() > deadline:
+                if clock.now() > deadline:
                     return f"namespace {namespace} is still terminating"
-                time.sleep(POLL)
+                clock.sleep(POLL)
         finally:
             watcher.ended(task)
         sweep.done.append(f"namespace {namespace}")
         watcher.say(f"deleted namespace {namespace}")
     return None
+
+
+# --- How it is told
+
+
+def _judge(plan: Sweep) -> list[Finding]:
+    found = [problem("dependents", f"{each}", each.remedy) for each in plan.dependents]
+    if plan.in_cluster.unknown:
+        found.append(unknown("kubernetes", plan.in_cluster.unknown))
+    if unclear := [each for each in plan.unresolved if not each.remedy]:
+        shown = ", ".join(each.thing for each in unclear)
+        found.append(unknown("kept", f"these stay, since it cannot be told that they are nobody's: {shown}"))
+    found += [
+        problem("kept", f"{each.thing} stays: {each.why}", each.remedy) for each in plan.unresolved if each.remedy
+    ]
+    return found
+
+
+def _facts(plan: Sweep) -> Properties:
+    return {
+        "delete": plan.delete,
+        "done": plan.done,
+        "left": plan.left,
+        "kept": [
+            {
+                "thing": each.thing,
+                "owner": each.owner.kind.value,
+                "stack": each.owner.stack,
+                "why": each.why,
+                "remedy": each.remedy,
+            }
+            for each in plan.kept
+        ],
+        "dependents": [
+            {"thing": str(each.thing), "user": each.user, "remedy": each.remedy} for each in plan.dependents
+        ],
+    }
+
+
+def _show(screen: Screen, plan: Sweep) -> None:
+    for number, text in enumerate(plan.delete, 1):
+        screen.print(f"{number:4}  delete  {text}")
+    for each in plan.kept:
+        screen.print(f"      keep    {each.thing}: {each.why}")
+    if not (plan.delete or plan.kept or plan.in_cluster.unknown):
+        screen.print("There is nothing to sweep.")
+
+
+def _so_far(plan: Sweep) -> str:
+    done = ", ".join(plan.done) or "nothing"
+    return f"Deleted so far: {done}. Left: {', '.join(plan.left) or 'nothing'}. Run this again to go on."

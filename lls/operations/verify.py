@@ -6,15 +6,18 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from lls.guide import Port
-from lls.operations.account import AwsError
-from lls.operations.finding import Check, Finding, Watcher, note, ok, problem, run_checks, unknown
-from lls.operations.installation import Installation
-from lls.operations.inventory import Inventory, Thing
-from lls.operations.path import Instance, Network
-from lls.operations.pods import check_logs, check_pods, is_ready
-from lls.operations.proxy import CLUSTER_FAILURES
-from lls.operations.stun import Answer
-from lls.operations.sweep import Time
+from lls.operations.program.stack_file import StackError
+from lls.operations.report.clock import Clock
+from lls.operations.report.finding import Check, Finding, Outcome, Watcher, note, ok, problem, run_checks, unknown
+from lls.operations.report.screen import Screen
+from lls.operations.world import stun
+from lls.operations.world.account import AwsError
+from lls.operations.world.installation import Installation
+from lls.operations.world.inventory import Inventory, Thing, deregistration
+from lls.operations.world.network import Instance, Network
+from lls.operations.world.pods import check_logs, check_pods, is_ready
+from lls.operations.world.proxy import CLUSTER_FAILURES
+from lls.operations.world.stun import Answer
 
 POLL: Final = 10.0
 """Seconds between two looks at the targets while waiting."""
@@ -33,6 +36,19 @@ class Path:
     def unhealthy(self) -> list[Thing]:
         """Targets that are not healthy."""
         return [each for each in self.targets if each.state != "healthy"]
+
+
+def run(installation: Installation, screen: Screen, clock: Clock, *, wait: float | None, probe: bool) -> Outcome:
+    """Look at a stack, perhaps after waiting until it is healthy, and perhaps probe its endpoint."""
+    installation.confirm_account()
+    outputs, notes = _outputs(installation)
+    verification = Verification(installation, outputs)
+    if wait is not None:
+        screen.began("waiting until all targets are healthy")
+        verification.wait(wait, clock, screen)
+        screen.ended("waiting until all targets are healthy")
+    found = [*notes, *verification.run(screen)]
+    return Outcome([*found, _probe(verification, installation, screen)] if probe else found)
 
 
 class Verification:
@@ -69,12 +85,12 @@ class Verification:
             }
         return [*found, *run_checks(checks, watcher, (AwsError, *CLUSTER_FAILURES))]
 
-    def wait(self, seconds: float, time: Time, watcher: Watcher) -> bool:
+    def wait(self, seconds: float, clock: Clock, watcher: Watcher) -> bool:
         """Wait until the load balancer is active and every target healthy; whether that came to be in time."""
-        deadline = time.now() + seconds
+        deadline = clock.now() + seconds
         last = ""
         while True:
-            is_late = time.now() + POLL > deadline
+            is_late = clock.now() + POLL > deadline
             path, _ = self.find_path()
             status = _status(path)
             if status != last:
@@ -84,7 +100,7 @@ class Verification:
                 return True
             if is_late:
                 return False
-            time.sleep(POLL)
+            clock.sleep(POLL)
 
     def find_path(self) -> tuple[Path | None, list[Finding]]:
         """The load balancer with its listener and targets, and what is wrong with those."""
@@ -300,14 +316,26 @@ class Verification:
             return [unknown("dns", f"{name} does not resolve here: {error}", "a new name takes minutes; see --wait")]
 
 
-def deregistration(thing: Thing) -> str:
-    """The command that takes a target out of its group; empty for anything else."""
-    if "targetId" not in thing.inputs:
-        return ""
-    return (
-        f"aws elbv2 deregister-targets --target-group-arn {thing.inputs['targetGroupArn']} "
-        f"--targets Id={thing.inputs['targetId']},Port={thing.inputs['port']}"
-    )
+def _outputs(installation: Installation) -> tuple[Mapping[str, Any], list[Finding]]:
+    """The stack's outputs, or why there are none."""
+    try:
+        return installation.state().outputs, []
+    except StackError as error:
+        return {}, [note("outputs", f"{error} The stack is looked for by its names instead, which are as good.")]
+
+
+def _probe(verification: Verification, installation: Installation, screen: Screen) -> Finding:
+    path, _ = verification.find_path()
+    if path is None:
+        return problem("probe", "there is no endpoint to probe", "see above")
+    host, port = path.balancer.outputs["dnsName"], installation.config.udp_port
+    screen.began(f"probing {host}:{port}")
+    try:
+        return judge_probe(f"{host}:{port}", stun.probe(host, port))
+    except OSError as error:
+        return problem("probe", f"{host}:{port} cannot be reached: {error}", "a new name takes minutes to resolve")
+    finally:
+        screen.ended(f"probing {host}:{port}")
 
 
 def judge_probe(endpoint: str, answer: Answer | None) -> Finding:

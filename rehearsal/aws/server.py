@@ -36,7 +36,7 @@ from moto.moto_server.werkzeug_app import (  # pyright: ignore[reportMissingType
 from werkzeug.serving import make_server
 from werkzeug.test import EnvironBuilder, run_wsgi_app
 
-from lls.operations.account import TRIES
+from lls.operations.world.account import TRIES
 from rehearsal.aws.faults import Answer, Fault, Faults, action_of
 from rehearsal.aws.health import Answers
 from rehearsal.aws.identity import KEY, Identities

@@ -14,7 +14,7 @@ from typing import Any, Literal, Protocol, TypeVar
 import grpc
 from pulumi import RunError
 
-from lls.operations.recording import WORKERS, Monitor, MonitorError, Properties, Resource, Severity, record
+from lls.operations.program.recording import WORKERS, Monitor, MonitorError, Properties, Resource, Severity, record
 
 T = TypeVar("T")
 Operation = Literal["create", "update", "replace", "delete", "same"]

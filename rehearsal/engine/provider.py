@@ -13,10 +13,10 @@ from typing import Any, Final, cast
 
 import yaml
 
-from lls.operations.account import Account
-from lls.operations.lookups import LookUps
-from lls.operations.recording import Properties
-from lls.operations.replacement import REPLACED_BY
+from lls.operations.program.recording import Properties
+from lls.operations.program.replacement import REPLACED_BY
+from lls.operations.world.account import Account
+from lls.operations.world.answers import LookUps
 from rehearsal.aws.server import Aws
 from rehearsal.engine.engine import UnfinishedError
 from rehearsal.kubernetes.chart import ClusterError

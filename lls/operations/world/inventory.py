@@ -5,10 +5,10 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from lls.operations.recording import Properties
+from lls.operations.program.recording import Properties
 
 if TYPE_CHECKING:
-    from lls.operations.account import Account
+    from lls.operations.world.account import Account
 
 GROUP: Final = "aws:ec2/securityGroup:SecurityGroup"
 INGRESS: Final = "aws:vpc/securityGroupIngressRule:SecurityGroupIngressRule"
@@ -109,6 +109,16 @@ class Interface:
     def __str__(self) -> str:
         of = f"instance {self.instance_id}" if self.instance_id else self.description
         return f"network interface {self.id}" + (f" of {of}" if of else "")
+
+
+def deregistration(thing: Thing) -> str:
+    """The command that takes a target out of its group; empty for anything else."""
+    if "targetId" not in thing.inputs:
+        return ""
+    return (
+        f"aws elbv2 deregister-targets --target-group-arn {thing.inputs['targetGroupArn']} "
+        f"--targets Id={thing.inputs['targetId']},Port={thing.inputs['port']}"
+    )
 
 
 class Inventory:

@@ -3,22 +3,22 @@
 from collections.abc import Callable, Mapping
 from functools import cached_property
 from threading import Lock
-from typing import Self, TypeVar
+from typing import Any, Self, TypeVar
 
 import pulumi
 
 from lls.cluster import EksCluster, eks_kubeconfig
 from lls.cluster_api import ClusterApi, T
-from lls.operations.account import Account, AwsError, Caller
-from lls.operations.finding import Watcher
-from lls.operations.identity import Identity, WrongAccountError
-from lls.operations.lookups import LookUps
-from lls.operations.ownership import ClusterIdentity, Ownership, read_ownership, server_of
-from lls.operations.provider_keys import HONOURED, read_settings
-from lls.operations.proxy import Proxy
-from lls.operations.recording import Monitor, Resource, Severity, record
-from lls.operations.stack import Stack, StackError, read_stack, reveal
-from lls.operations.states import Backend, CliBackend, State
+from lls.operations.program.recording import Monitor, Resource, Severity, record
+from lls.operations.program.stack_file import Stack, StackError, read_stack, reveal
+from lls.operations.report.finding import Finding, Watcher, ok
+from lls.operations.world.account import Account, AwsError, Caller
+from lls.operations.world.answers import LookUps
+from lls.operations.world.identity import Identity, WrongAccountError
+from lls.operations.world.ownership import ClusterIdentity, Ownership, read_ownership, server_of
+from lls.operations.world.provider_keys import HONOURED, read_settings
+from lls.operations.world.proxy import Proxy
+from lls.operations.world.states import Backend, CliBackend, State
 
 U = TypeVar("U")
 
@@ -57,6 +57,16 @@ class Installation:
     @cached_property
     def _state(self) -> State:
         return self._backend.state(self.stack.name)
+
+    def told_account(self) -> Finding:
+        """Whose account is looked into, once it is clear that it is the stack's. Raises what `confirm_account` does."""
+        caller = self.confirm_account()
+        return ok("account", f"{caller.account} in {self.config.region}, as {caller.arn}")
+
+    def evidence(self, ownership: Ownership) -> Mapping[str, Any]:
+        """What the answers about ownership rest on, for scripts."""
+        caller = self.confirm_account()
+        return {"account": caller.account, "identity": caller.arn, **ownership.facts()}
 
     def ownership(self, watcher: Watcher, *, stateless: bool = False) -> Ownership:
         """Who owns what, by the states that the backend has now: list things first."""

@@ -1,10 +1,10 @@
 """What an operation found, and how a run of it ends."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import IntEnum, StrEnum
-from typing import Protocol
+from typing import Any, Protocol
 
 
 class Level(StrEnum):
@@ -36,6 +36,20 @@ class Finding:
     level: Level
     seen: str
     remedy: str = ""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a command ended: what it found, what else a script would read, and another code than the findings'."""
+
+    findings: Sequence[Finding]
+    facts: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    code: Exit = Exit.FINE
+
+    @property
+    def exit(self) -> Exit:
+        """The exit code."""
+        return outcome(self.findings) if self.code is Exit.FINE else self.code
 
 
 class Watcher(Protocol):

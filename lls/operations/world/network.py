@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from lls.guide import Port
-from lls.operations.account import Account
-from lls.operations.inventory import Inventory, Thing
+from lls.operations.world.account import Account
+from lls.operations.world.inventory import Inventory, Thing
 
 PROTOCOL_NUMBERS: Final = {"tcp": "6", "udp": "17"}
 EPHEMERAL: Final = 50_000

@@ -19,7 +19,7 @@ from pulumi.runtime.mocks import MockMonitor, Mocks, MockSettings
 from pulumi.runtime.proto import engine_pb2, resource_pb2
 from pulumi.runtime.settings import configure
 
-from lls.operations.stack import PROJECT
+from lls.operations.program.stack_file import PROJECT
 
 Properties = dict[str, Any]
 Severity = Literal["info", "warning", "error"]

@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.status import Status
 
-from lls.operations.finding import Exit, Finding, Level
+from lls.operations.report.finding import Exit, Finding, Level
 
 COLOURS: Final = {Level.OK: "green", Level.NOTE: "cyan", Level.UNKNOWN: "yellow", Level.PROBLEM: "bold red"}
 
@@ -78,7 +78,7 @@ class Screen:
         if not self.as_json:
             self._line(self._out, escape(text))
 
-    def findings(self, findings: list[Finding]) -> None:
+    def findings(self, findings: Sequence[Finding]) -> None:
         """Each finding, and what to do about it."""
         if not self.as_json:
             print_findings(self._out, findings)

@@ -7,8 +7,8 @@ from typing import Any
 
 import botocore.session
 
-from lls.operations.account import Account
-from lls.operations.recording import Properties
+from lls.operations.program.recording import Properties
+from lls.operations.world.account import Account
 
 
 class LookUps:

@@ -10,10 +10,10 @@ import yaml
 
 from lls import guide
 from lls.oci import is_oci
-from lls.operations.account import AwsError
-from lls.operations.installation import Installation
-from lls.operations.ownership import KUBERNETES_NAMESPACE, RELEASE, Kind, Owner, Ownership
-from lls.operations.proxy import CLUSTER_FAILURES, Release
+from lls.operations.world.account import AwsError
+from lls.operations.world.installation import Installation
+from lls.operations.world.ownership import KUBERNETES_NAMESPACE, RELEASE, Kind, Owner, Ownership
+from lls.operations.world.proxy import CLUSTER_FAILURES, Release
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -15,7 +15,7 @@ from pydantic.alias_generators import to_camel
 from pydantic_core import ErrorDetails
 
 from lls.config.forms import must
-from lls.operations.stack import PROJECT, Stack
+from lls.operations.program.stack_file import PROJECT, Stack
 
 HARMLESS: Final = frozenset(
     {

@@ -7,8 +7,18 @@ from dataclasses import dataclass
 from lls import guide
 from lls.config import Config
 from lls.naming import Names
-from lls.operations.inventory import ADDRESS, BALANCER, GROUP, INGRESS, RULES, TARGET_GROUP, Interface, Inventory, Thing
-from lls.operations.ownership import Kind, Owner, Ownership
+from lls.operations.world.inventory import (
+    ADDRESS,
+    BALANCER,
+    GROUP,
+    INGRESS,
+    RULES,
+    TARGET_GROUP,
+    Interface,
+    Inventory,
+    Thing,
+)
+from lls.operations.world.ownership import Kind, Owner, Ownership
 
 
 @dataclass(frozen=True)

@@ -15,10 +15,10 @@ from typing import Any, Final, NamedTuple, cast
 import yaml
 
 from lls.config import NAMESPACE
-from lls.operations.finding import Finding, Watcher, note, ok, unknown
-from lls.operations.inventory import KINDS, Thing
-from lls.operations.stack import StackError
-from lls.operations.states import Backend, ListedStack, State, StateResource
+from lls.operations.program.stack_file import StackError
+from lls.operations.report.finding import Finding, Watcher, note, ok, unknown
+from lls.operations.world.inventory import KINDS, Thing
+from lls.operations.world.states import Backend, ListedStack, State, StateResource
 
 READERS: Final = 8
 """How many states are read at once."""

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final, NamedTuple
 
 from lls.config import Config
-from lls.operations.stack import PROJECT
+from lls.operations.program.stack_file import PROJECT
 
 POLICY: Final = PROJECT / "docs" / "iam-policy.json"
 """The IAM policy. Its statements' Sids begin with Deploy (`up`), CleanUp (`destroy`, `sweep`, `check-clean`) or

@@ -19,8 +19,8 @@ from botocore.credentials import (
 )
 from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError
 
-from lls.operations.account import CLIENT_CONFIG, Account, Caller, refused
-from lls.operations.provider_keys import Settings
+from lls.operations.world.account import CLIENT_CONFIG, Account, Caller, refused
+from lls.operations.world.provider_keys import Settings
 
 OTHER_NAMES: Final[Mapping[str, str]] = {"elbv2": "elasticloadbalancingv2"}
 """The other name that aws:endpoints has for a service of boto3."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final, Protocol
 from urllib.parse import urlsplit
 
-from lls.operations.stack import StackError, pulumi_cli
+from lls.operations.program.stack_file import StackError, pulumi_cli
 
 ARN: Final = re.compile(r"arn:[^:]+:[^:]*:[^:]*:(?P<account>\d{12}):")
 """The beginning of an ARN that tells an account."""

@@ -4,8 +4,8 @@ import re
 from collections.abc import Sequence
 from typing import Any, Final
 
-from lls.operations.finding import Finding, ok, problem
-from lls.operations.proxy import Proxy
+from lls.operations.report.finding import Finding, ok, problem
+from lls.operations.world.proxy import Proxy
 
 LOG_LINES: Final = 50
 """Lines of a pod's log that are read, as in the guide."""

@@ -1,0 +1,1 @@
+"""What exists: account, states, cluster, and whose it is."""

@@ -1,0 +1,504 @@
+"""Guide step 1: copies chart and image from NVIDIA's registry to the stack's own, byte for byte.
+
+Bytes go straight from one registry to the other, one blob at a time: nothing is kept on disk. What the
+destination has already is not sent again, and the tag is written last.
+"""
+
+import base64
+import hashlib
+import json
+import time
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from functools import partial
+from http import HTTPStatus
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Final, Self, TypeVar, cast
+
+from botocore.exceptions import BotoCoreError, ClientError
+from dxf import DXF, DXFBase
+from dxf.exceptions import DXFUnauthorizedError
+from pydantic import BaseModel, Field, ValidationError
+from requests import HTTPError, PreparedRequest, RequestException, Response, Session, Timeout
+from requests.exceptions import SSLError
+
+from lls import guide
+from lls.config import Config
+from lls.naming import Names, Tags
+from lls.oci import OCI_SCHEME, is_oci
+
+if TYPE_CHECKING:
+    from types_boto3_ecr import ECRClient
+
+Result = TypeVar("Result")
+
+NGC_SOURCE: Final = "nvcr.io/0833294136851237/nvcf-ncp-staging"
+"""Where NVIDIA's artifact manifest (https://docs.nvidia.com/nvcf/manifest) has chart and image."""
+
+NGC_HOST: Final = NGC_SOURCE.partition("/")[0]
+"""The registry that `ngc_login` is for."""
+
+NGC_KEY: Final = "NGC_API_KEY"
+"""The environment variable with the key to it."""
+
+NGC_REMEDY: Final = f"set {NGC_KEY} to an API key with access to the nvcf-onprem organization: https://org.ngc.nvidia.com/setup/api-keys"
+ECR_REMEDY: Final = "use AWS credentials that may push to this ECR repository"
+
+PLAIN_HTTP: Final = ("127.0.0.1", "localhost")
+"""Hosts that speak HTTP: what is sent to them stays on this machine. All others speak HTTPS."""
+
+TIMEOUT: Final = 120
+"""Seconds that a registry may stay silent."""
+
+PAUSES: Final = (1, 4, 16)
+"""Seconds before each further attempt, after a failure that may pass."""
+
+CHUNK: Final = 1 << 20
+"""Bytes that are read at a time."""
+
+
+class MirrorError(Exception):
+    """Why something was not mirrored, and what to do about it, in one sentence."""
+
+
+class _PassingError(MirrorError):
+    """One that another attempt may get past."""
+
+
+class _MissingError(MirrorError):
+    """One that says that something is not there."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Artifact:
+    """What to copy: `source` and `destination` are HOST/PATH. `key` is the config key that sets the tag."""
+
+    name: str
+    key: str
+    source: str
+    destination: str
+    tag: str
+
+    @property
+    def repository(self) -> str:
+        """The destination's path: the name of its repository."""
+        return self.destination.partition("/")[2]
+
+
+@dataclass(frozen=True)
+class Login:
+    """User and password of one registry, and what to do when it refuses them."""
+
+    user: str
+    password: str = field(repr=False)
+    remedy: str = "check user and password"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Progress:
+    """How far the copy of an artifact has come, in bytes; `skipped` where the destination had the blob already.
+
+    After a failed attempt a blob starts anew, and `blob_done` and `done` go back.
+    """
+
+    artifact: Artifact
+    blob: str
+    blob_done: int
+    blob_total: int
+    done: int
+    total: int
+    skipped: bool
+
+
+Watch = Callable[[Progress], None]
+"""Is told of every step, once per megabyte."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Mirrored:
+    """What was done about an artifact: digests of the blobs that were sent, and of those that were there already.
+
+    `unchanged` where the destination's tag had the same digest from the start; then no blob was looked at.
+    """
+
+    artifact: Artifact
+    digest: str
+    copied: tuple[str, ...] = ()
+    copied_bytes: int = 0
+    skipped: tuple[str, ...] = ()
+    unchanged: bool = False
+
+
+def artifacts(config: Config, *, chart: str, image: str, source: str = NGC_SOURCE) -> tuple[Artifact, ...]:
+    """What a stack needs in registries of its own, given its chart reference and image repository.
+
+    A local chart is not among it, nor is what the stack takes from the source itself.
+    """
+    destinations = {
+        "chart": (guide.RELEASE_NAME, chart.removeprefix(OCI_SCHEME) if is_oci(chart) else ""),
+        "image": (guide.IMAGE_NAME, image),
+    }
+    tags = {"chart": config.chart_version.replace("+", "_"), "image": config.image_tag}
+    keys = {"chart": "lls:chartVersion", "image": "lls:imageTag"}
+    return tuple(
+        Artifact(name=name, key=keys[name], source=f"{source}/{base}", destination=destination, tag=tags[name])
+        for name, (base, destination) in destinations.items()
+        if destination not in ("", f"{source}/{base}")
+    )
+
+
+def ngc_login(environ: Mapping[str, str]) -> Login:
+    """The login to NVIDIA's registry.
+
+    Raises MirrorError where there is no key in the environment.
+    """
+    if key := environ.get(NGC_KEY, "").strip():
+        return Login("$oauthtoken", key, NGC_REMEDY)
+    raise MirrorError(f"{NGC_KEY} is not set in the environment: {NGC_REMEDY}.")
+
+
+def ecr_login(ecr: "ECRClient") -> Login:
+    """The login to the private ECR registries of the client's region, for 12 hours.
+
+    Raises MirrorError.
+    """
+    with _asking_ecr("GetAuthorizationToken"):
+        token = ecr.get_authorization_token()["authorizationData"][0].get("authorizationToken", "")
+    user, _, password = base64.b64decode(token).decode().partition(":")
+    return Login(user, password, ECR_REMEDY)
+
+
+def ensure_repositories(ecr: "ECRClient", names: Iterable[str], *, cluster: str, extra: Tags) -> list[str]:
+    """Create those ECR repositories that are missing, with the guide's tags and `extra` ones; return their names.
+
+    Existing ones are left as they are. Raises MirrorError.
+    """
+    created: list[str] = []
+    for name in names:
+        with _asking_ecr(f"repository {name}"):
+            try:
+                ecr.describe_repositories(repositoryNames=[name])
+            except ecr.exceptions.RepositoryNotFoundException:
+                ecr.create_repository(
+                    repositoryName=name,
+                    imageTagMutability="IMMUTABLE",
+                    imageScanningConfiguration={"scanOnPush": True},
+                    tags=[{"Key": key, "Value": value} for key, value in Names(cluster).tags(name, extra).items()],
+                )
+                created.append(name)
+    return created
+
+
+def mirror(artifact: Artifact, *, logins: Mapping[str, Login], watch: Watch = lambda _: None) -> Mirrored:
+    """Copy an artifact whole: an image of all platforms with what is attached to it, or a chart.
+
+    `logins` are by host; a host without one is asked anonymously. Raises MirrorError, also when interrupted
+    amid the copy: its cause is then the KeyboardInterrupt.
+    """
+    with _Repository(artifact.source, logins) as source, _Repository(artifact.destination, logins) as destination:
+        there = _digest_at(destination, artifact)
+        top = source.manifest(artifact.tag, f"check that {artifact.key} names a version that is there")
+        if there == top.digest:
+            return Mirrored(artifact=artifact, digest=top.digest, unchanged=True)
+        if there:
+            raise MirrorError(
+                f"{artifact.destination}:{artifact.tag} is {there}, and {artifact.source}:{artifact.tag} is "
+                f"{top.digest}: tags are immutable, so delete the tag there, or set {artifact.key} to another version."
+            )
+        manifests = _with_children(source, top)
+        blobs = {blob.digest: blob for manifest in manifests for blob in manifest.blobs}
+        total = sum(blob.size for blob in blobs.values())
+        copied: list[_Descriptor] = []
+        skipped: list[_Descriptor] = []
+
+        def report(blob: _Descriptor, before: int, done: int, *, was_there: bool = False) -> None:
+            watch(
+                Progress(
+                    artifact=artifact,
+                    blob=blob.digest,
+                    blob_done=done,
+                    blob_total=blob.size,
+                    done=before + done,
+                    total=total,
+                    skipped=was_there,
+                )
+            )
+
+        try:
+            for blob in blobs.values():
+                before = sum(each.size for each in (*copied, *skipped))
+                if _patiently(partial(destination.has, f"blobs/{blob.digest}")):
+                    skipped.append(blob)
+                    report(blob, before, blob.size, was_there=True)
+                else:
+                    destination.push(_Stream(source, blob, partial(report, blob, before)))
+                    copied.append(blob)
+            for manifest in manifests:
+                destination.put(artifact.tag if manifest is top else manifest.digest, manifest)
+        except (MirrorError, KeyboardInterrupt) as error:
+            present = (*copied, *skipped)
+            what = str(error).rstrip(".") if isinstance(error, MirrorError) else f"{artifact.destination}: interrupted"
+            cause = error if isinstance(error, KeyboardInterrupt) else None
+            raise MirrorError(
+                f"{what}; {len(present)} of {len(blobs)} blobs ({sum(each.size for each in present)} of {total} bytes) "
+                f"are in {artifact.destination}, without a tag: running it again goes on from there."
+            ) from cause
+        if (there := _digest_at(destination, artifact)) != top.digest:
+            raise MirrorError(
+                f"{artifact.destination}:{artifact.tag} is {there or 'missing'} although {top.digest} was written: "
+                f"see who else writes there, and run it again."
+            )
+        return Mirrored(
+            artifact=artifact,
+            digest=top.digest,
+            copied=tuple(each.digest for each in copied),
+            copied_bytes=sum(each.size for each in copied),
+            skipped=tuple(each.digest for each in skipped),
+        )
+
+
+def exists(repository: str, tag: str, logins: Mapping[str, Login]) -> bool:
+    """Whether a repository (HOST/PATH) has a tag. Raises MirrorError."""
+    with _Repository(repository, logins) as there:
+        return there.has(f"manifests/{tag}")
+
+
+class _Descriptor(BaseModel, frozen=True):
+    """A reference to content; `size` is in bytes."""
+
+    digest: Annotated[str, Field(pattern=r"^sha256:[0-9a-f]{64}$")]
+    size: Annotated[int, Field(ge=0)]
+
+
+class _Document(BaseModel, frozen=True):
+    """What matters in a manifest, or in an index of manifests."""
+
+    media_type: str = Field(default="", alias="mediaType")
+    manifests: tuple[_Descriptor, ...] = ()
+    config: _Descriptor | None = None
+    layers: tuple[_Descriptor, ...] = ()
+
+
+@dataclass(frozen=True)
+class _Manifest:
+    """A manifest or an index as it came: its very bytes make its digest."""
+
+    content: bytes = field(repr=False)
+    media_type: str
+    digest: str
+    children: tuple[_Descriptor, ...]
+    blobs: tuple[_Descriptor, ...]
+
+
+class _Repository(DXF):
+    """A repository of a registry. Whatever fails is a MirrorError that names both, and no secret."""
+
+    def __init__(self, name: str, logins: Mapping[str, Login]) -> None:
+        """Prepare; nothing is sent yet."""
+        host, _, path = name.partition("/")
+        plain = host.partition(":")[0] in PLAIN_HTTP
+        super().__init__(host, path, auth=self._authenticate, insecure=plain, timeout=TIMEOUT)
+        self.name = name
+        self.login = logins.get(host)
+
+    def __enter__(self) -> Self:
+        """Open a connection pool."""
+        pool = Session()
+        pool.auth = _as_it_is  # or else requests looks for a login in ~/.netrc
+        self._sessions.insert(0, pool)
+        return self
+
+    def manifest(self, reference: str, remedy: str) -> _Manifest:
+        """The manifest with that tag or digest; `remedy` is for the case that there is none."""
+
+        def get() -> _Manifest:
+            with self.told(f"manifests/{reference}", missing=remedy):
+                response = self.get_manifest_and_response(reference)[1]
+                content, said = response.content, response.headers.get("Docker-Content-Digest")
+                expected = reference if ":" in reference else said
+                actual = _digest(content)
+                if expected not in (None, actual):
+                    raise self.passing(f"manifests/{reference}", f"its bytes have the digest {actual}, not {expected}")
+                try:
+                    document = _Document.model_validate_json(content)
+                except ValidationError:
+                    document = _Document()
+                blobs = (document.config, *document.layers) if document.config else ()
+                if not (blobs or document.manifests):
+                    raise MirrorError(
+                        f"{self.name}: manifests/{reference} is none that OCI or Docker v2 knows: {remedy}."
+                    )
+                media_type = document.media_type or response.headers.get("Content-Type", "").partition(";")[0]
+                return _Manifest(content, media_type, actual, document.manifests, blobs)
+
+        return _patiently(get)
+
+    def has(self, path: str) -> bool:
+        """Whether a blob or manifest is there."""
+        with suppress(_MissingError):
+            return self.call("head", path).ok
+        return False
+
+    def push(self, stream: "_Stream") -> None:
+        """Upload a blob, with its length known from the start."""
+
+        def send() -> None:
+            with self.told(f"blobs/{stream.digest}", missing="create the repository first"):
+                self.push_blob(data=cast(Any, stream or b""), digest=stream.digest, check_exists=False)
+
+        _patiently(send)
+
+    def put(self, reference: str, manifest: _Manifest) -> None:
+        """Write a manifest, byte for byte, unless it is there: an earlier attempt may have lost but its answer."""
+
+        def send() -> None:
+            if not self.has(f"manifests/{reference}"):
+                headers = {"Content-Type": manifest.media_type}
+                self.call("put", f"manifests/{reference}", data=manifest.content, headers=headers)
+
+        _patiently(send)
+
+    def call(self, method: str, path: str, **options: Any) -> Response:
+        """Send one request."""
+        with self.told(path, missing="create the repository first"):
+            return cast(Response, self._request(method, path, **options))  # pyright: ignore[reportUnknownMemberType]
+
+    @contextmanager
+    def told(self, path: str, *, missing: str) -> Generator[None]:
+        """Turn what goes wrong inside into a MirrorError. `missing` is the remedy for a 404."""
+        status, said = 0, ""
+        try:
+            yield
+            return
+        except DXFUnauthorizedError:
+            status = HTTPStatus.UNAUTHORIZED
+        except HTTPError as error:
+            answer = cast(Response, error.response)
+            status, said = answer.status_code, self._reason(answer)
+        except (KeyError, ValueError):
+            raise MirrorError(f"{self.name}: {path}: its answer is no registry's: check the host's name.") from None
+        except Timeout:
+            raise self.passing(path, "no answer in time") from None
+        except SSLError:
+            raise self.passing(path, "no secure connection: its certificate is not trusted, or TLS failed") from None
+        except RequestException:
+            raise self.passing(path, "no connection, or it was cut off") from None
+        cause = f"HTTP {status} {said}".rstrip()
+        if status == HTTPStatus.TOO_MANY_REQUESTS or status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+            raise self.passing(path, cause)
+        problem = f"{self.name}: {path}: {cause}"
+        if status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN):
+            host = self.name.partition("/")[0]
+            raise MirrorError(f"{problem}: {self.login.remedy if self.login else f'log in to {host} first'}.")
+        if status == HTTPStatus.NOT_FOUND:
+            raise _MissingError(f"{problem}: {missing}.")
+        raise MirrorError(f"{problem}: ask those who run this registry.")
+
+    def passing(self, path: str, cause: str) -> _PassingError:
+        """A failure that is worth another attempt. It's only seen after the last one."""
+        return _PassingError(f"{self.name}: {path}: {cause}, {len(PAUSES) + 1} times: try again later.")
+
+    def _authenticate(self, _: DXFBase, challenge: Response) -> None:
+        if "www-authenticate" in challenge.headers:
+            user, password = (self.login.user, self.login.password) if self.login else (None, None)
+            plain, self._insecure = self._insecure, False  # or else the library refuses to log in on this machine
+            try:
+                self.authenticate(user, password, response=challenge)
+            finally:
+                self._insecure = plain
+
+    def _reason(self, response: Response) -> str:
+        """What the registry says of an error, shortened."""
+        try:
+            [error, *_] = response.json()["errors"]
+            said = f"({error['code']}: {error.get('message', '')})"
+        except (RequestException, ValueError, LookupError, TypeError, AttributeError):
+            said = response.reason or ""
+        return (said.replace(self.login.password, "[secret]") if self.login else said)[:300]
+
+
+class _Stream:
+    """A blob of a source, fetched anew whenever it is iterated. Its length makes requests state it."""
+
+    def __init__(self, source: _Repository, blob: _Descriptor, moved: Callable[[int], None]) -> None:
+        """`moved` is told how many bytes were handed on."""
+        self.digest = blob.digest
+        self._source = source
+        self._size = blob.size
+        self._moved = moved
+
+    def __len__(self) -> int:
+        return self._size
+
+    def __iter__(self) -> Iterator[bytes]:
+        """Hand on the bytes; the last of them only when they all make the digest."""
+        path, done, seen = f"blobs/{self.digest}", 0, hashlib.sha256()
+        with (
+            self._source.told(path, missing="its manifest names this blob, so ask those who run this registry"),
+            self._source.call("get", path, stream=True) as response,
+        ):
+            for chunk in response.iter_content(CHUNK):
+                seen.update(chunk)
+                done += len(chunk)
+                actual = f"sha256:{seen.hexdigest()}"
+                if done > self._size or (done == self._size and actual != self.digest):
+                    raise self._source.passing(path, f"wrong bytes: the digest of what came is {actual}")
+                yield chunk
+                self._moved(done)
+            if done < self._size:
+                raise self._source.passing(path, f"only {done} of {self._size} bytes came")
+
+
+def _as_it_is(request: PreparedRequest) -> PreparedRequest:
+    return request
+
+
+def _digest(content: bytes) -> str:
+    return f"sha256:{hashlib.sha256(content).hexdigest()}"
+
+
+def _digest_at(destination: _Repository, artifact: Artifact) -> str:
+    """The digest of the tag at the destination; empty where there is none."""
+    with suppress(_MissingError):
+        return destination.manifest(artifact.tag, "it may not be there yet").digest
+    return ""
+
+
+def _with_children(source: _Repository, top: _Manifest) -> list[_Manifest]:
+    """A manifest and all below it, children first and each once."""
+    found: dict[str, _Manifest] = {}
+    for child in top.children:
+        manifest = source.manifest(child.digest, "its index names this manifest, so ask those who run this registry")
+        found |= {each.digest: each for each in _with_children(source, manifest)}
+    return [*found.values(), top]
+
+
+def _patiently(operation: Callable[[], Result]) -> Result:
+    """The result of an operation that is tried again, a few times, after a failure that may pass."""
+    for pause in PAUSES:
+        with suppress(_PassingError):
+            return operation()
+        time.sleep(pause)
+    return operation()
+
+
+@contextmanager
+def _asking_ecr(what: str) -> Generator[None]:
+    try:
+        yield
+    except (ClientError, BotoCoreError) as error:
+        raise MirrorError(f"ECR: {what}: {' '.join(str(error).split()).rstrip('.')}: {ECR_REMEDY}.") from None
+
+
+def logins_of(path: str) -> Mapping[str, Login]:
+    """The logins of a docker-style auth file; none without a path."""
+    if not path:
+        return {}
+    found: dict[str, Any] = json.loads(Path(path).read_text()).get("auths", {})
+    logins: dict[str, Login] = {}
+    for host, entry in found.items():
+        user, _, password = base64.b64decode(entry.get("auth", "")).decode().partition(":")
+        if user:
+            logins[host] = Login(user, password, f"check the login of {host} in lls:registryConfig")
+    return logins

@@ -23,10 +23,10 @@ from urllib3.exceptions import HTTPError
 from lls.cluster import ClusterApi
 from lls.operations.proxy import Proxy
 from rehearsal.kubernetes.api import TOKEN, KubernetesApi, kubeconfig_for
-from rehearsal.kubernetes.chart import ClusterError
+from rehearsal.kubernetes.chart import KubernetesError
 from rehearsal.kubernetes.cluster_state import Cluster
 from rehearsal.kubernetes.shims import commands_on_the_path
-from rehearsal.world import Pod
+from rehearsal.world import ExistingPod
 from tests.conftest import as_config
 from tests.world import PatientClock, a_rehearsal, a_world
 
@@ -237,8 +237,10 @@ def test_a_pod_that_no_node_takes_is_pending(installed: Fixture) -> None:
 
 
 def test_a_full_cluster_takes_no_release_and_the_scheduler_says_why(make: Callable[..., Fixture]) -> None:
-    it = make(pods=(Pod(name="sim", node="gpu-1", cpu="44"), Pod(name="sim-2", node="gpu-2", memory="370Gi")))
-    with pytest.raises(ClusterError) as caught:
+    it = make(
+        pods=(ExistingPod(name="sim", node="gpu-1", cpu="44"), ExistingPod(name="sim-2", node="gpu-2", memory="370Gi"))
+    )
+    with pytest.raises(KubernetesError) as caught:
         it.install()
     assert "0/5 nodes are available: 1 Insufficient cpu, 1 Insufficient memory, 1 node(s) had untolerated" in str(
         caught.value
@@ -309,7 +311,7 @@ def test_a_taken_node_port_is_a_service_of_somebody_else(make: Callable[..., Fix
     it = make(quirks={"taken_node_ports": (30504,)})
     [service] = it.core.list_service_for_all_namespaces().items
     assert (service.metadata.namespace, service.metadata.name) == ("other", "other-30504")
-    with pytest.raises(ClusterError, match="already allocated"):
+    with pytest.raises(KubernetesError, match="already allocated"):
         it.install()
     assert [each["info"]["status"] for each in it.releases()] == ["failed"]
     assert it.cluster.leftovers() == ("namespace gdn-streaming", "release gdn-streaming/gdn-streaming")
@@ -349,7 +351,7 @@ def test_each_revision_of_a_release_is_a_secret(installed: Fixture) -> None:
 
 def test_an_upgrade_that_cannot_be_placed_leaves_the_old_pods_serving(installed: Fixture) -> None:
     it = installed
-    with pytest.raises(ClusterError, match="Insufficient cpu"):
+    with pytest.raises(KubernetesError, match="Insufficient cpu"):
         it.install(cpu="60")
     assert sorted(each.status.phase for each in it.pods()) == ["Pending", "Running"]
     assert it.answers()
@@ -358,7 +360,7 @@ def test_an_upgrade_that_cannot_be_placed_leaves_the_old_pods_serving(installed:
 def test_a_release_that_was_left_pending_refuses_another_operation(installed: Fixture) -> None:
     it = installed
     it.cluster.change_release(NAMESPACE, "gdn-streaming", "pending-upgrade")
-    with pytest.raises(ClusterError, match="another operation"):
+    with pytest.raises(KubernetesError, match="another operation"):
         it.install(tag="2.0.2")
     status = helm("status", "gdn-streaming", "-n", NAMESPACE, "-o", "json")
     assert json.loads(status.stdout)["info"]["status"] == "pending-upgrade"

@@ -20,12 +20,11 @@ from lls.files import write_private
 from lls.operations import cli
 from lls.operations.mirror import Login
 from lls.operations.stack import Stack
-from rehearsal import __main__ as rehearsal_command
+from rehearsal.__main__ import main as rehearse
 from rehearsal.engine.engine import StepsFailedError
 from rehearsal.kubernetes.api import TOKEN, kubeconfig_for
 from rehearsal.rehearse import Rehearsal
-from tests.conftest import CONFIG, as_config
-from tests.conftest import stack as a_stack
+from tests.conftest import CONFIG, as_config, recorded
 from tests.registry import Registry, a_chart, an_image, internet
 from tests.test_config import problems
 from tests.traces import Traces, traces
@@ -227,7 +226,7 @@ def test_a_rehearsal_shows_none(options: list[str], seen: Traces, monkeypatch: p
     monkeypatch.setattr("rehearsal.command.stack_to_rehearse", read)
     for key, value in ENVIRONMENT.items():
         monkeypatch.setenv(key, value)
-    assert rehearsal_command.main(["--factor", "10000", *options]) == 0
+    assert rehearse(["--factor", "10000", *options]) == 0
     assert "ECR login" in secrets(seen)
     assert seen.leaks(secrets(seen)) == set()
 
@@ -329,7 +328,7 @@ def test_what_the_engine_gets_in_clear_is_seen_and_what_it_encrypts_is_not(is_se
         pulumi.export("given", given)
         pulumi.log.info("-" if is_secret else value)
 
-    a_stack(program=program).engine.up()
+    recorded(program=program).engine.up()
     places = {"registered", "outputs", "engine's log"}
     assert seen.leaks(SECRETS) == (set() if is_secret else {("Helm value", place) for place in places})
 

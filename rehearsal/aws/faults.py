@@ -110,7 +110,7 @@ class Fault:
 
 
 @dataclass(frozen=True)
-class Answer:
+class Response:
     """An answer over HTTP."""
 
     status: int
@@ -144,7 +144,7 @@ class Faults:
         for fault in self._faults:
             fault.lift()
 
-    def meet(self, action: str, *, after: bool = False) -> Answer | None:
+    def meet(self, action: str, *, after: bool = False) -> Response | None:
         """What a call gets instead of its answer, before or `after` its work; None where nothing is wrong. May hang."""
         names = (action, iam_action(action))
         if _any_matches(names[1], self.denied):
@@ -168,17 +168,17 @@ def _any_matches(action: str, patterns: Collection[str]) -> bool:
     return any(fnmatchcase(action, pattern) for pattern in patterns)
 
 
-def _refusal(action: str, code: str, message: str | None, user: str) -> Answer:
+def _refusal(action: str, code: str, message: str | None, user: str) -> Response:
     protocol: Protocol = PROTOCOLS.get(action.partition(":")[0], "json")
     text = message or MESSAGES.get(code, f"The call was refused with {code}").format(user=user, action=action)
     status = STATUSES.get(code, 400)
     named = CODES.get(code, {}).get(protocol, code)
     if protocol == "json":
         body = json.dumps({"__type": named, "code": named, "message": text})
-        return Answer(status, "application/x-amz-json-1.1", body.encode())
+        return Response(status, "application/x-amz-json-1.1", body.encode())
     error = f"<Error><Code>{escape(named)}</Code><Message>{escape(text)}</Message></Error>"
     if protocol == "ec2":
         body = f"<Response><Errors>{error}</Errors><RequestID>rehearsal</RequestID></Response>"
     else:
         body = f"<ErrorResponse>{error}<RequestId>rehearsal</RequestId></ErrorResponse>"
-    return Answer(status, "text/xml", body.encode())
+    return Response(status, "text/xml", body.encode())

@@ -11,7 +11,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Final, Literal, Self
 from urllib.parse import parse_qs, urlsplit
 
-from rehearsal.kubernetes.chart import ClusterError
+from rehearsal.kubernetes.chart import KubernetesError
 from rehearsal.kubernetes.cluster_state import Cluster
 from rehearsal.kubernetes.objects import SHOWN, Json, metadata
 
@@ -27,7 +27,7 @@ Outage = Literal["refused", "silent", "unauthorized"]
 
 
 @dataclass(frozen=True)
-class Kind:
+class ResourceType:
     """A resource of the API. `fields` are those that a fieldSelector may name, besides metadata's."""
 
     name: str
@@ -41,18 +41,18 @@ class Kind:
         return self.version.rpartition("/")[0]
 
 
-KINDS: Final[Mapping[str, Kind]] = {
-    "nodes": Kind("Node", namespaced=False, fields=("spec.unschedulable",)),
-    "namespaces": Kind("Namespace", namespaced=False, fields=("status.phase",)),
-    "pods": Kind("Pod", fields=("spec.nodeName", "status.phase", "status.podIP")),
-    "services": Kind("Service", fields=("spec.type", "spec.clusterIP")),
-    "endpoints": Kind("Endpoints"),
-    "endpointslices": Kind("EndpointSlice", "discovery.k8s.io/v1"),
-    "secrets": Kind("Secret", fields=("type",)),
-    "configmaps": Kind("ConfigMap"),
-    "events": Kind("Event", fields=("involvedObject.kind", "involvedObject.name", "reason", "type")),
-    "persistentvolumeclaims": Kind("PersistentVolumeClaim"),
-    "targetgroupbindings": Kind("TargetGroupBinding", f"{ELBV2}/v1beta1"),
+RESOURCE_TYPES: Final[Mapping[str, ResourceType]] = {
+    "nodes": ResourceType("Node", namespaced=False, fields=("spec.unschedulable",)),
+    "namespaces": ResourceType("Namespace", namespaced=False, fields=("status.phase",)),
+    "pods": ResourceType("Pod", fields=("spec.nodeName", "status.phase", "status.podIP")),
+    "services": ResourceType("Service", fields=("spec.type", "spec.clusterIP")),
+    "endpoints": ResourceType("Endpoints"),
+    "endpointslices": ResourceType("EndpointSlice", "discovery.k8s.io/v1"),
+    "secrets": ResourceType("Secret", fields=("type",)),
+    "configmaps": ResourceType("ConfigMap"),
+    "events": ResourceType("Event", fields=("involvedObject.kind", "involvedObject.name", "reason", "type")),
+    "persistentvolumeclaims": ResourceType("PersistentVolumeClaim"),
+    "targetgroupbindings": ResourceType("TargetGroupBinding", f"{ELBV2}/v1beta1"),
 }
 """The resources that are served."""
 
@@ -101,9 +101,9 @@ class Request:
     body: Json
 
     @property
-    def kind(self) -> Kind:
+    def kind(self) -> ResourceType:
         """What the resource holds."""
-        return KINDS[self.resource]
+        return RESOURCE_TYPES[self.resource]
 
     @property
     def verb(self) -> str:
@@ -265,7 +265,7 @@ class KubernetesApi:
 
     def _request(self, method: str, path: str, query: Mapping[str, str], body: Json) -> Request | None:
         match = PATH.fullmatch(path)
-        kind = KINDS.get(match["resource"]) if match else None
+        kind = RESOURCE_TYPES.get(match["resource"]) if match else None
         if match is None or kind is None or kind.version != (match["version"] or "v1"):
             return None
         if kind.group == ELBV2 and not self._cluster.world.quirks.load_balancer_controller:
@@ -384,7 +384,7 @@ class KubernetesApi:
                 raise _forbidden(self._cluster.user, "delete", resource, request)
         try:
             self._cluster.uninstall(name, namespace)
-        except ClusterError as error:
+        except KubernetesError as error:
             raise RefusedError(404, "NotFound", str(error)) from None
         return {}
 
@@ -414,7 +414,7 @@ def _resources(version: str) -> Json:
         "groupVersion": version,
         "resources": [
             {"name": name, "singularName": "", "namespaced": kind.namespaced, "kind": kind.name, "verbs": verbs}
-            for name, kind in KINDS.items()
+            for name, kind in RESOURCE_TYPES.items()
             if kind.version == version
         ],
     }
@@ -462,7 +462,7 @@ def _holds(match: re.Match[str], value_of: Callable[[str], str | None]) -> bool:
     return (value in listed) is (operator in ("=", "==", "in"))
 
 
-def _field(item: Json, path: str, kind: Kind) -> str:
+def _field(item: Json, path: str, kind: ResourceType) -> str:
     if path not in (*kind.fields, "metadata.name", *(("metadata.namespace",) if kind.namespaced else ())):
         raise RefusedError(400, "BadRequest", f"field label not supported: {path}")
     value: Any = item

@@ -7,9 +7,9 @@ from dataclasses import replace
 from typing import Any, Final
 
 from lls.cluster import ZONE_LABEL
-from rehearsal.kubernetes.chart import ClusterError, Service, documented, foreign_service, service_of
-from rehearsal.kubernetes.release import Release, Status, next_revision, pod_of
-from rehearsal.kubernetes.scheduler import Pod, State, UnschedulableError, place, quantity
+from rehearsal.kubernetes.chart import KubernetesError, Service, documented, foreign_service, service_of
+from rehearsal.kubernetes.release import HelmRelease, Status, next_revision, pod_of
+from rehearsal.kubernetes.scheduler import Pod, PodState, UnschedulableError, place, quantity
 from rehearsal.world import Clock, Node, World
 
 STACK_TRACE: Final = """\
@@ -54,7 +54,7 @@ class Cluster:
         }
         self.namespaces: set[str] = {"default", "kube-system"} | {each for each, _ in (*self.services, *self.pods)}
         self._before = frozenset(self.namespaces)
-        self.releases: dict[tuple[str, str], Release] = {}
+        self.releases: dict[tuple[str, str], HelmRelease] = {}
         self.bindings: dict[tuple[str, str], dict[str, Any]] = {}
         self.secrets: set[tuple[str, str]] = set()
         self.config_maps: set[tuple[str, str]] = set()
@@ -67,7 +67,7 @@ class Cluster:
         """Create a namespace; one that exists is refused."""
         with self.settled():
             if name in self.namespaces:
-                raise ClusterError(f'namespaces "{name}" already exists')
+                raise KubernetesError(f'namespaces "{name}" already exists')
             self.namespaces.add(name)
 
     def delete_namespace(self, name: str) -> None:
@@ -89,25 +89,25 @@ class Cluster:
 
     def install(
         self, name: str, namespace: str, *, chart: str, version: str | None, values: Mapping[str, Any], timeout: int
-    ) -> Release:
+    ) -> HelmRelease:
         """Install or upgrade a release and wait until its pods run, at most `timeout` seconds."""
         key = (namespace, name)
         with self.settled():
             if namespace not in self.namespaces:
-                raise ClusterError(f'create: failed to create: namespaces "{namespace}" not found')
+                raise KubernetesError(f'create: failed to create: namespaces "{namespace}" not found')
             before = self.releases.get(key)
             if before and before.status.startswith("pending-"):
-                raise ClusterError("another operation (install/upgrade/rollback) is in progress")
+                raise KubernetesError("another operation (install/upgrade/rollback) is in progress")
             if not self.world.quirks.mirrored and ".dkr.ecr." in chart:
-                raise ClusterError(f"failed to download {chart!r} at version {version!r}: not found")
+                raise KubernetesError(f"failed to download {chart!r} at version {version!r}: not found")
             read = documented(values)
             for each in (*read.resources.requests.values(), *read.resources.limits.values()):
                 quantity(each)
-            self.releases[key] = next_revision(before, Release(name, namespace, chart, version, values))
+            self.releases[key] = next_revision(before, HelmRelease(name, namespace, chart, version, values))
             service = service_of(name, namespace, read, self.world.quirks)
             if taken := self._taken(service):
                 self._conclude(key, "failed")
-                raise ClusterError(
+                raise KubernetesError(
                     f"Service {name!r} is invalid: spec.ports[0].nodePort: Invalid value: {taken}: "
                     "provided port is already allocated"
                 )
@@ -121,7 +121,7 @@ class Cluster:
         with self.settled():
             if waiting := self._pending(key):
                 self._conclude(key, "failed")
-                raise ClusterError(f"context deadline exceeded: {waiting[0].message}")
+                raise KubernetesError(f"context deadline exceeded: {waiting[0].message}")
             return self._conclude(key, "deployed")
 
     def uninstall(self, name: str, namespace: str) -> None:
@@ -129,7 +129,7 @@ class Cluster:
         self._clock.sleep(self.world.latencies.helm_uninstall)
         with self._lock:
             if self.releases.pop((namespace, name), None) is None:
-                raise ClusterError(f"uninstall: Release not loaded: {name}: release: not found")
+                raise KubernetesError(f"uninstall: Release not loaded: {name}: release: not found")
             for kept in (self.services, self.pods):
                 for key in [each for each in kept if each[0] == namespace and kept[each].release == name]:
                     del kept[key]
@@ -143,7 +143,7 @@ class Cluster:
         with self._lock:
             service = self.services.get((place[0], reference["name"]))
             if service is None or reference["port"] not in [port.port for port in service.ports]:
-                raise ClusterError(f"service {reference['name']} has no port {reference['port']} in {place[0]}")
+                raise KubernetesError(f"service {reference['name']} has no port {reference['port']} in {place[0]}")
             self.bindings[place] = dict(binding)
         return binding
 
@@ -317,7 +317,7 @@ class Cluster:
         """The services of namespaces that are there to stay."""
         return [each for each in self.services.values() if each.namespace not in self._gone_at]
 
-    def _replicate(self, release: Release) -> None:
+    def _replicate(self, release: HelmRelease) -> None:
         values = documented(release.values)
         own = [pod for pod in self._of(release) if pod.template == values.template]
         for pod in own[values.replica_count :]:
@@ -339,7 +339,7 @@ class Cluster:
             return replace(pod, state="pending", message=str(error))
         return replace(pod, node=node, state="starting" if starting else "running", message="")
 
-    def _of(self, release: Release) -> Iterator[Pod]:
+    def _of(self, release: HelmRelease) -> Iterator[Pod]:
         """Its pods, of any template."""
         return (
             pod for pod in list(self.pods.values()) if (pod.namespace, pod.release) == (release.namespace, release.name)
@@ -348,7 +348,7 @@ class Cluster:
     def _pending(self, key: tuple[str, str]) -> list[Pod]:
         return [pod for pod in self._of(self.releases[key]) if pod.state == "pending"]
 
-    def _conclude(self, key: tuple[str, str], status: Status) -> Release:
+    def _conclude(self, key: tuple[str, str], status: Status) -> HelmRelease:
         """End an operation of Helm; what was starting runs."""
         with self._lock:
             release = self.releases[key] = replace(self.releases[key], status=status)
@@ -368,7 +368,7 @@ class Cluster:
         }
         return next((each.node_port for each in wanted.ports if (each.protocol, each.node_port) in held), None)
 
-    def _set(self, name: str, state: State, *, held: bool = True, **changes: Any) -> None:
+    def _set(self, name: str, state: PodState, *, held: bool = True, **changes: Any) -> None:
         with self._lock:
             pod = self.find_pod(name)
             self.pods[pod.namespace, name] = replace(pod, state=state, held=held, **changes)

@@ -5,7 +5,7 @@ STACK ?= dev
 RUN := .venv/bin/python
 
 .DEFAULT_GOAL := help
-.PHONY: help rehearse test bench check format lock preview up destroy outputs clean
+.PHONY: help rehearse test bench check format docs lock preview up destroy outputs clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## /\1 - /p' $(MAKEFILE_LIST)
@@ -27,6 +27,10 @@ check: .venv/ready ## lint, check formatting and types
 format: .venv/ready ## format the code
 	@$(RUN) -m ruff format .
 	@$(RUN) -m ruff check --fix .
+
+docs: .venv/ready ## write the tables of docs/ that are generated
+	@$(RUN) -m scripts.configuration_table
+	@$(RUN) -m scripts.effects_table
 
 lock: ## pin the closure of requirements.in anew (needs uv)
 	@uv pip compile --quiet --upgrade --universal --python-version 3.11 --no-emit-index-url --no-annotate requirements.in -o requirements.txt

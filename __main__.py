@@ -2,16 +2,8 @@
 
 import pulumi
 
-from lls import (
-    NodePortIngress,
-    NodePortIngressArgs,
-    StreamingNlb,
-    StreamingNlbArgs,
-    StreamingProxyRelease,
-    StreamingProxyReleaseArgs,
-    TargetRegistration,
-    TargetRegistrationArgs,
-)
+import lls
+from lls import outputs
 from lls.cluster import kubernetes_provider
 from lls.config import load
 from lls.lookups import look_up
@@ -19,22 +11,19 @@ from lls.lookups import look_up
 config = load()
 found = look_up(config)
 
-in_cluster = pulumi.ResourceOptions(
-    providers=[
-        kubernetes_provider(
-            "cluster",
-            found.cluster,
-            kubeconfig=pulumi.Output.secret(found.kubeconfig) if config.kubeconfig else found.kubeconfig,
-            context=config.kube_context,
-            registry_config=found.registry_config,
-        )
-    ]
+cluster = kubernetes_provider(
+    "cluster",
+    found.cluster,
+    kubeconfig=found.kubeconfig,
+    context=config.kube_context,
+    registry_config=found.registry_config,
 )
+in_cluster = pulumi.ResourceOptions(providers=[cluster])
 
 # Step 2: the load balancer.
-nlb = StreamingNlb(
+nlb = lls.StreamingNlb(
     "streaming",
-    StreamingNlbArgs(
+    lls.StreamingNlbArgs(
         cluster_name=config.cluster_name,
         instance=config.instance,
         vpc_id=found.vpc_id,
@@ -56,9 +45,9 @@ nlb = StreamingNlb(
 )
 
 # Step 4.3 and the security group table: what the nodes let in.
-ingress = NodePortIngress(
+ingress = lls.NodePortIngress(
     "node-ports",
-    NodePortIngressArgs(
+    lls.NodePortIngressArgs(
         cluster_name=config.cluster_name,
         instance=config.instance,
         node_security_group_id=found.node_security_group_id,
@@ -71,9 +60,9 @@ ingress = NodePortIngress(
 )
 
 # Steps 3 and 4.1: the streaming proxy.
-proxy = StreamingProxyRelease(
+proxy = lls.StreamingProxyRelease(
     "proxy",
-    StreamingProxyReleaseArgs(
+    lls.StreamingProxyReleaseArgs(
         nlb_dns_name=nlb.load_balancer.dns_name,
         udp_port=config.udp_port,
         availability_zone=config.availability_zone,
@@ -94,38 +83,18 @@ proxy = StreamingProxyRelease(
 )
 
 # Step 4.2: the targets, once the proxy answers and the path to it is open.
-TargetRegistration(
+lls.TargetRegistration(
     "targets",
-    TargetRegistrationArgs(
+    lls.TargetRegistrationArgs(
         target_group_arn=nlb.target_group.arn,
-        targets=found.registration.targets,
-        autoscaling_groups=found.registration.autoscaling_groups,
-        binding=found.registration.binding,
+        targets=found.targets,
+        nlb=nlb,
         streaming_node_port=config.streaming_node_port,
         drain_seconds=config.drain_seconds,
-        # What drains still streams through the NLB's own rules; without a drain nothing waits for them.
-        after=[proxy, nlb if config.drain_seconds else nlb.listener, ingress],
+        after=[proxy, ingress],
     ),
     opts=in_cluster,
 )
 
-# Step 2.9: what other stacks consume (lls.outputs reads it).
-pulumi.export("clusterName", config.cluster_name)
-pulumi.export("region", config.region)
-pulumi.export("availabilityZone", config.availability_zone)
-pulumi.export("vpcId", found.vpc_id)
-pulumi.export("nlbName", nlb.load_balancer.name)
-pulumi.export("nlbArn", nlb.load_balancer.arn)
-pulumi.export("nlbDnsName", nlb.load_balancer.dns_name)
-pulumi.export("nlbZoneId", nlb.load_balancer.zone_id)
-pulumi.export("staticIp", nlb.static_ip)
-pulumi.export("udpPort", config.udp_port)
-pulumi.export("streamingEndpoint", pulumi.Output.format("{0}:{1}", nlb.load_balancer.dns_name, config.udp_port))
-pulumi.export("securityGroupId", nlb.security_group.id)
-pulumi.export("nodeSecurityGroupId", found.node_security_group_id)
-pulumi.export("targetGroupArn", nlb.target_group.arn)
-pulumi.export("targetType", config.target_type)
-pulumi.export("targets", list(found.registration.targets))
-pulumi.export("namespace", config.namespace)
-pulumi.export("releaseName", config.release_name)
-pulumi.export("chartVersion", config.chart_version)
+# Step 2.9: what other stacks consume.
+outputs.export(outputs.Program(config, found, nlb))

@@ -3,7 +3,7 @@
 from lls.node_port_ingress import NodePortIngress, NodePortIngressArgs
 from lls.streaming_nlb import ElasticIp, StreamingNlb, StreamingNlbArgs
 from lls.streaming_proxy_release import StreamingProxyRelease, StreamingProxyReleaseArgs
-from lls.target_registration import Binding, TargetRegistration, TargetRegistrationArgs
+from lls.target_registration import Binding, TargetRegistration, TargetRegistrationArgs, Targets
 
 __all__ = [
     "Binding",
@@ -16,4 +16,5 @@ __all__ = [
     "StreamingProxyReleaseArgs",
     "TargetRegistration",
     "TargetRegistrationArgs",
+    "Targets",
 ]

@@ -1,4 +1,7 @@
-"""A pause in a destroy: between the deregistration of the targets and the end of what serves them."""
+"""A pause in a destroy: between the deregistration of the targets and the end of what serves them.
+
+Pulumi keeps a reference to this module's path in the state of every stack that drains: a rename would strand them.
+"""
 
 import time
 from typing import Any

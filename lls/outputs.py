@@ -1,19 +1,35 @@
-"""The stack's outputs for other stacks, with their types."""
+"""The stack's outputs, written by the program and read by other stacks: one declaration of names and types."""
 
 from collections.abc import Callable
-from typing import Any, Generic, Self, TypeVar
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar, cast
 
 import pulumi
+
+if TYPE_CHECKING:
+    from lls.config import Config
+    from lls.lookups import Surroundings
+    from lls.streaming_nlb import StreamingNlb
 
 T = TypeVar("T")
 
 
-class StackOutput(Generic[T]):
-    """One output, read when it is asked for, and converted to its type."""
+@dataclass(frozen=True)
+class Program:
+    """What the program's outputs come from."""
 
-    def __init__(self, key: str, convert: Callable[[Any], T]) -> None:
+    config: "Config"
+    found: "Surroundings"
+    nlb: "StreamingNlb"
+
+
+class StackOutput(Generic[T]):
+    """One output: its key, its type, and where the program has it from."""
+
+    def __init__(self, key: str, convert: Callable[[Any], T], value: Callable[["Program"], Any]) -> None:
         """Describe the output of that key; `convert` makes its value from what a stack reference carries."""
         self.key = key
+        self.value = value
         self._convert = convert
 
     def __get__(self, outputs: "LlsOutputs", _: type) -> pulumi.Output[T]:
@@ -46,26 +62,30 @@ class LlsOutputs:
     Reading one that the stack lacks fails with pulumi.RunError; `static_ip` is None where there is none.
     """
 
-    cluster_name = StackOutput("clusterName", _text)
-    region = StackOutput("region", _text)
-    availability_zone = StackOutput("availabilityZone", _text)
-    vpc_id = StackOutput("vpcId", _text)
-    nlb_name = StackOutput("nlbName", _text)
-    nlb_arn = StackOutput("nlbArn", _text)
-    nlb_dns_name = StackOutput("nlbDnsName", _text)
-    nlb_zone_id = StackOutput("nlbZoneId", _text)
-    static_ip = StackOutput("staticIp", _optional_text)
+    cluster_name = StackOutput("clusterName", _text, lambda stack: stack.config.cluster_name)
+    region = StackOutput("region", _text, lambda stack: stack.config.region)
+    availability_zone = StackOutput("availabilityZone", _text, lambda stack: stack.config.availability_zone)
+    vpc_id = StackOutput("vpcId", _text, lambda stack: stack.found.vpc_id)
+    nlb_name = StackOutput("nlbName", _text, lambda stack: stack.nlb.load_balancer.name)
+    nlb_arn = StackOutput("nlbArn", _text, lambda stack: stack.nlb.load_balancer.arn)
+    nlb_dns_name = StackOutput("nlbDnsName", _text, lambda stack: stack.nlb.load_balancer.dns_name)
+    nlb_zone_id = StackOutput("nlbZoneId", _text, lambda stack: stack.nlb.load_balancer.zone_id)
+    static_ip = StackOutput("staticIp", _optional_text, lambda stack: stack.nlb.static_ip)
     # int, because numbers of a stack reference arrive as floats.
-    udp_port = StackOutput("udpPort", int)
-    streaming_endpoint = StackOutput("streamingEndpoint", _text)
-    security_group_id = StackOutput("securityGroupId", _text)
-    node_security_group_id = StackOutput("nodeSecurityGroupId", _text)
-    target_group_arn = StackOutput("targetGroupArn", _text)
-    target_type = StackOutput("targetType", _text)
-    targets = StackOutput("targets", _texts)
-    namespace = StackOutput("namespace", _text)
-    release_name = StackOutput("releaseName", _text)
-    chart_version = StackOutput("chartVersion", _text)
+    udp_port = StackOutput("udpPort", int, lambda stack: stack.config.udp_port)
+    streaming_endpoint = StackOutput(
+        "streamingEndpoint",
+        _text,
+        lambda stack: pulumi.Output.format("{0}:{1}", stack.nlb.load_balancer.dns_name, stack.config.udp_port),
+    )
+    security_group_id = StackOutput("securityGroupId", _text, lambda stack: stack.nlb.security_group.id)
+    node_security_group_id = StackOutput("nodeSecurityGroupId", _text, lambda stack: stack.found.node_security_group_id)
+    target_group_arn = StackOutput("targetGroupArn", _text, lambda stack: stack.nlb.target_group.arn)
+    target_type = StackOutput("targetType", _text, lambda stack: stack.config.target_type)
+    targets = StackOutput("targets", _texts, lambda stack: list(stack.found.targets.ids))
+    namespace = StackOutput("namespace", _text, lambda stack: stack.config.namespace)
+    release_name = StackOutput("releaseName", _text, lambda stack: stack.config.release_name)
+    chart_version = StackOutput("chartVersion", _text, lambda stack: stack.config.chart_version)
 
     def __init__(self, reference: pulumi.StackReference) -> None:
         """Read the outputs of a referenced stack."""
@@ -75,3 +95,10 @@ class LlsOutputs:
     def of(cls, stack: str) -> Self:
         """The outputs of the stack of that name, such as `ORGANIZATION/lls/prod`."""
         return cls(pulumi.StackReference(stack))
+
+
+def export(program: Program) -> None:
+    """Export every output that LlsOutputs declares."""
+    for output in vars(LlsOutputs).values():
+        if isinstance(output, StackOutput):
+            pulumi.export(output.key, cast(StackOutput[Any], output).value(program))

@@ -65,10 +65,30 @@ class StreamingNlb(pulumi.ComponentResource):
     def __init__(self, name: str, args: StreamingNlbArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         """Create the component; `name` prefixes the logical names of its children."""
         super().__init__("lls:index:StreamingNlb", name, None, opts)
-        child = pulumi.ResourceOptions(parent=self)
         names = Names(args.cluster_name, args.instance)
+        self.security_group = self._make_security_group(name, args, names)
+        self._make_rules(name, args, names)
+        allocation_id, self.static_ip = self._make_address(name, args, names)
+        self.target_group = self._make_target_group(name, args, names)
+        self.load_balancer = self._make_load_balancer(name, args, names, allocation_id)
+        self.listener = self._make_listener(name, args, names)
+        self.register_outputs(
+            {
+                "nlbArn": self.load_balancer.arn,
+                "nlbDnsName": self.load_balancer.dns_name,
+                "securityGroupId": self.security_group.id,
+                "targetGroupArn": self.target_group.arn,
+                "staticIp": self.static_ip,
+            }
+        )
 
-        self.security_group = aws.ec2.SecurityGroup(
+    @property
+    def _child(self) -> pulumi.ResourceOptions:
+        return pulumi.ResourceOptions(parent=self)
+
+    def _make_security_group(self, name: str, args: StreamingNlbArgs, names: Names) -> aws.ec2.SecurityGroup:
+        """2.3: the group that an NLB must have from its beginning."""
+        return aws.ec2.SecurityGroup(
             f"{name}-sg",
             name=names.security_group,
             description=f"Security group for LLS streaming NLB (UDP {args.udp_port})",
@@ -78,6 +98,9 @@ class StreamingNlb(pulumi.ComponentResource):
             # replace the group of a serving NLB.
             opts=pulumi.ResourceOptions(parent=self, ignore_changes=["description"]),
         )
+
+    def _make_rules(self, name: str, args: StreamingNlbArgs, names: Names) -> None:
+        """2.4: who may stream, and that all may go out."""
         for cidr in args.allowed_cidrs:
             aws.vpc.SecurityGroupIngressRule(
                 f"{name}-ingress-{cidr}",
@@ -88,7 +111,7 @@ class StreamingNlb(pulumi.ComponentResource):
                 to_port=args.udp_port,
                 **_source(cidr),
                 tags=names.tags(f"{names.security_group}-ingress", args.tags),
-                opts=child,
+                opts=self._child,
             )
         aws.vpc.SecurityGroupEgressRule(
             f"{name}-egress",
@@ -96,29 +119,30 @@ class StreamingNlb(pulumi.ComponentResource):
             ip_protocol="-1",
             cidr_ipv4="0.0.0.0/0",
             tags=names.tags(f"{names.security_group}-egress", args.tags),
-            opts=child,
+            opts=self._child,
         )
 
-        allocation_id: pulumi.Input[str] | None = None
-        self.static_ip = None
+    def _make_address(
+        self, name: str, args: StreamingNlbArgs, names: Names
+    ) -> tuple[pulumi.Input[str] | None, pulumi.Output[str] | None]:
+        """2.5 B: the allocation id and the address of a static IP, given or made; None without one."""
         if args.elastic_ip:
-            allocation_id = args.elastic_ip.allocation_id
-            self.static_ip = pulumi.Output.from_input(args.elastic_ip.address)
-        elif args.static_ip:
-            elastic_ip = aws.ec2.Eip(
-                f"{name}-eip",
-                domain="vpc",
-                tags=names.tags(names.elastic_ip, args.tags),
-                opts=child,
-            )
-            allocation_id, self.static_ip = elastic_ip.id, elastic_ip.public_ip
+            return args.elastic_ip.allocation_id, pulumi.Output.from_input(args.elastic_ip.address)
+        if not args.static_ip:
+            return None, None
+        elastic_ip = aws.ec2.Eip(
+            f"{name}-eip", domain="vpc", tags=names.tags(names.elastic_ip, args.tags), opts=self._child
+        )
+        return elastic_ip.id, elastic_ip.public_ip
 
-        target_group_name = names.target_group(
+    def _make_target_group(self, name: str, args: StreamingNlbArgs, names: Names) -> aws.lb.TargetGroup:
+        """2.7: the group, with the health check that the guide asks for."""
+        group_name = names.target_group(
             port=args.streaming_node_port, target_type=args.target_type, registration=args.registration
         )
-        self.target_group = aws.lb.TargetGroup(
+        return aws.lb.TargetGroup(
             f"{name}-tg",
-            name=target_group_name,
+            name=group_name,
             protocol="UDP",
             port=args.streaming_node_port,
             vpc_id=args.vpc_id,
@@ -136,10 +160,15 @@ class StreamingNlb(pulumi.ComponentResource):
             ),
             deregistration_delay=args.deregistration_delay,
             stickiness=aws.lb.TargetGroupStickinessArgs(type="source_ip", enabled=args.stickiness),
-            tags=names.tags(target_group_name, args.tags, purpose="streaming-targets"),
-            opts=child,
+            tags=names.tags(group_name, args.tags, purpose="streaming-targets"),
+            opts=self._child,
         )
-        self.load_balancer = aws.lb.LoadBalancer(
+
+    def _make_load_balancer(
+        self, name: str, args: StreamingNlbArgs, names: Names, allocation_id: pulumi.Input[str] | None
+    ) -> aws.lb.LoadBalancer:
+        """2.5 and 2.6: the NLB in the one public subnet of its zone."""
+        return aws.lb.LoadBalancer(
             f"{name}-nlb",
             name=names.nlb,
             load_balancer_type="network",
@@ -160,23 +189,17 @@ class StreamingNlb(pulumi.ComponentResource):
                 delete_before_replace=True,
             ),
         )
-        self.listener = aws.lb.Listener(
+
+    def _make_listener(self, name: str, args: StreamingNlbArgs, names: Names) -> aws.lb.Listener:
+        """2.8: what forwards to the target group."""
+        return aws.lb.Listener(
             f"{name}-listener",
             load_balancer_arn=self.load_balancer.arn,
             protocol="UDP",
             port=args.udp_port,
             default_actions=[aws.lb.ListenerDefaultActionArgs(type="forward", target_group_arn=self.target_group.arn)],
             tags=names.tags(names.nlb, args.tags),
-            opts=child,
-        )
-        self.register_outputs(
-            {
-                "nlbArn": self.load_balancer.arn,
-                "nlbDnsName": self.load_balancer.dns_name,
-                "securityGroupId": self.security_group.id,
-                "targetGroupArn": self.target_group.arn,
-                "staticIp": self.static_ip,
-            }
+            opts=self._child,
         )
 
 

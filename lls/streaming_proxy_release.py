@@ -8,7 +8,7 @@ import pulumi
 import pulumi_kubernetes as k8s
 
 from lls import guide
-from lls.registry import is_oci
+from lls.oci import is_oci
 
 Values = dict[str, Any]
 

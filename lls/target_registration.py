@@ -2,13 +2,19 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 import pulumi
 import pulumi_aws as aws
 import pulumi_kubernetes as k8s
 
 from lls import guide
-from lls.cluster import BINDING_API, ZONE_LABEL
+from lls.streaming_nlb import StreamingNlb
+
+BINDING_API: Final = "elbv2.k8s.aws/v1beta1"
+"""The API of the AWS Load Balancer Controller's TargetGroupBinding."""
+
+ZONE_LABEL: Final = "topology.kubernetes.io/zone"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,27 +32,25 @@ class Binding:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Registration:
-    """Who the targets are, or who keeps them: one of the three. Found by `lls.lookups`."""
+class Targets:
+    """Who the targets are, or who keeps them: one of the three. Found by `lls.targets`."""
 
-    targets: tuple[str, ...] = ()
+    ids: tuple[str, ...] = ()
     autoscaling_groups: tuple[str, ...] = ()
     binding: Binding | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
 class TargetRegistrationArgs:
-    """What a TargetRegistration needs, and one of `targets`, `autoscaling_groups` and `binding`.
+    """What a TargetRegistration needs: the target group, and who the targets are.
 
-    `targets` are IPs or instance ids, as the target group's type wants; the others need instance targets.
-    `drain_seconds` is how long a destroy waits after the deregistration. `after` is what must work before a
-    target is announced: it is created first and destroyed last.
+    `nlb` is the load balancer that serves the group, and `after` what else must work before a target is announced:
+    both are created first and destroyed last. `drain_seconds` is how long a destroy waits after the deregistration.
     """
 
     target_group_arn: pulumi.Input[str]
-    targets: Sequence[str] = ()
-    autoscaling_groups: Sequence[str] = ()
-    binding: Binding | None = None
+    targets: Targets
+    nlb: StreamingNlb | None = None
     streaming_node_port: int = guide.STREAMING_NODE_PORT
     drain_seconds: int = 0
     after: Sequence[pulumi.Resource] = ()
@@ -58,34 +62,39 @@ class TargetRegistration(pulumi.ComponentResource):
     Registers each target by an attachment named after the target itself, so that a node that comes or
     goes leaves the others registered; or attaches Auto Scaling groups, which then register their
     instances; or creates a TargetGroupBinding, by which the AWS Load Balancer Controller registers the
-    nodes. Destroyed before everything in `after`, with a pause for draining if asked for.
+    nodes. Destroyed before the listener and everything in `after`, with a pause for draining if asked for.
     """
 
     def __init__(self, name: str, args: TargetRegistrationArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         """Create the component; `name` prefixes the logical names of its children."""
         super().__init__("lls:index:TargetRegistration", name, None, opts)
-        # Targets are announced when something answers and can be reached, and withdrawn first.
-        child = pulumi.ResourceOptions(parent=self, depends_on=list(args.after))
-        if args.drain_seconds:
-            from lls.draining import Draining
-
-            drained = Draining(f"{name}-draining", args.drain_seconds, child)
-            child = pulumi.ResourceOptions(parent=self, depends_on=[*args.after, drained])
-        for target in args.targets:
+        arn, targets = args.target_group_arn, args.targets
+        child = self._when_it_works(name, args)
+        for target in targets.ids:
             aws.lb.TargetGroupAttachment(
-                f"{name}-{target}",
-                target_group_arn=args.target_group_arn,
-                target_id=target,
-                port=args.streaming_node_port,
-                opts=child,
+                f"{name}-{target}", target_group_arn=arn, target_id=target, port=args.streaming_node_port, opts=child
             )
-        for group in args.autoscaling_groups:
+        for group in targets.autoscaling_groups:
             aws.autoscaling.Attachment(
-                f"{name}-{group}", autoscaling_group_name=group, lb_target_group_arn=args.target_group_arn, opts=child
+                f"{name}-{group}", autoscaling_group_name=group, lb_target_group_arn=arn, opts=child
             )
-        if args.binding:
-            self._bind(name, args.target_group_arn, args.binding, child)
-        self.register_outputs({"targets": list(args.targets)})
+        if targets.binding:
+            self._bind(name, arn, targets.binding, child)
+        self.register_outputs({"targets": list(targets.ids)})
+
+    def _when_it_works(self, name: str, args: TargetRegistrationArgs) -> pulumi.ResourceOptions:
+        """Targets are announced when something answers and can be reached, and withdrawn first."""
+        if not args.drain_seconds:
+            listener = [args.nlb.listener] if args.nlb else []
+            return pulumi.ResourceOptions(parent=self, depends_on=[*args.after, *listener])
+        from lls.draining import Draining  # needed rarely, and costs time to import
+
+        # What drains still streams through the load balancer's own rules, so all of it outlives the pause.
+        serving = [*args.after, *([args.nlb] if args.nlb else [])]
+        pause = Draining(
+            f"{name}-draining", args.drain_seconds, pulumi.ResourceOptions(parent=self, depends_on=serving)
+        )
+        return pulumi.ResourceOptions(parent=self, depends_on=[*serving, pause])
 
     def _bind(
         self, name: str, target_group_arn: pulumi.Input[str], binding: Binding, opts: pulumi.ResourceOptions

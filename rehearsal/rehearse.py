@@ -129,6 +129,10 @@ class Rehearsal:
         self.aws = self._exit.enter_context(
             Aws(self.world, self.clock, cluster_endpoint=self.kubernetes.endpoint, answers=self.cluster.answers)
         )
+        self.cluster.identify = self.aws.identities.holder
+        if role := self.world.token_role:
+            account, _, name = role.partition("::")[2].partition(":role/")
+            self.cluster.roles.add(self.aws.identities.add_role(name, account=account))
         for node in self.world.nodes:
             instance_id, address = self.aws.nodes[node.name]
             self.cluster.nodes[node.name] = node.model_copy(update={"instance_id": instance_id, "ip": address})

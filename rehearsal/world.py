@@ -118,6 +118,7 @@ class World(Model):
     """What exists before `up`: an account, a region, a VPC and an EKS cluster with nodes.
 
     What the file leaves open (`region`, `cluster`, `vpc_id` and the like) is taken from the stack's config.
+    `token_role` is the ARN of a role that may be assumed, and that the cluster lets in.
     """
 
     account: str
@@ -129,6 +130,7 @@ class World(Model):
     repository_prefix: str | None = None
     chart_version: str | None = None
     image_tag: str | None = None
+    token_role: str | None = None
     subnets: tuple[Subnet, ...]
     nodes: tuple[Node, ...]
     pods: tuple[ExistingPod, ...] = ()

@@ -11,10 +11,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lls.cluster import ClusterError
+from lls.cluster_api import ClusterError
 from lls.config import schema
-from lls.lookups import TARGETS_PER_ZONE
 from lls.operations.stack import Stack
+from lls.targets import TARGETS_PER_ZONE
 from rehearsal.rehearse import Rehearsal
 from rehearsal.world import ManagedNodeGroup, Node, Subnet
 from tests.conftest import CONFIG, RecordedStack, as_config, recorded
@@ -269,7 +269,7 @@ def test_any_config_is_told_problem_by_problem_or_makes_a_stack_that_can_go_agai
     config, secret_keys = drawn
     made = RecordedStack(config, ANSWERS, secret_keys=secret_keys)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("lls.lookups.ClusterApi", NoApi)
+        patch.setattr("lls.targets.ClusterApi", NoApi)
         told = refusal(made)
         if told.startswith("The stack's config needs a change:"):
             assert made.recorder.invoked == []

@@ -1,3 +1,5 @@
+import subprocess
+import sys
 from collections.abc import Callable
 
 import pulumi
@@ -14,7 +16,10 @@ from lls import (
     StreamingProxyReleaseArgs,
     TargetRegistration,
     TargetRegistrationArgs,
+    Targets,
 )
+from lls.draining import DrainingProvider
+from lls.operations.stack import PROJECT
 from tests.conftest import RecordedStack, recorded
 
 
@@ -221,7 +226,7 @@ def test_a_local_chart_has_the_version_that_it_says() -> None:
 
 
 def test_each_target_has_an_attachment_named_after_itself() -> None:
-    arguments = TargetRegistrationArgs(target_group_arn="arn:tg", targets=["10.0.0.1", "10.0.0.2"])
+    arguments = TargetRegistrationArgs(target_group_arn="arn:tg", targets=Targets(ids=("10.0.0.1", "10.0.0.2")))
     result = made(lambda: TargetRegistration("x", arguments) and None)
     assert {each.name: each.inputs for each in result.of("TargetGroupAttachment")} == {
         "x-10.0.0.1": {"targetGroupArn": "arn:tg", "targetId": "10.0.0.1", "port": 30504},
@@ -230,7 +235,7 @@ def test_each_target_has_an_attachment_named_after_itself() -> None:
 
 
 def test_components_have_the_contracts_type_tokens() -> None:
-    arguments = TargetRegistrationArgs(target_group_arn="arn:tg", targets=[])
+    arguments = TargetRegistrationArgs(target_group_arn="arn:tg", targets=Targets())
     stacks = [nlb(), ingress(), release(), made(lambda: TargetRegistration("x", arguments) and None)]
     assert {each.type for result in stacks for each in result.engine.state.values() if not each.custom} == {
         "pulumi:pulumi:Stack",
@@ -239,3 +244,17 @@ def test_components_have_the_contracts_type_tokens() -> None:
         "lls:index:StreamingProxyRelease",
         "lls:index:TargetRegistration",
     }
+
+
+def test_importing_the_components_loads_neither_the_cluster_client_nor_the_operations() -> None:
+    asked = (
+        "import sys, lls; print(*[name for name in sys.modules if name.startswith(('kubernetes', 'boto3', 'lls.'))])"
+    )
+    done = subprocess.run([sys.executable, "-c", asked], capture_output=True, text=True, check=True, cwd=PROJECT)  # noqa: S603
+    loaded = done.stdout.split()
+    assert "lls.streaming_nlb" in loaded
+    assert not [name for name in loaded if name.startswith(("kubernetes", "boto3", "lls.operations", "lls.config"))]
+
+
+def test_the_draining_provider_stays_where_states_refer_to_it() -> None:
+    assert (DrainingProvider.__module__, DrainingProvider.__qualname__) == ("lls.draining", "DrainingProvider")

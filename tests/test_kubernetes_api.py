@@ -20,7 +20,7 @@ from kubernetes.client import (
 from kubernetes.config import new_client_from_config_dict  # pyright: ignore[reportUnknownVariableType]
 from urllib3.exceptions import HTTPError
 
-from lls.cluster import ClusterApi
+from lls.cluster_api import ClusterApi
 from lls.operations.proxy import Proxy
 from rehearsal.kubernetes.api import TOKEN, KubernetesApi, kubeconfig_for
 from rehearsal.kubernetes.chart import KubernetesError

@@ -8,8 +8,8 @@ import pulumi
 import pytest
 from kubernetes.client import V1Node
 
-from lls import lookups
-from lls.cluster import ClusterApi, ClusterError
+from lls import targets
+from lls.cluster_api import ClusterApi, ClusterError
 from tests.conftest import ANSWERS, RecordedStack, as_config, recorded, up
 from tests.test_cluster import node
 
@@ -48,7 +48,7 @@ def with_nodes(monkeypatch: pytest.MonkeyPatch, *nodes: V1Node) -> list[tuple[st
             asked.append((*self.known_by, selector))
             return list(nodes)
 
-    monkeypatch.setattr(lookups, "ClusterApi", Api)
+    monkeypatch.setattr(targets, "ClusterApi", Api)
     return asked
 
 
@@ -266,3 +266,71 @@ def test_a_denied_login_names_the_permission_and_the_key() -> None:
     error = refused(answers={TOKEN: denied})
     assert "AccessDeniedException" in error
     assert "lls:registryConfig" in error
+
+
+# --- The token's identity
+
+ROLE = "arn:aws:iam::123456789012:role/deploy"
+UNFOLLOWED = (
+    "The cluster's tokens are those of the environment's AWS credentials, since `aws eks get-token` cannot follow "
+)
+
+
+def token_of(aws: Mapping[str, Any], **options: Any) -> tuple[list[str], list[str]]:
+    """The arguments of the command that fetches a stack's tokens, and what the program warned of."""
+    told = {f"aws:{key}": value if isinstance(value, str) else json.dumps(value) for key, value in aws.items()}
+    made = up(told, **options)
+    exec_ = json.loads(made.named("cluster").inputs["kubeconfig"])["users"][0]["user"]["exec"]
+    return exec_["args"], [each for each in made.log.messages if each.startswith(UNFOLLOWED)]
+
+
+@pytest.mark.parametrize("more", [{}, {"sessionName": "ci"}, {"sessionName": "ci", "duration": "1h"}])
+def test_a_plain_role_fetches_the_tokens_too(more: Mapping[str, str]) -> None:
+    arguments, warned = token_of({"assumeRoles": [{"roleArn": ROLE, **more}]})
+    assert arguments[-2:] == ["--role-arn", ROLE]
+    assert warned == []
+
+
+@pytest.mark.parametrize(
+    ("aws", "keys"),
+    [
+        ({"assumeRoles": [{"roleArn": ROLE, "externalId": "x"}]}, "aws:assumeRoles"),
+        ({"assumeRoles": [{"roleArn": ROLE}, {"roleArn": ROLE}]}, "aws:assumeRoles"),
+        ({"assumeRoles": "no list"}, "aws:assumeRoles"),
+        ({"assumeRoles": {"roleArn": ROLE}}, "aws:assumeRoles"),
+        (
+            {"assumeRoles": [{"roleArn": ROLE}], "accessKey": "a", "secretKey": "b", "token": "c"},
+            "aws:accessKey, aws:assumeRoles, aws:secretKey, aws:token",
+        ),
+        ({"assumeRoleWithWebIdentity": {"roleArn": ROLE}}, "aws:assumeRoleWithWebIdentity"),
+        (
+            {"sharedConfigFiles": ["a"], "sharedCredentialsFiles": ["b"]},
+            "aws:sharedConfigFiles, aws:sharedCredentialsFiles",
+        ),
+    ],
+)
+def test_tokens_that_cannot_follow_the_provider_are_told_of(aws: Mapping[str, Any], keys: str) -> None:
+    arguments, warned = token_of(aws)
+    assert "--role-arn" not in arguments
+    assert warned == [f"{UNFOLLOWED}{keys}: set lls:kubeconfig if the cluster does not know them."]
+
+
+def test_a_secret_role_is_not_written_into_the_kubeconfig_in_clear() -> None:
+    arguments, warned = token_of({"assumeRoles": [{"roleArn": ROLE}]}, secret_keys=["aws:assumeRoles"])
+    assert "--role-arn" not in arguments
+    assert warned
+
+
+def test_keys_of_the_environment_that_come_before_the_profile_are_told_of(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("AWS_ACCESS_KEY_ID", raising=False)
+    assert token_of({"profile": "prod"})[1] == []
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIA1")
+    [warned] = token_of({"profile": "prod"})[1]
+    assert warned.startswith(f"{UNFOLLOWED}aws:profile beside AWS_ACCESS_KEY_ID: ")
+    assert token_of({})[1] == []
+
+
+def test_a_kubeconfig_of_the_stacks_own_needs_no_warning() -> None:
+    own = as_config(kubeconfig=json.dumps({"contexts": [{"name": "one"}]}))
+    made = up({**own, "aws:accessKey": "a", "aws:secretKey": "b"})
+    assert not any(each.startswith(UNFOLLOWED) for each in made.log.messages)

@@ -6,10 +6,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from lls.lookups import TARGETS_PER_ZONE
 from lls.operations.drift import drift
 from lls.operations.finding import Exit, Finding, Level, Unwatched, outcome
 from lls.operations.preflight import Preflight
+from lls.targets import TARGETS_PER_ZONE
 from rehearsal.rehearse import Rehearsal
 from rehearsal.world import ManagedNodeGroup, Node
 from tests.conftest import as_config, up

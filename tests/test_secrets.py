@@ -15,10 +15,12 @@ import pulumi
 import pytest
 
 from bench.guide_commands import follow
+from lls.cluster_api import ClusterApi
 from lls.config import schema
 from lls.files import write_private
 from lls.operations import cli
 from lls.operations.mirror import Login
+from lls.operations.proxy import Proxy
 from lls.operations.stack import Stack
 from rehearsal.__main__ import main as rehearse
 from rehearsal.engine.engine import StepsFailedError
@@ -26,6 +28,7 @@ from rehearsal.kubernetes.api import TOKEN, kubeconfig_for
 from rehearsal.rehearse import Rehearsal
 from tests.conftest import CONFIG, as_config, recorded
 from tests.registry import Registry, a_chart, an_image, internet
+from tests.test_clean_up import install
 from tests.test_config import problems
 from tests.traces import Traces, traces
 from tests.world import KnownStates, PatientClockOf, a_rehearsal, reached_by_network
@@ -77,7 +80,7 @@ def planted(monkeypatch: pytest.MonkeyPatch, **config: Any) -> Generator[Rehears
             monkeypatch.setenv(key, value)
 
         def read(name: str) -> Stack:
-            return Stack(name, it.engine.config, SECRET)
+            return Stack(name, it.engine.config, frozenset(it.engine.secret_keys))
 
         monkeypatch.setattr(cli, "read_stack", read)
         monkeypatch.setattr(cli, "Clock", lambda: PatientClockOf(it))
@@ -192,6 +195,79 @@ def test_no_command_shows_a_secret(
     assert seen.leaks(secrets(seen)) == set()
 
 
+OF_IDENTITY: Mapping[str, str] = {
+    "stack's access key": "AKIAPLANTED7F10",
+    "stack's secret key": "planted-secret-key-8a21",
+    "stack's session token": "planted-session-token-9b32",
+    "external id": "planted-external-id-0c43",
+}
+
+
+@contextmanager
+def planted_identity(
+    monkeypatch: pytest.MonkeyPatch, external_id: str = OF_IDENTITY["external id"]
+) -> Generator[Rehearsal]:
+    """A stack whose file tells the AWS provider its keys and a role, and that brings no kubeconfig."""
+    with planted(monkeypatch) as it:
+        identities = it.aws.identities
+        identities.add_key(OF_IDENTITY["stack's access key"], OF_IDENTITY["stack's session token"])
+        role = identities.add_role("deploy", external_id=OF_IDENTITY["external id"])
+        it.cluster.roles.add(role)
+        told = {
+            "aws:accessKey": OF_IDENTITY["stack's access key"],
+            "aws:secretKey": OF_IDENTITY["stack's secret key"],
+            "aws:token": OF_IDENTITY["stack's session token"],
+            "aws:assumeRoles": json.dumps([{"roleArn": role, "externalId": external_id}]),
+        }
+        it.engine.config = {key: value for key, value in it.engine.config.items() if key != "lls:kubeconfig"} | told
+        it.engine.secret_keys = (SECRET - {"lls:kubeconfig"}) | told.keys()
+        yield it
+
+
+def of_the_engine(it: Rehearsal) -> None:
+    it.engine.up()
+
+
+def with_a_release(it: Rehearsal) -> None:
+    of_guide(it)
+    install(it)
+
+
+@pytest.mark.parametrize("options", [[], ["--json"]], ids=["plain", "json"])
+@pytest.mark.parametrize(
+    ("command", "before"),
+    [
+        ("preflight", of_guide),
+        ("verify", of_the_engine),
+        ("drift", of_the_engine),
+        ("adopt", of_guide),
+        ("check-clean", of_the_engine),
+        ("sweep --yes", with_a_release),
+    ],
+)
+def test_no_command_shows_a_secret_of_the_stacks_identity(
+    command: str,
+    before: Callable[[Rehearsal], None],
+    options: list[str],
+    seen: Traces,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with planted_identity(monkeypatch) as it:
+        before(it)
+        assert cli.main([*command.split(), "--stack", "dev", *options]) in (0, 2)
+        given = {f"given by AWS {number}": secret for number, secret in enumerate(sorted(it.aws.identities.secrets))}
+        assert given
+    assert seen.leaks({**OF_IDENTITY, **given}) == set()
+
+
+def test_no_refusal_shows_a_secret_of_the_stacks_identity(seen: Traces, monkeypatch: pytest.MonkeyPatch) -> None:
+    with planted_identity(monkeypatch, external_id=SECRETS["NGC key"]) as it:
+        for changes in ({}, {"aws:secretKey": ""}, {"aws:assumeRoles": SECRETS["NGC key"]}):
+            it.engine.config = {**it.engine.config, **changes}
+            assert cli.main(["check-clean", "--stack", "dev"]) == 1
+    assert seen.leaks({**OF_IDENTITY, **SECRETS}) == set()
+
+
 @pytest.mark.parametrize("status", [200, 401, 500])
 def test_mirror_shows_neither_login(status: int, seen: Traces, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr("lls.operations.mirror.PAUSES", (0,))
@@ -244,6 +320,25 @@ def test_a_private_file_is_for_its_owner_alone_whatever_was_there(before: int | 
     write_private(path, "new")
     assert path.read_text() == "new"
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
+
+
+def test_the_kubeconfig_that_helm_reads_is_for_its_owner_alone_and_goes(monkeypatch: pytest.MonkeyPatch) -> None:
+    read: list[tuple[Path, int, str]] = []
+
+    def run(command: list[str], **_: object) -> subprocess.CompletedProcess[str]:
+        path = Path(command[command.index("--kubeconfig") + 1])
+        read.append((path, stat.S_IMODE(path.stat().st_mode), path.read_text()))
+        return subprocess.CompletedProcess(command, 0, "", "")
+
+    def which(name: str) -> str:
+        return name
+
+    monkeypatch.setattr("lls.operations.proxy.subprocess.run", run)
+    monkeypatch.setattr("lls.operations.proxy.shutil.which", which)
+    assert Proxy(ClusterApi(""), "gdn-streaming", "gdn-streaming").uninstall(SECRETS["kubeconfig"], "") is None
+    [(path, mode, text)] = read
+    assert (mode, text) == (0o600, SECRETS["kubeconfig"])
+    assert not path.exists()
 
 
 def test_the_import_file_holds_the_kubeconfig_and_is_private_even_in_an_open_files_place(

@@ -106,20 +106,46 @@ def test_a_missing_cli_is_named_with_the_way_to_get_it() -> None:
 def test_an_encrypted_kubeconfig_is_decrypted_by_the_cli(cli: Path, tmp_path: Path) -> None:
     (tmp_path / "Pulumi.x.yaml").write_text("config:\n  lls:kubeconfig: {secure: v1:abc}\n")
     (cli / "config_get_lls:kubeconfig_--stack_x").write_text("contexts: []\n")
-    stack = reveal(read_stack("x", tmp_path))
+    stack = reveal(read_stack("x", tmp_path), ["lls:kubeconfig"])
     assert stack.get("kubeconfig") == "contexts: []"
     assert stack.secret_keys == {"lls:kubeconfig"}
+
+
+def test_of_encrypted_values_those_are_decrypted_that_are_asked_for(cli: Path, tmp_path: Path) -> None:
+    (tmp_path / "Pulumi.x.yaml").write_text(
+        "config:\n  aws:secretKey: {secure: v1:a}\n  aws:defaultTags: {tags: {a: {secure: v1:b}}}\n"
+        "  aws:assumeRoles: [{roleArn: arn:r, externalId: {secure: v1:c}}]\n"
+    )
+    (cli / "config_get_aws:secretKey_--stack_x").write_text("s3cret\n")
+    (cli / "config_get_aws:assumeRoles_--stack_x").write_text('[{"roleArn":"arn:r","externalId":"x-1"}]\n')
+    stack = reveal(read_stack("x", tmp_path), ["lls:kubeconfig", "aws:secretKey", "aws:assumeRoles"])
+    assert stack.config == {
+        "aws:secretKey": "s3cret",
+        "aws:defaultTags": '{"tags": {"a": "[encrypted]"}}',
+        "aws:assumeRoles": '[{"roleArn":"arn:r","externalId":"x-1"}]',
+    }
+    assert stack.secret_keys == stack.config.keys()
 
 
 @pytest.mark.usefixtures("no_cli")
 def test_a_stack_without_encrypted_values_needs_no_cli(tmp_path: Path) -> None:
     stack = Stack("x", {"aws:region": "us-west-2"})
-    assert reveal(stack) == stack
+    assert reveal(stack, ["lls:kubeconfig", "aws:region"]) == stack
 
 
 def test_a_qualified_name_is_the_file_of_its_last_part(tmp_path: Path) -> None:
     (tmp_path / "Pulumi.prod.yaml").write_text("config: {aws:region: us-west-2}\n")
     assert read_stack("org/lls/prod", tmp_path).config == {"aws:region": "us-west-2"}
+
+
+def test_what_the_project_sets_for_every_stack_is_a_stacks_too_unless_it_says_otherwise(tmp_path: Path) -> None:
+    (tmp_path / "Pulumi.yaml").write_text(
+        "config:\n  udpPort: {type: integer, default: 5004}\n"
+        "  aws:region: {value: us-east-1}\n  aws:allowedAccountIds: {value: ['123456789012']}\n"
+    )
+    (tmp_path / "Pulumi.x.yaml").write_text("config: {aws:region: us-west-2}\n")
+    told = {"aws:region": "us-west-2", "aws:allowedAccountIds": '["123456789012"]'}
+    assert read_stack("x", tmp_path).config == told
 
 
 @pytest.mark.parametrize("text", ["- a\n", "config: [a]\n"])

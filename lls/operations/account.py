@@ -2,15 +2,13 @@
 
 import threading
 from collections.abc import Callable, Iterator
-from functools import cache
-from typing import Any, Final, Self
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Final
 
-import boto3
 from botocore.config import Config as ClientConfig
 from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError, PartialCredentialsError, ProfileNotFound
 from botocore.parsers import ResponseParserError
-
-from lls.config import Config
 
 TRIES: Final = 5
 """How often a call is tried that is throttled or gets lost."""
@@ -45,17 +43,45 @@ class AwsError(Exception):
         return self.code in DENIED
 
 
+def refused(action: str, error: Exception) -> AwsError:
+    """What botocore raised at a call, in one sentence."""
+    if isinstance(error, ClientError):
+        details = error.response.get("Error", {})
+        return AwsError(action, details.get("Code", ""), details.get("Message", ""))
+    return AwsError(action, type(error).__name__, str(error))
+
+
+@dataclass(frozen=True)
+class Caller:
+    """Who AWS takes us for."""
+
+    account: str
+    arn: str
+
+
 class Account:
     """The AWS account and region of a stack. Safe for threads."""
 
-    def __init__(self, client: Callable[[str], Any]) -> None:
-        """`client` makes the boto3 client of a service."""
+    def __init__(self, client: Callable[[str], Any], check: Callable[[Caller], None] | None = None) -> None:
+        """`client` makes the boto3 client of a service. `check` is asked about the caller before anything else is."""
         self._make = client
+        self._check = check
         self._clients: dict[str, Any] = {}
         self._lock = threading.Lock()
 
+    @cached_property
+    def caller(self) -> Caller:
+        """Who AWS takes us for. Asked once. Raises AwsError, and what `check` raises."""
+        answer = self.call("sts", "get_caller_identity")
+        caller = Caller(answer["Account"], answer["Arn"])
+        if self._check:
+            self._check(caller)
+        return caller
+
     def client(self, service: str) -> Any:
-        """The client of a service, for those who have errors of their own."""
+        """The client of a service, for those who have errors of their own. Raises what `caller` raises."""
+        if self._check and service != "sts":
+            _ = self.caller
         with self._lock:
             return self._clients.get(service) or self._clients.setdefault(service, self._make(service))
 
@@ -75,31 +101,13 @@ class Account:
             yield from page.get(key, ())
 
     def _asking(self, service: str, operation: str, ask: Callable[[Any], Any]) -> Any:
+        action = f"{service}:{operation}"
         try:
             client = self.client(service)
             action = f"{client.meta.service_model.signing_name}:{client.meta.method_to_api_mapping[operation]}"
-        except BotoCoreError as error:
-            raise AwsError(f"{service}:{operation}", type(error).__name__, str(error)) from error
-        try:
             return ask(client)
-        except ClientError as error:
-            details = error.response.get("Error", {})
-            raise AwsError(action, details.get("Code", ""), details.get("Message", "")) from error
-        except (BotoCoreError, ResponseParserError) as error:
-            raise AwsError(action, type(error).__name__, str(error)) from error
-
-    @classmethod
-    def of(cls, config: Config) -> Self:
-        """The account that `aws:profile` or the environment gives access to, in `aws:region`."""
-
-        @cache
-        def session() -> Any:
-            return boto3.Session(profile_name=config.profile or None, region_name=config.region)
-
-        def client(service: str) -> Any:
-            return session().client(service, config=CLIENT_CONFIG)
-
-        return cls(client)
+        except (ClientError, BotoCoreError, ResponseParserError) as error:
+            raise refused(action, error) from error
 
 
 def _sentence(action: str, code: str, cause: str) -> str:

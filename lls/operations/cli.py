@@ -37,7 +37,7 @@ app = typer.Typer(
     name="python -m lls",
     help="What to do before and after `up`: check, diagnose, take over, clean up.",
     epilog="Exit codes: 0 fine; 1 the command could not do its work; 2 it did, and something needs attention; "
-    "130 interrupted. AWS is reached as aws:region and aws:profile of the stack say, or as the environment does.",
+    "130 interrupted. AWS is reached as the aws: keys of the stack say, else as the environment does.",
     add_completion=False,
     no_args_is_help=True,
     rich_markup_mode=None,
@@ -105,6 +105,7 @@ def verify(
     """
     with Screen(as_json=json) as screen:
         installation = Installation.open(stack)
+        installation.confirm_account()
         outputs, notes = _outputs(installation)
         verification = Verification(installation, outputs)
         if wait is not None:
@@ -158,9 +159,10 @@ def sweep(
             screen.say(_so_far(plan))
             return conclude("interrupted", Exit.INTERRUPTED)
         except (AwsError, *CLUSTER_FAILURES) as error:
-            screen.say(f"{error} {sweeping.holders(error, plan, installation)}".strip())
+            told = f"{error} {sweeping.holders(error, plan, installation)}".strip()
+            screen.say(told)
             screen.say(_so_far(plan))
-            return conclude(str(error), Exit.FAILED)
+            return conclude(told, Exit.FAILED)
         if stopped:
             notes.append(problem("kubernetes", stopped, "delete it by hand, or install helm and run this again"))
         return conclude()
@@ -221,8 +223,10 @@ def drift(stack: StackName, json: AsJson = False) -> Exit:
     Exits with 2 on a difference: fit for a cron job. Changes nothing.
     """
     with Screen(as_json=json) as screen:
+        installation = Installation.open(stack)
+        installation.confirm_account()
         screen.began("comparing targets with nodes")
-        found = compare_targets(Installation.open(stack))
+        found = compare_targets(installation)
         screen.ended("comparing targets with nodes")
         return _conclude(screen, "drift", stack, found)
 

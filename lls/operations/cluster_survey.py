@@ -9,11 +9,11 @@ from typing import Any
 import yaml
 
 from lls import guide
+from lls.oci import is_oci
 from lls.operations.account import AwsError
 from lls.operations.installation import Installation
 from lls.operations.ownership import KUBERNETES_NAMESPACE, RELEASE, Kind, Owner, Ownership
 from lls.operations.proxy import CLUSTER_FAILURES, Release
-from lls.registry import is_oci
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -2,12 +2,12 @@
 
 import pulumi
 
-from lls import lookups
 from lls.config import Config
 from lls.operations.finding import Finding, note, ok, problem
 from lls.operations.installation import Installation
 from lls.operations.inventory import Inventory
 from lls.operations.stack import StackError
+from lls.targets import find_ids
 
 
 def drift(installation: Installation) -> list[Finding]:
@@ -54,7 +54,7 @@ def _surplus(installation: Installation, targets: set[str], remedy: str) -> list
 
 def _eligible(installation: Installation, config: Config) -> set[str]:
     try:
-        return set(installation.ask_as_program(lambda: lookups.find_targets(config, installation.kubeconfig)))
+        return set(installation.ask_as_program(lambda: find_ids(config, installation.kubeconfig)))
     except pulumi.RunError as error:
         if "can be a target" in str(error):
             return set()

@@ -1,27 +1,26 @@
 """A stack with everything that gives access to what it describes: account, cluster, state."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import cached_property
 from threading import Lock
-from typing import NamedTuple, Self
+from typing import Self, TypeVar
 
-from lls.cluster import ClusterApi, EksCluster, T, eks_kubeconfig
-from lls.config import Config
-from lls.operations.account import Account, AwsError
+import pulumi
+
+from lls.cluster import EksCluster, eks_kubeconfig
+from lls.cluster_api import ClusterApi, T
+from lls.operations.account import Account, AwsError, Caller
 from lls.operations.finding import Watcher
+from lls.operations.identity import Identity, WrongAccountError
 from lls.operations.lookups import LookUps
 from lls.operations.ownership import ClusterIdentity, Ownership, read_ownership, server_of
+from lls.operations.provider_keys import HONOURED, read_settings
 from lls.operations.proxy import Proxy
 from lls.operations.recording import Monitor, Resource, Severity, record
-from lls.operations.stack import Stack, read_stack, reveal
+from lls.operations.stack import Stack, StackError, read_stack, reveal
 from lls.operations.states import Backend, CliBackend, State
 
-
-class Caller(NamedTuple):
-    """Who asks AWS."""
-
-    account: str
-    arn: str
+U = TypeVar("U")
 
 
 class Installation:
@@ -30,18 +29,25 @@ class Installation:
     def __init__(self, stack: Stack, account: Account | None = None, backend: Backend | None = None) -> None:
         """Read the stack's config. `account` and `backend` default to the real ones.
 
-        Raises pulumi.RunError that lists every problem of the config.
+        Raises pulumi.RunError that lists every problem of the config: of the program's, and of what the AWS provider
+        is told about its identity, which the given `account` has already.
         """
         self.stack = stack
-        self.config: Config = stack.parsed()
-        self.account = account or Account.of(self.config)
+        self._token_environment: Callable[[], Mapping[str, str]] = dict[str, str]
+        if account:
+            self.config, self.account = stack.parsed(), account
+        else:
+            self.config, settings = _both(stack.parsed, lambda: read_settings(stack))
+            identity = Identity(settings)
+            self.account, self._token_environment = identity.account(), identity.token_environment
         self._backend = backend or CliBackend()
         self._lock = Lock()
+        self._apis: dict[str, ClusterApi] = {}
 
     @classmethod
     def open(cls, name: str) -> Self:
         """The stack of that name, as its file describes it. Raises StackError or pulumi.RunError."""
-        return cls(reveal(read_stack(name)))
+        return cls(reveal(read_stack(name), ["lls:kubeconfig", *HONOURED]))
 
     def state(self) -> State:
         """The stack's state. Raises NoSuchStackError where the backend does not know it, NoCliError or StackError."""
@@ -52,14 +58,31 @@ class Installation:
     def _state(self) -> State:
         return self._backend.state(self.stack.name)
 
-    def confirm_account(self) -> Caller:
-        """Who asks."""
-        found = self.account.call("sts", "get_caller_identity")
-        return Caller(found["Account"], found["Arn"])
-
     def ownership(self, watcher: Watcher, *, stateless: bool = False) -> Ownership:
         """Who owns what, by the states that the backend has now: list things first."""
         return read_ownership(self._backend, self.stack.name, watcher, stateless=stateless)
+
+    def confirm_account(self) -> Caller:
+        """Who AWS takes us for, once it is clear that this is the stack's account: before anything there counts.
+
+        Raises AwsError, and WrongAccountError where the stack's state, if it can be read, is of another account.
+        """
+        return self._caller
+
+    @cached_property
+    def _caller(self) -> Caller:
+        caller = self.account.caller
+        try:
+            accounts = self.state().accounts
+        except StackError:
+            return caller
+        if accounts and caller.account not in accounts:
+            raise WrongAccountError(
+                f"The AWS credentials are of account {caller.account} ({caller.arn}), and the state of stack "
+                f"{self.stack.name} is of account {', '.join(sorted(accounts))}: use credentials of that account "
+                "(aws:profile, aws:assumeRoles or the environment), or name the stack of this one."
+            )
+        return caller
 
     @cached_property
     def cluster(self) -> EksCluster | None:
@@ -81,13 +104,15 @@ class Installation:
             security_group_id=network.get("clusterSecurityGroupId", ""),
         )
 
-    @cached_property
+    @property
     def kubeconfig(self) -> str:
-        """The stack's own kubeconfig, or one built from the cluster. May hold a secret."""
+        """The stack's own kubeconfig, or one built from the cluster. May hold secrets, and those of the moment."""
         own = self.config.kubeconfig.get_secret_value()
         if own or self.cluster is None:
             return own
-        return eks_kubeconfig(self.cluster, self.config.profile)
+        environment = self._token_environment()
+        role = "" if environment else self.config.token_role
+        return eks_kubeconfig(self.cluster, self.config.profile, role_arn=role, environment=environment)
 
     @cached_property
     def cluster_identity(self) -> ClusterIdentity | None:
@@ -104,10 +129,11 @@ class Installation:
             servers=frozenset(servers - {""}),
         )
 
-    @cached_property
+    @property
     def api(self) -> ClusterApi:
         """The cluster's API."""
-        return ClusterApi(self.kubeconfig, self.config.kube_context)
+        kubeconfig = self.kubeconfig
+        return self._apis.setdefault(kubeconfig, ClusterApi(kubeconfig, self.config.kube_context))
 
     def ask_as_program(self, question: Callable[[], T]) -> T:
         """The answer of one of the program's own look-ups, outside a Pulumi engine. Raises pulumi.RunError."""
@@ -139,3 +165,16 @@ class _OnlyLookUps:
 
     def log(self, severity: Severity, message: str) -> None:
         pass
+
+
+def _both(first: Callable[[], T], second: Callable[[], U]) -> tuple[T, U]:
+    """What two readers find. Raises pulumi.RunError with the problems of both."""
+    try:
+        found = first()
+    except pulumi.RunError as error:
+        try:
+            second()
+        except pulumi.RunError as other:
+            raise pulumi.RunError(f"{error}\n{other}") from None
+        raise
+    return found, second()

@@ -24,7 +24,7 @@ from requests.exceptions import SSLError
 from lls import guide
 from lls.config import Config
 from lls.naming import Names, Tags
-from lls.registry import OCI_SCHEME, is_oci
+from lls.oci import OCI_SCHEME, is_oci
 
 if TYPE_CHECKING:
     from types_boto3_ecr import ECRClient

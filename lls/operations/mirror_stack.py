@@ -6,7 +6,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from lls import guide, lookups
+from lls import guide
+from lls.artifacts import find_artifacts
+from lls.oci import OCI_SCHEME, ecr_registry
 from lls.operations.finding import Finding, ok
 from lls.operations.installation import Installation
 from lls.operations.mirror import (
@@ -24,7 +26,6 @@ from lls.operations.mirror import (
     ngc_login,
 )
 from lls.operations.screen import Screen
-from lls.registry import OCI_SCHEME, ecr_registry
 
 MIB = 1 << 20
 
@@ -40,7 +41,7 @@ def mirror_stack(
     if destination:
         chart, image = f"{OCI_SCHEME}{destination}/{guide.RELEASE_NAME}", f"{destination}/{guide.IMAGE_NAME}"
     else:
-        chart, image = installation.ask_as_program(lambda: lookups.find_artifacts(config))
+        chart, image = installation.ask_as_program(lambda: find_artifacts(config))
     todo = artifacts(config, chart=chart, image=image, source=source)
     logins = _logins(installation, todo, environ)
     created = _create_repositories(installation, todo)
@@ -73,11 +74,11 @@ def _copy(artifact: Artifact, logins: Mapping[str, Login], screen: Screen) -> Fi
 
 
 def _create_repositories(installation: Installation, todo: tuple[Artifact, ...]) -> list[str]:
-    """Create those that are missing in the stack's own account and region."""
+    """Create those that are missing in the stack's own account and region, once the account is confirmed."""
     registries = {each: ecr_registry(OCI_SCHEME + each.destination) for each in todo}
     if not any(registries.values()):
         return []
-    own = installation.account.call("sts", "get_caller_identity")["Account"]
+    own = installation.confirm_account().account
     config = installation.config
     names = [
         each.repository

@@ -11,7 +11,10 @@ import pulumi
 from kubernetes.client import AuthorizationV1Api, CoreV1Api
 
 from lls import guide, lookups
-from lls.cluster import REQUEST_TIMEOUT, ClusterApi, EksCluster
+from lls.artifacts import find_artifacts
+from lls.cluster import EksCluster
+from lls.cluster_api import REQUEST_TIMEOUT, ClusterApi
+from lls.oci import ecr_registry, is_oci
 from lls.operations.account import AwsError
 from lls.operations.capacity import lacks, name_of
 from lls.operations.cluster_survey import look_into_cluster
@@ -26,7 +29,7 @@ from lls.operations.permissions import CLUSTER, Grant, needed
 from lls.operations.proxy import CLUSTER_FAILURES
 from lls.operations.stack import StackError
 from lls.operations.survey import Survey
-from lls.registry import ecr_registry, is_oci
+from lls.targets import find_ids, find_targets
 
 FREE_ADDRESSES: Final = 8
 """Free addresses that AWS asks of a load balancer's subnet."""
@@ -373,7 +376,7 @@ class Preflight:
 
     def _carried(self, place: Place, group: str) -> list[Finding]:
         """Rules on a group that the nodes do not carry have no effect."""
-        targets = self._installation.ask_as_program(lambda: lookups.find_targets(self._config, place.kubeconfig))
+        targets = self._installation.ask_as_program(lambda: find_ids(self._config, place.kubeconfig))
         instances = Network(self._account, place.vpc_id).instances(targets)
         bare = sorted(target for target, each in instances.items() if group not in each.group_ids)
         if bare:
@@ -428,7 +431,7 @@ class Preflight:
 
     def _check_nodes(self, place: Place) -> list[Finding]:
         config = self._config
-        targets = self._installation.ask_as_program(lambda: lookups.find_targets(config, place.kubeconfig))
+        targets = self._installation.ask_as_program(lambda: find_ids(config, place.kubeconfig))
         found = [ok("nodes", f"{len(targets)} targets in {config.availability_zone}")]
         if config.registration == "static":
             return found
@@ -451,9 +454,9 @@ class Preflight:
 
     def _check_registration(self, place: Place) -> list[Finding]:
         config = self._config
-        found = self._installation.ask_as_program(lambda: lookups.find_registration(config, place.kubeconfig))
+        found = self._installation.ask_as_program(lambda: find_targets(config, place.kubeconfig))
         kept = ", ".join(found.autoscaling_groups) or (found.binding and "the AWS Load Balancer Controller")
-        return [ok("registration", f"{config.registration}: {kept or f'{len(found.targets)} targets'}")]
+        return [ok("registration", f"{config.registration}: {kept or f'{len(found.ids)} targets'}")]
 
     def _check_node_ports(self, place: Place) -> list[Finding]:
         config = self._config
@@ -501,13 +504,13 @@ class Preflight:
     # --- The artifacts
 
     def _check_chart(self) -> list[Finding]:
-        chart, _ = self._installation.ask_as_program(lambda: lookups.find_artifacts(self._config))
+        chart, _ = self._installation.ask_as_program(lambda: find_artifacts(self._config))
         if not is_oci(chart):
             return _local_chart(Path(chart))
         return self._artifact("chart", chart.removeprefix("oci://"), self._config.chart_version.replace("+", "_"))
 
     def _check_image(self) -> list[Finding]:
-        _, image = self._installation.ask_as_program(lambda: lookups.find_artifacts(self._config))
+        _, image = self._installation.ask_as_program(lambda: find_artifacts(self._config))
         return self._artifact("image", image, self._config.image_tag)
 
     def _artifact(self, check: str, repository: str, tag: str) -> list[Finding]:

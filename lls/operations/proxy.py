@@ -14,7 +14,7 @@ from kubernetes.client import ApiClient, CoreV1Api, V1Namespace, V1Pod, V1Servic
 from kubernetes.config import ConfigException
 from urllib3.exceptions import HTTPError
 
-from lls.cluster import REQUEST_TIMEOUT, ClusterApi, ClusterError, T
+from lls.cluster_api import REQUEST_TIMEOUT, ClusterApi, ClusterError, T
 
 CLUSTER_FAILURES: Final = (ClusterError, TimeoutError, ConfigException, HTTPError, OSError)
 """What asking a cluster raises when it cannot answer."""

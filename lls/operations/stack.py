@@ -6,7 +6,7 @@ import json
 import os
 import shutil
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final, cast
@@ -84,7 +84,8 @@ def read_stack(name: str, folder: Path = PROJECT) -> Stack:
         raise StackError(f"--stack {name}: there is no {path.name}. Known stacks: {', '.join(known) or 'none'}.")
     try:
         content = cast(dict[str, Any], yaml.safe_load(path.read_text()) or {})
-        values = cast(dict[str, Any], content.get("config") or {})
+        own = cast(dict[str, Any], content.get("config") or {}).items()
+        values = {**_of_every_stack(folder), **dict(own)}
         shown = {key: _shown(value) for key, value in values.items()}
     except yaml.YAMLError as error:
         raise StackError(f"{path.name} is not YAML: {error}") from None
@@ -95,14 +96,21 @@ def read_stack(name: str, folder: Path = PROJECT) -> Stack:
     return stack.with_config({"lls:helmValues": "{}"}) if stack.get("helmValues") == HIDDEN else stack
 
 
-def reveal(stack: Stack) -> Stack:
-    """The same stack with its kubeconfig decrypted, where it is encrypted.
+def _of_every_stack(folder: Path) -> dict[str, Any]:
+    """What Pulumi.yaml sets for every stack, such as a key of the AWS provider: entries with nothing but a value."""
+    path = folder / SCHEMA.name
+    content: Any = yaml.safe_load(path.read_text()) if path.is_file() else {}
+    declared: dict[str, Any] = content.get("config") or {}
+    return {key: each["value"] for key, each in declared.items() if "value" in each}
+
+
+def reveal(stack: Stack, keys: Iterable[str]) -> Stack:
+    """The same stack with the values of those keys decrypted, where they are encrypted or have parts that are.
 
     Raises NoCliError or StackError.
     """
-    if stack.get("kubeconfig") != HIDDEN:
-        return stack
-    return stack.with_config({"lls:kubeconfig": pulumi_cli("config", "get", "lls:kubeconfig", "--stack", stack.name)})
+    hidden = [key for key in keys if key in stack.secret_keys and HIDDEN in stack.config[key]]
+    return stack.with_config({key: pulumi_cli("config", "get", key, "--stack", stack.name) for key in hidden})
 
 
 def pulumi_cli(*arguments: str) -> str:

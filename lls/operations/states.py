@@ -1,14 +1,18 @@
 """What the stacks of a Pulumi backend own, as the Pulumi CLI tells it."""
 
 import json
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 from urllib.parse import urlsplit
 
 from lls.operations.stack import StackError, pulumi_cli
 
-NO_SUCH_STACK = 6
+ARN: Final = re.compile(r"arn:[^:]+:[^:]*:[^:]*:(?P<account>\d{12}):")
+"""The beginning of an ARN that tells an account."""
+
+NO_SUCH_STACK: Final = 6
 """The Pulumi CLI's exit code where the backend does not know a stack."""
 
 
@@ -67,6 +71,15 @@ class State:
     def ids(self) -> frozenset[str]:
         """Ids of everything that it owns."""
         return frozenset(each.id for each in self.owned)
+
+    @property
+    def accounts(self) -> frozenset[str]:
+        """The AWS accounts that it lives in, as the ARNs of what it owns tell."""
+        arns = [
+            arn for each in self.owned if each.type.startswith("aws:") for arn in (each.id, each.outputs.get("arn"))
+        ]
+        found = [ARN.match(arn) for arn in arns if isinstance(arn, str)]
+        return frozenset(match["account"] for match in found if match)
 
 
 @dataclass(frozen=True)

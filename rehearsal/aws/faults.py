@@ -26,6 +26,7 @@ CODES: Final[Mapping[str, Mapping[Protocol, str]]] = {
     "ExpiredToken": {"ec2": "RequestExpired", "json": "ExpiredTokenException"},
     "Throttling": {"ec2": "RequestLimitExceeded", "json": "ThrottlingException"},
     "InternalFailure": {"ec2": "InternalError", "json": "InternalServerException"},
+    "InvalidClientTokenId": {"ec2": "AuthFailure", "json": "UnrecognizedClientException"},
 }
 """What a general code is called by those services that have another name for it."""
 
@@ -35,10 +36,11 @@ MESSAGES: Final[Mapping[str, str]] = {
     "ExpiredToken": "The security token included in the request is expired",
     "Throttling": "Rate exceeded",
     "InternalFailure": "The request processing has failed because of an unknown error, exception or failure.",
+    "InvalidClientTokenId": "The security token included in the request is invalid.",
 }
 """AWS's messages for the general codes."""
 
-STATUSES: Final = {"AccessDenied": 403, "ExpiredToken": 403, "InternalFailure": 500}
+STATUSES: Final = {"AccessDenied": 403, "ExpiredToken": 403, "InternalFailure": 500, "InvalidClientTokenId": 403}
 """HTTP's status of the general codes; 400 for every other."""
 
 REST: Final = {
@@ -53,7 +55,7 @@ REST: Final = {
 def action_of(environ: Mapping[str, Any], body: bytes) -> str:
     """The name of a call, such as elasticloadbalancing:CreateLoadBalancer or eks:GET /clusters/demo."""
     scope = re.search(r"Credential=[^/]+/\d+/[^/]+/([^/]+)/", environ.get("HTTP_AUTHORIZATION", ""))
-    service = scope.group(1) if scope else "unknown"
+    service = scope.group(1) if scope else "sts"  # which alone has a call that goes unsigned
     if target := environ.get("HTTP_X_AMZ_TARGET"):
         return f"{service}:{target.rpartition('.')[2]}"
     if action := parse_qs(body.decode(errors="replace")).get("Action"):
@@ -121,9 +123,8 @@ class Response:
 class Faults:
     """The faults of an emulated AWS. `denied` are actions as IAM names them, or patterns of such."""
 
-    def __init__(self, user: str) -> None:
-        """Refuse to that user, an ARN."""
-        self._user = user
+    def __init__(self) -> None:
+        """Have none yet."""
         self._faults: list[Fault] = []
         self._lock = threading.Lock()
         self.denied: set[str] = set()
@@ -144,18 +145,21 @@ class Faults:
         for fault in self._faults:
             fault.lift()
 
-    def meet(self, action: str, *, after: bool = False) -> Response | None:
-        """What a call gets instead of its answer, before or `after` its work; None where nothing is wrong. May hang."""
+    def meet(self, action: str, user: str, *, after: bool = False) -> Response | None:
+        """What a call gets instead of its answer, before or `after` its work; None where nothing is wrong. May hang.
+
+        `user` is the ARN of who calls.
+        """
         names = (action, iam_action(action))
         if _any_matches(names[1], self.denied):
-            return _refusal(names[1], "AccessDenied", None, self._user)
+            return refusal(names[1], "AccessDenied", user=user)
         with self._lock:
             fault = next((each for each in self._faults if each.after == after and each.meets(*names)), None)
             if fault is None:
                 return None
             fault.seen += 1
         if fault.code:
-            return _refusal(names[1], fault.code, fault.message, self._user)
+            return refusal(names[1], fault.code, fault.message, user=user)
         fault.wait()
         return None
 
@@ -168,7 +172,8 @@ def _any_matches(action: str, patterns: Collection[str]) -> bool:
     return any(fnmatchcase(action, pattern) for pattern in patterns)
 
 
-def _refusal(action: str, code: str, message: str | None, user: str) -> Response:
+def refusal(action: str, code: str, message: str | None = None, *, user: str = "") -> Response:
+    """How the action's service refuses a call with a general code, or with one of its own."""
     protocol: Protocol = PROTOCOLS.get(action.partition(":")[0], "json")
     text = message or MESSAGES.get(code, f"The call was refused with {code}").format(user=user, action=action)
     status = STATUSES.get(code, 400)

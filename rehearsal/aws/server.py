@@ -39,7 +39,7 @@ from werkzeug.test import EnvironBuilder, run_wsgi_app
 from lls.operations.account import TRIES
 from rehearsal.aws.faults import Fault, Faults, Response, action_of
 from rehearsal.aws.health import Answers
-from rehearsal.aws.identity import Identity
+from rehearsal.aws.identity import KEY, Identities
 from rehearsal.aws.seed import Seed
 from rehearsal.aws.strict_ec2 import NlbInterfaces, StrictEc2
 from rehearsal.aws.strict_elbv2 import NlbState, StrictElbv2
@@ -55,9 +55,6 @@ if TYPE_CHECKING:
     from types_boto3_iam import IAMClient
     from types_boto3_service_quotas import ServiceQuotasClient
     from types_boto3_sts import STSClient
-
-KEY: Final = "rehearsal"
-"""Access key and secret key of the emulated account."""
 
 CLIENT: Final = "198.51.100.7"
 """Somebody who streams: an address of RFC 5737, for documentation."""
@@ -76,7 +73,9 @@ ISOLATION: Final = {
 class Aws:
     """The AWS of a world. A context manager: inside it, it listens on a free port of 127.0.0.1.
 
-    `answers` tells what runs behind the nodes' ports; `cluster_endpoint` is what EKS says of its API.
+    `answers` tells what runs behind the nodes' ports; `cluster_endpoint` is what EKS says of its API. Callers are
+    told by their access keys: each sees its own account, and the world is in the account of the key KEY. `calls` are
+    all that were made, and `callers` the ARNs that made some, with which.
     `nodes` maps each node's name to its instance id and its private address.
     """
 
@@ -92,9 +91,10 @@ class Aws:
         self._quotas = Quotas(world.region, world.account, world.partition)
         self._quotas.values.update(world.quirks.quotas)
         self._elbv2 = StrictElbv2(world, clock, answers, self._interfaces, self._quotas.values)
-        self._identity = Identity(world.account, world.partition, lambda action: self._faults.allows(action))
-        self._faults = Faults(self._identity.arn)
+        self._faults = Faults()
+        self.identities = Identities(world.account, world.partition, self._faults.allows)
         self.calls: list[str] = []
+        self.callers: dict[str, set[str]] = {}
         self.nodes: dict[str, tuple[str, str]] = {}
         self.endpoint = ""
         self.vpc_id = ""
@@ -120,10 +120,11 @@ class Aws:
         self._seed()
         self._seeded.set()
         self.calls.clear()
+        self.callers.clear()
         StrictEc2(self._interfaces).enforce(self._exit)
         self._elbv2.enforce(self._exit)
         self._quotas.enforce(self._exit)
-        self._identity.enforce(self._exit)
+        self.identities.enforce(self._exit)
         self._before = self._inventory()
         return self
 
@@ -272,14 +273,16 @@ class Aws:
             environ["wsgi.input"] = BytesIO(body)
             action = action_of(environ, body)
             self.calls.append(action)
+            caller = self.identities.caller(environ).arn
+            self.callers.setdefault(caller, set()).add(action)
             if seeded.is_set():
-                if refusal := self._faults.meet(action):
+                if refusal := self.identities.refuse(action, environ) or self._faults.meet(action, caller):
                     return _send(refusal, start_response)
                 self._clock.sleep(self._world.latencies.api_call)
             head: list[Any] = []
             with self._lock:  # moto's state is not made for threads
                 answer = list(dispatch(environ, lambda *line: head.append(line)))  # pyright: ignore[reportUnknownLambdaType]
-            if seeded.is_set() and (loss := self._faults.meet(action, after=True)):
+            if seeded.is_set() and (loss := self._faults.meet(action, caller, after=True)):
                 return _send(loss, start_response)
             start_response(*head[-1])
             return answer

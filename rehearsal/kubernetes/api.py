@@ -17,6 +17,9 @@ from rehearsal.kubernetes.objects import SHOWN, Json, metadata
 
 TOKEN: Final = "token-of-the-rehearsal"  # noqa: S105
 
+HOLDER: Final = "|"
+"""What stands in a token between TOKEN and the access key and the role of who fetched it."""
+
 EKS_TOKEN: Final = "Bearer k8s-aws-v1."  # noqa: S105
 """How the tokens of the real `aws eks get-token` begin. They are taken on trust."""
 
@@ -163,8 +166,7 @@ class KubernetesApi:
         if self.busy:
             self.busy -= 1
             raise RefusedError(429, "TooManyRequests", "the server has received too many requests")
-        known = token.startswith((f"Bearer {TOKEN}", EKS_TOKEN)) or (not token and self.lets_anyone_in)
-        if self._outage == "unauthorized" or not known:
+        if self._outage == "unauthorized" or not self._knows(token):
             raise RefusedError(401, "Unauthorized", "Unauthorized")
         url = urlsplit(target)
         if url.path in ("/livez", "/readyz", "/healthz"):
@@ -178,6 +180,11 @@ class KubernetesApi:
             return self._uninstall(body["name"], body["namespace"])
         query = {key: values[0] for key, values in parse_qs(url.query).items()}
         return self._resource(self._request(method, url.path, query, body))
+
+    def _knows(self, token: str) -> bool:
+        if HOLDER in token:
+            return self._cluster.admits(*token.split(HOLDER)[1:])
+        return token.startswith((f"Bearer {TOKEN}", EKS_TOKEN)) or (not token and self.lets_anyone_in)
 
     # --- The server
 

@@ -1,12 +1,14 @@
 """The state of an emulated EKS cluster: nodes, pods and services, and the streaming proxy's Helm release."""
 
+import re
 import threading
-from collections.abc import Generator, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any, Final
 
-from lls.cluster import ZONE_LABEL
+from lls.target_registration import ZONE_LABEL
+from rehearsal.aws.identity import ROLE, Caller
 from rehearsal.kubernetes.chart import KubernetesError, Service, documented, foreign_service, service_of
 from rehearsal.kubernetes.release import HelmRelease, Status, next_revision, pod_of
 from rehearsal.kubernetes.scheduler import Pod, PodState, UnschedulableError, place, quantity
@@ -30,7 +32,8 @@ class Cluster:
 
     `nodes` may be changed at any time, as an autoscaler does; so may `services`, somebody's `secrets` and
     `config_maps`, by namespace and name, and `denied`, the verbs and resources that the user may not use, such as
-    ("list", "nodes") or ("get", "pods/log").
+    ("list", "nodes") or ("get", "pods/log"). `roles` are the ARNs of the AWS roles
+    that have an access entry, and `guests` those of their sessions that have come in.
     """
 
     def __init__(self, world: World, clock: Clock, node_selector: Mapping[str, str]) -> None:
@@ -59,7 +62,21 @@ class Cluster:
         self.secrets: set[tuple[str, str]] = set()
         self.config_maps: set[tuple[str, str]] = set()
         self.denied: set[tuple[str, str]] = set()
-        self.user = f"arn:{world.partition}:sts::{world.account}:assumed-role/rehearsal/session"
+        self.user = f"arn:{world.partition}:sts::{world.account}:assumed-role/{ROLE}/session"
+        self.roles: set[str] = {f"arn:{world.partition}:iam::{world.account}:role/{ROLE}"}
+        self.guests: set[str] = set()
+        self.identify: Callable[[str, str], Caller | None] = lambda key, role: None
+
+    def admits(self, key: str, role: str) -> bool:
+        """Whether somebody may come in whose token was signed by an access key, and as a role of that key's choice.
+
+        `identify` tells who that is in AWS.
+        """
+        caller = self.identify(key, role)
+        if caller is None or caller.role not in {re.sub(":role/.*/", ":role/", each) for each in self.roles}:
+            return False
+        self.guests.add(caller.arn)
+        return True
 
     # --- What Pulumi's provider and Helm do
 

@@ -1,6 +1,7 @@
 """The commands that a rehearsal puts on the PATH: `aws` for the cluster's tokens, and `helm`.
 
-Whatever else `aws` is asked goes to the real one, if there is one.
+A token tells the access key that the environment has, and the role that is asked for: whom the real one would
+be signed by. Whatever else `aws` is asked goes to the real one, if there is one.
 """
 
 import json
@@ -14,8 +15,9 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from unittest.mock import patch
 
+from rehearsal.aws.identity import KEY
 from rehearsal.kubernetes import helm_command
-from rehearsal.kubernetes.api import TOKEN
+from rehearsal.kubernetes.api import HOLDER, TOKEN
 
 
 @contextmanager
@@ -27,13 +29,18 @@ def commands_on_the_path(cluster: str, endpoint: str) -> Generator[Path]:
     credential = {
         "kind": "ExecCredential",
         "apiVersion": "client.authentication.k8s.io/v1beta1",
-        "status": {"token": TOKEN},
+        "status": {"token": HOLDER.join((TOKEN, "%s", "%s"))},
     }
     real = shutil.which("aws")
     otherwise = f'exec {shlex.quote(real)} "$@"' if real else 'echo "the rehearsal has no: aws $*" >&2; exit 252'
     aws = f"""#!/bin/sh
-case "$*" in
-*"eks get-token --cluster-name {cluster} "*) echo '{json.dumps(credential)}' ;;
+asked="$*"
+case "$asked" in
+*" --role-arn "*) role="${{asked##* --role-arn }}" ;;
+esac
+case "$asked" in
+*"eks get-token --cluster-name {cluster} "*)
+    printf '{json.dumps(credential)}\\n' "${{AWS_ACCESS_KEY_ID:-{KEY}}}" "${{role%% *}}" ;;
 *) {otherwise} ;;
 esac
 """

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from lls.registry import EcrRegistry, ecr_registry, write_auth_file
+from lls.artifacts import write_auth_file
+from lls.oci import EcrRegistry, ecr_registry
 
 
 @pytest.mark.parametrize(

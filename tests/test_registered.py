@@ -1,0 +1,83 @@
+"""What the program registers, against a recorded file: a changed logical name deregisters live targets.
+
+`.venv/bin/python -m tests.test_registered` records anew, which is right only where a change is meant.
+"""
+
+import json
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from rehearsal.engine.engine import Resource
+from rehearsal.world import Node
+from tests.conftest import as_config
+from tests.test_registration import QUIRKS, STRATEGIES
+from tests.world import a_rehearsal
+
+RECORDED = Path(__file__).with_name("registered.json")
+
+NODES = tuple(Node(name=f"gpu-{each}", zone="a", instance_id=f"i-0a1b2c3d4e5f6000{each}") for each in (1, 2))
+
+KINDS: Mapping[str, Mapping[str, str]] = {
+    "nodes by address": {},
+    "nodes by instance": STRATEGIES["nodes"],
+    "static": as_config(registration="static", targets=["10.0.16.4"], staticIp=True, nodeInternalRules=False),
+    "autoscaling": STRATEGIES["autoscaling"],
+    "binding": {**STRATEGIES["binding"], **as_config(drainSeconds=60)},
+    "everything": as_config(
+        udpPort=6000,
+        allowedCidrs=["198.51.100.0/24", "203.0.113.0/24"],
+        eipAllocationId="eipalloc-0a1b2c3d",
+        stickiness=True,
+        deregistrationDelay=60,
+        drainSeconds=30,
+        deletionProtection=True,
+        replicas=2,
+        chart="oci://registry.example/gdn-streaming",
+        imageRepository="registry.example/streaming-proxy",
+        helmValues={"env": {"more": "x"}},
+        kubeconfig=json.dumps({"contexts": [{"name": "mine"}]}),
+        kubeContext="mine",
+        tags={"team": "x"},
+    ),
+}
+
+
+def registered(config: Mapping[str, str]) -> dict[str, Any]:
+    """Each resource by URN, with a placeholder for what a world makes up."""
+    with a_rehearsal(config, quirks=QUIRKS, nodes=NODES) as it:
+        it.engine.up()
+        shown = {urn: _shown(each) for urn, each in sorted(it.engine.state.items())}
+    seen: dict[str, str] = {}
+
+    def placeholder(match: re.Match[str]) -> str:
+        kind = match.group("kind") or "id"
+        return seen.setdefault(match.group(), f"<{kind} {len(seen)}>")
+
+    made_up = r"(?P<kind>sg|subnet|vpc|eipalloc)-[0-9a-f]{8,17}\b|127\.0\.0\.1:\d+|(?<=/)[0-9a-f]{16}\b"
+    text = re.sub(r"rp-public-demo-[0-9a-f]{16}", "rp-public-demo-<id>", json.dumps(shown, sort_keys=True))
+    return json.loads(re.sub(made_up, placeholder, text))
+
+
+def _shown(resource: Resource) -> dict[str, Any]:
+    return {
+        "inputs": {key: value for key, value in resource.inputs.items() if key != "__provider"},
+        "secrets": sorted(resource.secrets),
+        "parent": resource.parent,
+        "provider": resource.provider,
+        "dependencies": sorted(resource.dependencies),
+        "deleteBeforeReplace": resource.delete_before_replace,
+        "ignoreChanges": list(resource.ignore_changes),
+    }
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_names_inputs_and_order_of_an_existing_stack_never_change(kind: str) -> None:
+    assert registered(KINDS[kind]) == json.loads(RECORDED.read_text())[kind]
+
+
+if __name__ == "__main__":
+    RECORDED.write_text(json.dumps({kind: registered(each) for kind, each in KINDS.items()}, indent=1) + "\n")

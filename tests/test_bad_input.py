@@ -18,9 +18,9 @@ from lls.targets import TARGETS_PER_ZONE
 from rehearsal.rehearse import Rehearsal
 from rehearsal.world import ManagedNodeGroup, Node, Subnet
 from tests.conftest import CONFIG, RecordedStack, as_config, recorded
+from tests.support.worlds import STACK, a_world
 from tests.test_config import BAD, KUBECONFIG
 from tests.test_registration import QUIRKS, STRATEGIES
-from tests.world import STACK, a_world
 
 # --- Configs
 

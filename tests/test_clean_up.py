@@ -10,7 +10,7 @@ from lls.operations.finding import Finding, Level, Unwatched
 from lls.operations.inventory import KINDS
 from lls.operations.sweep import Sweep, carry_out, holders, plan
 from rehearsal.rehearse import Rehearsal
-from tests.world import NO_CLI, KnownStates, PatientClock, PatientClockOf, a_rehearsal, knowing, ownership_of
+from tests.support.worlds import NO_CLI, KnownStates, PatientClock, PatientClockOf, a_rehearsal, knowing, ownership_of
 
 
 def install(it: Rehearsal) -> None:

@@ -13,9 +13,9 @@ from lls.operations.inventory import BALANCER
 from lls.operations.screen import Screen
 from lls.operations.states import Operation, State
 from rehearsal.rehearse import NLB_ADDRESS, Rehearsal
-from tests.registry import Registry, a_chart, an_image
+from tests.support.registries import Registry, a_chart, an_image
+from tests.support.worlds import KnownStates, PatientClockOf, a_rehearsal, reached
 from tests.test_clean_up import install
-from tests.world import KnownStates, PatientClockOf, a_rehearsal, reached
 
 CAPTURED = pytest.CaptureFixture[str]
 

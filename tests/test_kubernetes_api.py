@@ -28,7 +28,7 @@ from rehearsal.kubernetes.cluster_state import Cluster
 from rehearsal.kubernetes.shims import commands_on_the_path
 from rehearsal.world import ExistingPod
 from tests.conftest import as_config
-from tests.world import PatientClock, a_rehearsal, a_world
+from tests.support.worlds import PatientClock, a_rehearsal, a_world
 
 NAMESPACE = "gdn-streaming"
 BINDINGS = ("elbv2.k8s.aws", "v1beta1", NAMESPACE, "targetgroupbindings")

@@ -18,8 +18,8 @@ from lls.operations.inventory import BALANCER
 from lls.operations.stack import StackError
 from lls.operations.states import Operation, State, StateResource
 from rehearsal.rehearse import Rehearsal
+from tests.support.worlds import NO_CLI, KnownStates, PatientClockOf, a_rehearsal, reached
 from tests.test_clean_up import install
-from tests.world import NO_CLI, KnownStates, PatientClockOf, a_rehearsal, reached
 
 CAPTURED = pytest.CaptureFixture[str]
 

@@ -37,8 +37,8 @@ from lls.operations.proxy import Release
 from lls.operations.recording import Monitor, Resource, Severity, record, run_project
 from lls.operations.states import Operation, State, StateResource
 from tests.conftest import ANSWERS, CONFIG
+from tests.support.worlds import KnownStates
 from tests.test_config import loaded
-from tests.world import KnownStates
 
 CLUSTERS = ("demo", "other")
 STACKS = ("dev", "prod", "organization/shop/live")

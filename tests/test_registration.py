@@ -13,8 +13,8 @@ from lls.targets import TARGETS_PER_ZONE
 from rehearsal.rehearse import Rehearsal
 from rehearsal.world import ManagedNodeGroup, Node
 from tests.conftest import as_config, up
+from tests.support.worlds import a_rehearsal
 from tests.test_adopt import adoption
-from tests.world import a_rehearsal
 
 GROUPS = (
     ManagedNodeGroup(name="gpu", zones=("a",), labels={"node-type": "compute"}),

@@ -12,10 +12,10 @@ from lls.operations.sweep import carry_out
 from lls.operations.verify import Verification
 from rehearsal.engine.engine import StepsFailedError
 from rehearsal.rehearse import NLB_ADDRESS, Rehearsal
+from tests.support.worlds import KnownStates, PatientClockOf, a_rehearsal
 from tests.test_adopt import adoption, take_over
 from tests.test_clean_up import cleaned, kinds, planned, problems
 from tests.test_faults import CREATIONS, NODES, destroyed_but
-from tests.world import KnownStates, PatientClockOf, a_rehearsal
 
 RUNBOOK = (PROJECT / "docs" / "runbook.md").read_text()
 

@@ -15,7 +15,7 @@ from rehearsal.engine.engine import StepsFailedError
 from rehearsal.kubernetes.chart import KubernetesError
 from rehearsal.world import Node
 from tests.conftest import as_config
-from tests.schedule import Edge, Scheduled, scheduled
+from tests.support.schedules import Edge, Scheduled, scheduled
 from tests.test_registration import QUIRKS
 
 STATIC_ADDRESS = as_config(staticIp=True)

@@ -27,11 +27,11 @@ from rehearsal.engine.engine import StepsFailedError
 from rehearsal.kubernetes.api import TOKEN, kubeconfig_for
 from rehearsal.rehearse import Rehearsal
 from tests.conftest import CONFIG, as_config, recorded
-from tests.registry import Registry, a_chart, an_image, internet
+from tests.support.registries import Registry, a_chart, an_image, internet
+from tests.support.traces import Traces, traces
+from tests.support.worlds import KnownStates, PatientClockOf, a_rehearsal, reached_by_network
 from tests.test_clean_up import install
 from tests.test_config import problems
-from tests.traces import Traces, traces
-from tests.world import KnownStates, PatientClockOf, a_rehearsal, reached_by_network
 
 SECRETS: Mapping[str, str] = {
     "NGC key": "nvapi-planted-1f0c",

@@ -7,7 +7,7 @@ from bench.guide_commands import follow
 from lls.operations.finding import Finding, Level, Unwatched
 from lls.operations.verify import Verification
 from rehearsal.rehearse import NLB_ADDRESS, Rehearsal
-from tests.world import PatientClock, PatientClockOf, a_rehearsal
+from tests.support.worlds import PatientClock, PatientClockOf, a_rehearsal
 
 
 class Saying(Unwatched):

@@ -16,11 +16,11 @@ from lls.operations.sweep import carry_out
 from rehearsal.engine.engine import StepsFailedError
 from rehearsal.rehearse import Rehearsal
 from tests.conftest import as_config
+from tests.support.worlds import STACK, KnownStates, PatientClockOf, a_rehearsal
 from tests.test_clean_up import planned
 from tests.test_config import loaded
 from tests.test_preflight import checked, problems
 from tests.test_runbook import streams
-from tests.world import STACK, KnownStates, PatientClockOf, a_rehearsal
 
 ZONES = (PROJECT / "docs" / "zones.md").read_text()
 

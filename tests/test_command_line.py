@@ -186,7 +186,7 @@ def test_drift_exits_with_2_on_a_difference(it: Rehearsal, states: dict[str, Sta
     it.engine.up()
     states["dev"] = it.state()
     assert run(capsys, "drift")[0] == Exit.FINE
-    it.cluster.delete_node("gpu-2")
+    del it.cluster.nodes["gpu-2"]
     code, found = run(capsys, "drift")
     assert code == Exit.FOUND
     assert [each["check"] for each in found["findings"]] == ["surplus"]

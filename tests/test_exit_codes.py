@@ -84,7 +84,7 @@ def and_then(*steps: Callable[[Scene], object]) -> Callable[[Scene], None]:
 
 def another_node(scene: Scene) -> None:
     scene.up()
-    scene.it.cluster.delete_node("gpu-2")
+    del scene.it.cluster.nodes["gpu-2"]
 
 
 def protected(scene: Scene) -> None:

@@ -5,26 +5,14 @@ import threading
 from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import Any, Final
+from typing import Any
 
 from lls.target_registration import ZONE_LABEL
 from rehearsal.aws.identity import ROLE, Caller
 from rehearsal.kubernetes.chart import KubernetesError, Service, documented, foreign_service, service_of
 from rehearsal.kubernetes.release import HelmRelease, Status, next_revision, pod_of
-from rehearsal.kubernetes.scheduler import Pod, PodState, UnschedulableError, place, quantity
+from rehearsal.kubernetes.scheduler import Pod, UnschedulableError, place, quantity
 from rehearsal.world import Clock, Node, World
-
-STACK_TRACE: Final = """\
-2026-01-01T00:00:00Z INFO  starting streaming-proxy
-2026-01-01T00:00:01Z ERROR unhandled exception
-Traceback (most recent call last):
-  File "/opt/streaming-proxy/main.py", line 87, in <module>
-    serve(Settings.from_environment())
-  File "/opt/streaming-proxy/settings.py", line 41, in from_environment
-    raise SettingsError(f"LB_DNS {name!r} does not resolve")
-SettingsError: LB_DNS 'streaming.example' does not resolve
-"""
-"""The log of a proxy that cannot start."""
 
 
 class Cluster:
@@ -207,11 +195,6 @@ class Cluster:
         """Whether a pod is ready; none is on a node that is not."""
         return pod.state == "running" and pod.node in self.nodes and self.nodes[pod.node].ready
 
-    def proxies(self) -> list[str]:
-        """Names of the pods of Helm releases."""
-        with self.settled():
-            return sorted(pod.name for pod in self.pods.values() if pod.release)
-
     def leftovers(self) -> tuple[str, ...]:
         """Namespaces and releases that a stack left behind."""
         with self.settled():
@@ -242,61 +225,6 @@ class Cluster:
             with self._lock:
                 kept[resource].pop((namespace, name), None)
         return resource == "namespaces" or resource in kept
-
-    def find_pod(self, name: str) -> Pod:
-        """A pod by its name. Raises KeyError."""
-        with self.settled():
-            return self.pods[next((key for key in self.pods if key[1] == name), ("", name))]
-
-    # --- Ways to break it
-
-    def crash(self, pod: str, *, restarts: int = 7, log: str = STACK_TRACE) -> None:
-        """Let a pod end in CrashLoopBackOff."""
-        self._set(pod, "crashing", restarts=restarts, log=log)
-
-    def fail_image_pull(self, pod: str) -> None:
-        """Let a pod end in ImagePullBackOff."""
-        self._set(pod, "unpullable")
-
-    def fail_probe(self, pod: str) -> None:
-        """Let a pod fail its readiness probe."""
-        self._set(pod, "unready")
-
-    def unschedule(self, pod: str, message: str = "0/1 nodes are available: 1 Insufficient cpu.") -> None:
-        """Let no node take a pod."""
-        self._set(pod, "pending", node="", message=message)
-
-    def recover(self, pod: str) -> None:
-        """Let a pod run again; one without a node is scheduled anew."""
-        found = self.find_pod(pod)
-        self._set(pod, "running" if found.node else "pending", held=False)
-
-    def delete_node(self, name: str) -> None:
-        """Take a node away; its pods are made anew elsewhere."""
-        with self._lock:
-            del self.nodes[name]
-            self._reconcile()
-
-    def change_node(self, name: str, **changes: Any) -> None:
-        """Change a node, such as `ready=False` or `cordoned=True`."""
-        with self._lock:
-            self.nodes[name] = self.nodes[name].model_copy(update=changes)
-
-    def change_node_port(self, old: int, new: int) -> None:
-        """Give the service with that NodePort another one."""
-        with self._lock:
-            for key, service in self.services.items():
-                ports = tuple(replace(each, node_port=new) if each.node_port == old else each for each in service.ports)
-                self.services[key] = replace(service, ports=ports)
-
-    def delete_service(self, namespace: str, name: str = "streaming-proxy") -> None:
-        """Take a service away."""
-        with self._lock:
-            del self.services[namespace, name]
-
-    def change_release(self, namespace: str, name: str, status: Status) -> None:
-        """Give the last revision of a release another status, such as `failed` or `pending-upgrade`."""
-        self._conclude((namespace, name), status)
 
     # --- Controllers
 
@@ -384,8 +312,3 @@ class Cluster:
             for each in service.ports
         }
         return next((each.node_port for each in wanted.ports if (each.protocol, each.node_port) in held), None)
-
-    def _set(self, name: str, state: PodState, *, held: bool = True, **changes: Any) -> None:
-        with self._lock:
-            pod = self.find_pod(name)
-            self.pods[pod.namespace, name] = replace(pod, state=state, held=held, **changes)

@@ -3,7 +3,6 @@
 import os
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from copy import copy
 from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -143,18 +142,6 @@ class Rehearsal:
     def __exit__(self, *_: object) -> None:
         """End the world."""
         self._exit.close()
-
-    def beside(self, stack: Stack) -> Self:
-        """Another stack in this one's world, and for as long as it exists."""
-        other = copy(self)
-        other._stack = stack
-        other.engine = other._engine()
-        return other
-
-    def reconfigure(self, changes: Mapping[str, str]) -> None:
-        """Change keys of the stack's config for the next run."""
-        changed = self._stack.with_config({**self.engine.config, **changes})
-        self.engine.config = in_cluster(changed, self.kubernetes.endpoint).config
 
     def perform(self, audience: Audience) -> Report:
         """The whole rehearsal.

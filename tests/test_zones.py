@@ -16,7 +16,7 @@ from lls.operations.sweep import carry_out
 from rehearsal.engine.engine import StepsFailedError
 from rehearsal.rehearse import Rehearsal
 from tests.conftest import as_config
-from tests.support.worlds import STACK, KnownStates, PatientClockOf, a_rehearsal
+from tests.support.worlds import STACK, KnownStates, MutableRehearsal, PatientClockOf, a_rehearsal
 from tests.test_clean_up import planned
 from tests.test_config import loaded
 from tests.test_preflight import checked, problems
@@ -60,7 +60,7 @@ def in_zone_b(without: str = "", **changes: Any) -> dict[str, str]:
 
 
 @contextmanager
-def two_zones(second: Mapping[str, str]) -> Generator[tuple[Rehearsal, Rehearsal]]:
+def two_zones(second: Mapping[str, str]) -> Generator[tuple[MutableRehearsal, MutableRehearsal]]:
     """The stacks of zone a, which is up, and of zone b, which is not yet."""
     with a_rehearsal() as it:
         it.engine.up()

@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from rich.console import Console
 
 from lls.operations.program.stack_file import StackError
-from rehearsal.display import Screen, Silence, as_json
+from rehearsal.display import Display, Silence, as_json
 from rehearsal.engine.engine import StepsFailedError
 from rehearsal.kubernetes.api import kubeconfig_for
 from rehearsal.rehearse import Rehearsal
@@ -44,7 +44,7 @@ def run(options: argparse.Namespace) -> int:
                 sys.stdout.write(as_json(report) + "\n")
             else:
                 output.print(f"Rehearsing stack [bold]{stack.name}[/] {options.factor:g} times faster than AWS")
-                with Screen(output) as screen:
+                with Display(output) as screen:
                     report = rehearsal.perform(screen)
             if options.keep:
                 _keep(rehearsal, notes)

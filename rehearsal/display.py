@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, Self
 
 from rich.console import Console
 from rich.live import Live
@@ -11,8 +11,8 @@ from rich.text import Text
 
 from lls.operations.report.finding import Finding
 from lls.operations.report.screen import as_facts, print_findings
-from rehearsal.engine.engine import Listener, Operation, Resource, Step
-from rehearsal.rehearse import Check, Report
+from rehearsal.engine.engine import Listener, Resource, Step, StepOp
+from rehearsal.rehearse import Expectation, Report
 
 BAR: Final = 36
 """Width of a timeline's bars, in characters."""
@@ -43,11 +43,11 @@ class Silence:
     def findings(self, findings: Sequence[Finding]) -> None:
         """One of the operations found this."""
 
-    def verdict(self, checks: Sequence[Check]) -> None:
+    def verdict(self, checks: Sequence[Expectation]) -> None:
         """The rehearsal ended."""
 
 
-class Screen(Listener):
+class Display(Listener):
     """Shows a rehearsal on a console: what runs now where it is a terminal, each step as it ends, timelines."""
 
     def __init__(self, console: Console) -> None:
@@ -57,7 +57,7 @@ class Screen(Listener):
         self._live = Live(console=console, transient=True, get_renderable=self._status, refresh_per_second=8)
         self._begin: float | None = None
 
-    def __enter__(self) -> "Screen":
+    def __enter__(self) -> Self:
         """Begin the live display."""
         if self._console.is_terminal:
             self._live.start()
@@ -75,7 +75,7 @@ class Screen(Listener):
         self._live.refresh()
         return self
 
-    def started(self, operation: Operation, resource: Resource) -> None:
+    def started(self, operation: StepOp, resource: Resource) -> None:
         """An operation began."""
         if resource.custom:
             self._running[resource.urn] = f"{DOING[operation]} {resource.name}"
@@ -112,7 +112,7 @@ class Screen(Listener):
         """One of the operations found this: a line each."""
         print_findings(self._console, findings)
 
-    def verdict(self, checks: Sequence[Check]) -> None:
+    def verdict(self, checks: Sequence[Expectation]) -> None:
         """The rehearsal ended: what held and what did not."""
         self._console.rule("[bold]verdict", align="left", style="dim")
         for check in checks:

@@ -3,7 +3,6 @@
 import os
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from copy import copy
 from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -34,7 +33,7 @@ NLB_ADDRESS: Final = "203.0.113.1"
 
 
 @dataclass(frozen=True)
-class Check:
+class Expectation:
     """One thing that had to hold, and what was seen."""
 
     name: str
@@ -65,7 +64,7 @@ class Report:
     again: list[Step] = field(default_factory=list[Step])
     destroy: list[Step] = field(default_factory=list[Step])
     check_clean: list[Finding] = field(default_factory=list[Finding])
-    checks: list[Check] = field(default_factory=list[Check])
+    checks: list[Expectation] = field(default_factory=list[Expectation])
 
     @property
     def held(self) -> bool:
@@ -92,7 +91,7 @@ class Audience(Protocol):
         """One of the operations found this."""
         ...
 
-    def verdict(self, checks: Sequence[Check]) -> None:
+    def verdict(self, checks: Sequence[Expectation]) -> None:
         """The rehearsal ended."""
         ...
 
@@ -144,18 +143,6 @@ class Rehearsal:
         """End the world."""
         self._exit.close()
 
-    def beside(self, stack: Stack) -> Self:
-        """Another stack in this one's world, and for as long as it exists."""
-        other = copy(self)
-        other._stack = stack
-        other.engine = other._engine()
-        return other
-
-    def reconfigure(self, changes: Mapping[str, str]) -> None:
-        """Change keys of the stack's config for the next run."""
-        changed = self._stack.with_config({**self.engine.config, **changes})
-        self.engine.config = in_cluster(changed, self.kubernetes.endpoint).config
-
     def perform(self, audience: Audience) -> Report:
         """The whole rehearsal.
 
@@ -177,7 +164,7 @@ class Rehearsal:
         unfit = [target for target in report.targets if target.state != "healthy" or target.obstacle]
         seen = "; ".join(f"{each.id} {each.state} {each.reason} {each.obstacle or ''}".strip() for each in unfit)
         report.checks.append(
-            Check(
+            Expectation(
                 "every target is healthy and reached by media",
                 bool(report.targets) and not unfit,
                 seen or f"{len(report.targets)} targets",
@@ -195,7 +182,9 @@ class Rehearsal:
         report.again = self.engine.up()
         changed = [f"{step.operation} {step.resource.name}" for step in report.again if step.operation != "same"]
         report.checks.append(
-            Check("a second up changes nothing", not changed, ", ".join(changed) or f"{len(report.again)} unchanged")
+            Expectation(
+                "a second up changes nothing", not changed, ", ".join(changed) or f"{len(report.again)} unchanged"
+            )
         )
         audience.steps(report.again, report.factor)
 
@@ -206,10 +195,12 @@ class Rehearsal:
         except StepsFailedError as error:
             failure = str(error)
         report.checks.append(
-            Check("destroy succeeds without a retry", failure is None, failure or f"{len(report.destroy)} deleted")
+            Expectation(
+                "destroy succeeds without a retry", failure is None, failure or f"{len(report.destroy)} deleted"
+            )
         )
         left = self.leftovers()
-        report.checks.append(Check("nothing is left", not left, ", ".join(left) or "as before"))
+        report.checks.append(Expectation("nothing is left", not left, ", ".join(left) or "as before"))
         audience.steps(report.destroy, report.factor)
 
         audience.phase("check-clean")
@@ -283,9 +274,9 @@ class Rehearsal:
         ]
 
 
-def _nothing_found(name: str, findings: Sequence[Finding]) -> Check:
+def _nothing_found(name: str, findings: Sequence[Finding]) -> Expectation:
     problems = [each.seen for each in findings if each.level is Level.PROBLEM]
-    return Check(name, not problems, "; ".join(problems) or f"{len(findings)} findings")
+    return Expectation(name, not problems, "; ".join(problems) or f"{len(findings)} findings")
 
 
 @dataclass(frozen=True)

@@ -58,7 +58,7 @@ class Node(Model):
     memory: Quantity = "384Gi"
 
 
-class Pod(Model):
+class ExistingPod(Model):
     """A pod that runs before `up` and holds part of a node."""
 
     name: str
@@ -133,7 +133,7 @@ class World(Model):
     token_role: str | None = None
     subnets: tuple[Subnet, ...]
     nodes: tuple[Node, ...]
-    pods: tuple[Pod, ...] = ()
+    pods: tuple[ExistingPod, ...] = ()
     latencies: Latencies
     quirks: Quirks = Quirks()
 

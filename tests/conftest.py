@@ -122,7 +122,7 @@ class Log(Listener):
         self.messages.append(message)
 
 
-class Stack:
+class RecordedStack:
     """The project's program as a stack of a recorder."""
 
     def __init__(
@@ -158,20 +158,20 @@ class Stack:
         return [resource for resource in self.resources if resource.type.endswith(f":{type_}")]
 
 
-def stack(
+def recorded(
     changes: Mapping[str, str] | None = None,
     *,
     answers: Mapping[str, Any] | None = None,
     program: Callable[[], None] = run_project,
     secret_keys: Collection[str] = (),
-) -> Stack:
+) -> RecordedStack:
     """A stack of the plain config with changes, before its first run."""
-    return Stack({**CONFIG, **(changes or {})}, answers or {}, program, secret_keys)
+    return RecordedStack({**CONFIG, **(changes or {})}, answers or {}, program, secret_keys)
 
 
-def up(changes: Mapping[str, str] | None = None, **options: Any) -> Stack:
+def up(changes: Mapping[str, str] | None = None, **options: Any) -> RecordedStack:
     """The same, after its first up."""
-    made = stack(changes, **options)
+    made = recorded(changes, **options)
     made.engine.up()
     return made
 

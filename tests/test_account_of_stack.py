@@ -8,7 +8,7 @@ from lls.operations.world.identity import Caller, WrongAccountError
 from lls.operations.world.installation import Installation
 from lls.operations.world.states import State, StateResource
 from rehearsal.rehearse import Rehearsal
-from tests.world import NO_CLI, KnownStates, a_rehearsal, knowing
+from tests.support.worlds import NO_CLI, KnownStates, a_rehearsal, knowing
 
 ROLE = "arn:aws:sts::123456789012:assumed-role/rehearsal/session"
 

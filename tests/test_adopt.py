@@ -13,8 +13,8 @@ from lls.operations.world.states import State
 from rehearsal.engine.engine import Resource
 from rehearsal.rehearse import Rehearsal
 from tests.conftest import as_config
+from tests.support.worlds import KnownStates, a_rehearsal, knowing, ownership_of
 from tests.test_clean_up import install
-from tests.world import KnownStates, a_rehearsal, knowing, ownership_of
 
 
 def adoption(it: Rehearsal, state: State | None = None, backend: KnownStates | None = None, **changes: str) -> Adoption:

@@ -13,14 +13,14 @@ from hypothesis import strategies as st
 
 from lls.cluster_api import ClusterError
 from lls.config import schema
-from lls.operations.program.stack_file import Stack as StackFile
+from lls.operations.program.stack_file import Stack
 from lls.targets import TARGETS_PER_ZONE
 from rehearsal.rehearse import Rehearsal
 from rehearsal.world import ManagedNodeGroup, Node, Subnet
-from tests.conftest import CONFIG, Stack, as_config, stack
+from tests.conftest import CONFIG, RecordedStack, as_config, recorded
+from tests.support.worlds import STACK, a_world
 from tests.test_config import BAD, KUBECONFIG
 from tests.test_registration import QUIRKS, STRATEGIES
-from tests.world import STACK, a_world
 
 # --- Configs
 
@@ -29,7 +29,7 @@ ANOTHER = "helmTimeout"
 
 def problems(**values: Any) -> list[str]:
     """What the program says of a config, before it asks or makes anything."""
-    made = stack(as_config(**values))
+    made = recorded(as_config(**values))
     with pytest.raises(pulumi.RunError) as caught:
         made.engine.up()
     assert (made.recorder.invoked, made.recorder.did, list(Path().iterdir())) == ([], [], [])
@@ -159,7 +159,7 @@ def refused(bad: Bad) -> str:
     """What a world's first up says, which must leave nothing."""
     config = {**STACK, **bad.config}
     world = a_world(config, quirks=bad.quirks, **bad.world)
-    with Rehearsal(StackFile("test", config), world, factor=10_000.0) as it:
+    with Rehearsal(Stack("test", config), world, factor=10_000.0) as it:
         with pytest.raises(pulumi.RunError) as caught:
             it.engine.up()
         assert [each for each in it.engine.state.values() if each.custom] == []
@@ -191,7 +191,7 @@ def test_several_bad_things_in_a_world_are_a_line_each() -> None:
 
 def test_more_targets_than_a_zone_of_a_load_balancer_takes_are_refused_with_the_quota() -> None:
     targets = [f"10.0.{number // 250}.{number % 250 + 1}" for number in range(TARGETS_PER_ZONE + 1)]
-    made = stack(as_config(targets=targets))
+    made = recorded(as_config(targets=targets))
     with pytest.raises(
         pulumi.RunError, match=r"501 targets in us-west-2a: AWS takes 500.*L-B211E961.*lls:nodeSelector"
     ):
@@ -267,7 +267,7 @@ def test_any_config_is_told_problem_by_problem_or_makes_a_stack_that_can_go_agai
     drawn: tuple[dict[str, str], list[str]],
 ) -> None:
     config, secret_keys = drawn
-    made = Stack(config, ANSWERS, secret_keys=secret_keys)
+    made = RecordedStack(config, ANSWERS, secret_keys=secret_keys)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("lls.targets.ClusterApi", NoApi)
         told = refusal(made)
@@ -279,7 +279,7 @@ def test_any_config_is_told_problem_by_problem_or_makes_a_stack_that_can_go_agai
     assert made.resources == []
 
 
-def refusal(made: Stack) -> str:
+def refusal(made: RecordedStack) -> str:
     """What the first up says; nothing where it succeeds."""
     try:
         made.engine.up()

@@ -12,10 +12,9 @@ from bench.guide_commands import clean_up, follow_all
 from bench.program_time import ImportTime, ProgramTime, import_times
 from rehearsal.engine.engine import Resource, Step
 from rehearsal.rehearse import Rehearsal
-from tests.conftest import Stack
-from tests.conftest import stack as a_stack
+from tests.conftest import recorded
+from tests.support.worlds import a_rehearsal
 from tests.test_guide_parity import INTENDED, differences, state_of
-from tests.world import a_rehearsal
 
 FAST = 10_000.0
 PROGRAM = ProgramTime(
@@ -121,7 +120,7 @@ def test_an_edge_too_many_does_not_lengthen_the_path_and_its_cost_is_told() -> N
 
 
 def test_every_necessary_order_is_about_a_property_that_the_program_sets() -> None:
-    made: Stack = a_stack({"lls:staticIp": "true"})
+    made = recorded({"lls:staticIp": "true"})
     made.engine.up()
     given = {(each.type.rpartition(":")[2], key) for each in made.resources for key in each.inputs}
     types = {type_ for type_, _ in given} | {each.type.rpartition(":")[2] for each in made.resources}

@@ -10,7 +10,7 @@ from lls.operations.sweep import Sweep, carry_out, holders, plan
 from lls.operations.world.account import AwsError
 from lls.operations.world.inventory import KINDS
 from rehearsal.rehearse import Rehearsal
-from tests.world import NO_CLI, KnownStates, PatientClock, PatientClockOf, a_rehearsal, knowing, ownership_of
+from tests.support.worlds import NO_CLI, KnownStates, PatientClock, PatientClockOf, a_rehearsal, knowing, ownership_of
 
 
 def install(it: Rehearsal) -> None:

@@ -13,9 +13,9 @@ from lls.operations.report.screen import Screen
 from lls.operations.world.inventory import BALANCER
 from lls.operations.world.states import Operation, State
 from rehearsal.rehearse import NLB_ADDRESS, Rehearsal
-from tests.registry import Registry, a_chart, an_image
+from tests.support.registries import Registry, a_chart, an_image
+from tests.support.worlds import KnownStates, PatientClockOf, a_rehearsal, reached
 from tests.test_clean_up import install
-from tests.world import KnownStates, PatientClockOf, a_rehearsal, reached
 
 CAPTURED = pytest.CaptureFixture[str]
 
@@ -186,7 +186,7 @@ def test_drift_exits_with_2_on_a_difference(it: Rehearsal, states: dict[str, Sta
     it.engine.up()
     states["dev"] = it.state()
     assert run(capsys, "drift")[0] == Exit.FINE
-    it.cluster.delete_node("gpu-2")
+    del it.cluster.nodes["gpu-2"]
     code, found = run(capsys, "drift")
     assert code == Exit.FOUND
     assert [each["check"] for each in found["findings"]] == ["surplus"]

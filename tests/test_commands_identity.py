@@ -17,7 +17,7 @@ from lls.operations.world.registry import MirrorError
 from lls.operations.world.states import State
 from rehearsal.aws.identity import KEY, WEB_IDENTITY, WEB_TOKEN
 from rehearsal.rehearse import Rehearsal
-from tests.world import KnownStates, PatientClockOf, a_rehearsal, reached_by_network
+from tests.support.worlds import KnownStates, PatientClockOf, a_rehearsal, reached_by_network
 
 BASE = "arn:aws:sts::123456789012:assumed-role/rehearsal/session"
 OTHER = "210987654321"

@@ -20,18 +20,18 @@ from lls import (
 )
 from lls.draining import DrainingProvider
 from lls.operations.program.stack_file import PROJECT
-from tests.conftest import Stack, stack
+from tests.conftest import RecordedStack, recorded
 
 
-def made(program: Callable[[], None]) -> Stack:
+def made(program: Callable[[], None]) -> RecordedStack:
     """A stack of components alone: they must not read any config."""
-    result = stack(program=program)
+    result = recorded(program=program)
     result.engine.config = {}
     result.engine.up()
     return result
 
 
-def nlb(**changes: object) -> Stack:
+def nlb(**changes: object) -> RecordedStack:
     arguments: dict[str, object] = {"cluster_name": "demo", "vpc_id": "vpc-1", "subnet_id": "subnet-1"}
 
     def program() -> None:
@@ -41,7 +41,7 @@ def nlb(**changes: object) -> Stack:
     return made(program)
 
 
-def ingress(**changes: object) -> Stack:
+def ingress(**changes: object) -> RecordedStack:
     arguments: dict[str, object] = {
         "cluster_name": "demo",
         "node_security_group_id": "sg-node",
@@ -184,7 +184,7 @@ def test_node_rules_keep_their_logical_names_when_ports_change() -> None:
     assert ingress().names() == ingress(streaming_node_port=30600, health_node_port=30900).names()
 
 
-def release(chart: str = "oci://registry.example/gdn-streaming") -> Stack:
+def release(chart: str = "oci://registry.example/gdn-streaming") -> RecordedStack:
     def program() -> None:
         StreamingProxyRelease(
             "x",

@@ -13,7 +13,7 @@ from botocore.exceptions import ClientError
 
 from rehearsal.aws.identity import KEY, WEB_IDENTITY, WEB_TOKEN
 from rehearsal.rehearse import Rehearsal
-from tests.world import a_rehearsal
+from tests.support.worlds import a_rehearsal
 
 OTHER = "210987654321"
 BASE = "arn:aws:sts::123456789012:assumed-role/rehearsal/session"

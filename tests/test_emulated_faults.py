@@ -15,8 +15,8 @@ from rehearsal.engine.engine import StepsFailedError
 from rehearsal.stack_world import world_for
 from rehearsal.world import DEFAULT_WORLD, ManagedNodeGroup, World
 from tests.conftest import as_config
+from tests.support.worlds import STACK, PatientClock, a_rehearsal, a_world, rehearsed
 from tests.test_strictness import Fixture, refuses
-from tests.world import STACK, PatientClock, a_rehearsal, a_world, rehearsed
 
 Make = Callable[..., Fixture]
 

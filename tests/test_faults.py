@@ -17,9 +17,9 @@ from rehearsal.aws.faults import iam_action
 from rehearsal.engine.engine import StepsFailedError
 from rehearsal.rehearse import Rehearsal
 from tests.conftest import as_config
+from tests.support.worlds import KnownStates, PatientClockOf, a_rehearsal, reached
 from tests.test_clean_up import planned
 from tests.test_registration import QUIRKS, STRATEGIES
-from tests.world import KnownStates, PatientClockOf, a_rehearsal, reached
 
 NODES = as_config(staticIp=True)
 GROUPS = {**STRATEGIES["autoscaling"], **as_config(nodeGroups=["gpu"], eipAllocationId="eipalloc-0a1b2c3d")}

@@ -5,7 +5,7 @@ import pytest
 from lls.operations.graph import Graph, Order, dot, graph, mermaid
 from lls.operations.program.stack_file import Stack
 from tests.conftest import as_config
-from tests.world import STACK
+from tests.support.worlds import STACK
 
 
 def made(order: Order = "create", *, whole: bool = False, **keys: object) -> Graph:

@@ -5,7 +5,7 @@ import pytest
 
 from bench.guide_commands import follow
 from rehearsal.aws.server import Aws
-from tests.world import PatientClock, a_rehearsal, a_world
+from tests.support.worlds import PatientClock, a_rehearsal, a_world
 
 State = dict[str, Any]
 

@@ -19,7 +19,7 @@ from lls.operations.world.identity import Identity, WrongAccountError
 from lls.operations.world.provider_keys import HARMLESS, HONOURED, REFUSED, Role, read_settings
 from rehearsal.aws.identity import KEY, WEB_IDENTITY, WEB_TOKEN
 from rehearsal.rehearse import Rehearsal
-from tests.world import STACK, a_rehearsal, reached_by_network, session
+from tests.support.worlds import STACK, a_rehearsal, reached_by_network, session
 
 ARN = "arn:aws:iam::123456789012:role/deploy"
 BASE = Caller("123456789012", "arn:aws:sts::123456789012:assumed-role/rehearsal/session")

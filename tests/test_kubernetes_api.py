@@ -23,12 +23,13 @@ from urllib3.exceptions import HTTPError
 from lls.cluster_api import ClusterApi
 from lls.operations.world.proxy import Proxy
 from rehearsal.kubernetes.api import TOKEN, KubernetesApi, kubeconfig_for
-from rehearsal.kubernetes.chart import ClusterError
+from rehearsal.kubernetes.chart import KubernetesError
 from rehearsal.kubernetes.cluster_state import Cluster
 from rehearsal.kubernetes.shims import commands_on_the_path
-from rehearsal.world import Pod
+from rehearsal.world import ExistingPod
 from tests.conftest import as_config
-from tests.world import PatientClock, a_rehearsal, a_world
+from tests.support import breakage
+from tests.support.worlds import PatientClock, a_rehearsal, a_world
 
 NAMESPACE = "gdn-streaming"
 BINDINGS = ("elbv2.k8s.aws", "v1beta1", NAMESPACE, "targetgroupbindings")
@@ -138,7 +139,7 @@ def test_the_api_has_a_version(it: Fixture) -> None:
 
 
 def test_a_node_tells_what_pods_may_request_of_it_and_whether_it_is_ready(it: Fixture) -> None:
-    it.cluster.change_node("gpu-1", ready=False, cordoned=True, cpu="8")
+    breakage.change_node(it.cluster, "gpu-1", ready=False, cordoned=True, cpu="8")
     node = it.core.read_node("gpu-1")
     assert node.status.allocatable == {"cpu": "8", "memory": "384Gi", "pods": "110"}
     assert node.spec.unschedulable
@@ -196,7 +197,7 @@ def test_pods_are_chosen_by_node_and_phase(installed: Fixture) -> None:
 def test_a_crashing_pod_keeps_restarting_and_its_log_says_why(installed: Fixture) -> None:
     it = installed
     name = it.pod().metadata.name
-    it.cluster.crash(name, restarts=9)
+    breakage.crash(it.cluster, name, restarts=9)
     status = it.pod().status.container_statuses[0]
     assert (status.ready, status.restart_count) == (False, 9)
     assert status.state.waiting.reason == "CrashLoopBackOff"
@@ -205,14 +206,14 @@ def test_a_crashing_pod_keeps_restarting_and_its_log_says_why(installed: Fixture
     assert log.startswith("SettingsError")
     assert "BackOff" in it.reasons()
     assert it.answers() == set()
-    it.cluster.recover(name)
+    breakage.recover(it.cluster, name)
     assert it.answers() == set(it.cluster.nodes)
 
 
 def test_a_pod_without_its_image_is_pending_and_has_no_log(installed: Fixture) -> None:
     it = installed
     name = it.pod().metadata.name
-    it.cluster.fail_image_pull(name)
+    breakage.fail_image_pull(it.cluster, name)
     assert it.pod().status.phase == "Pending"
     assert it.pod().status.container_statuses[0].state.waiting.reason == "ImagePullBackOff"
     assert {"Failed", "BackOff"} <= it.reasons()
@@ -222,7 +223,7 @@ def test_a_pod_without_its_image_is_pending_and_has_no_log(installed: Fixture) -
 
 def test_a_pod_that_fails_its_probe_is_not_ready(installed: Fixture) -> None:
     it = installed
-    it.cluster.fail_probe(it.pod().metadata.name)
+    breakage.fail_probe(it.cluster, it.pod().metadata.name)
     assert {each.type: each.status for each in it.pod().status.conditions}["Ready"] == "False"
     assert "Unhealthy" in it.reasons()
     assert it.answers() == set()
@@ -230,15 +231,17 @@ def test_a_pod_that_fails_its_probe_is_not_ready(installed: Fixture) -> None:
 
 def test_a_pod_that_no_node_takes_is_pending(installed: Fixture) -> None:
     it = installed
-    it.cluster.unschedule(it.pod().metadata.name, "0/5 nodes are available: 5 Insufficient memory.")
+    breakage.unschedule(it.cluster, it.pod().metadata.name, "0/5 nodes are available: 5 Insufficient memory.")
     assert (it.pod().status.phase, it.pod().spec.node_name) == ("Pending", None)
     [event] = it.core.list_namespaced_event(NAMESPACE).items
     assert (event.reason, event.message) == ("FailedScheduling", "0/5 nodes are available: 5 Insufficient memory.")
 
 
 def test_a_full_cluster_takes_no_release_and_the_scheduler_says_why(make: Callable[..., Fixture]) -> None:
-    it = make(pods=(Pod(name="sim", node="gpu-1", cpu="44"), Pod(name="sim-2", node="gpu-2", memory="370Gi")))
-    with pytest.raises(ClusterError) as caught:
+    it = make(
+        pods=(ExistingPod(name="sim", node="gpu-1", cpu="44"), ExistingPod(name="sim-2", node="gpu-2", memory="370Gi"))
+    )
+    with pytest.raises(KubernetesError) as caught:
         it.install()
     assert "0/5 nodes are available: 1 Insufficient cpu, 1 Insufficient memory, 1 node(s) had untolerated" in str(
         caught.value
@@ -262,24 +265,24 @@ def test_a_full_cluster_takes_no_release_and_the_scheduler_says_why(make: Callab
     ],
 )
 def test_a_node_that_takes_no_pods_is_left_out(it: Fixture, change: dict[str, Any], reason: str) -> None:
-    it.cluster.change_node("gpu-1", **change)
+    breakage.change_node(it.cluster, "gpu-1", **change)
     it.install()
     assert it.pod().spec.node_name == "gpu-2"
-    it.cluster.delete_node("gpu-2")
-    assert reason in it.cluster.find_pod(it.pod().metadata.name).message
+    del it.cluster.nodes["gpu-2"]
+    assert reason in it.cluster.pods[NAMESPACE, it.pod().metadata.name].message
 
 
 def test_a_pod_whose_node_goes_is_made_anew_elsewhere(installed: Fixture) -> None:
     it = installed
     before = it.pod().metadata.name
-    it.cluster.delete_node("gpu-1")
+    del it.cluster.nodes["gpu-1"]
     assert it.pod().spec.node_name == "gpu-2"
     assert it.pod().metadata.name != before
 
 
 def test_pods_on_a_node_that_is_not_ready_are_not_ready_and_have_no_log(installed: Fixture) -> None:
     it = installed
-    it.cluster.change_node("gpu-1", ready=False)
+    breakage.change_node(it.cluster, "gpu-1", ready=False)
     assert not it.pod().status.container_statuses[0].ready
     assert "i/o timeout" in refused(500, lambda: it.core.read_namespaced_pod_log(it.pod().metadata.name, NAMESPACE))
 
@@ -298,7 +301,7 @@ def test_a_service_knows_its_ready_pods(installed: Fixture) -> None:
     it = installed
     [subset] = it.core.read_namespaced_endpoints("streaming-proxy", NAMESPACE).subsets
     assert [each.target_ref.name for each in subset.addresses] == [it.pod().metadata.name]
-    it.cluster.fail_probe(it.pod().metadata.name)
+    breakage.fail_probe(it.cluster, it.pod().metadata.name)
     found: Any = DiscoveryV1Api(it.client).list_namespaced_endpoint_slice(
         NAMESPACE, label_selector="kubernetes.io/service-name=streaming-proxy"
     )
@@ -309,7 +312,7 @@ def test_a_taken_node_port_is_a_service_of_somebody_else(make: Callable[..., Fix
     it = make(quirks={"taken_node_ports": (30504,)})
     [service] = it.core.list_service_for_all_namespaces().items
     assert (service.metadata.namespace, service.metadata.name) == ("other", "other-30504")
-    with pytest.raises(ClusterError, match="already allocated"):
+    with pytest.raises(KubernetesError, match="already allocated"):
         it.install()
     assert [each["info"]["status"] for each in it.releases()] == ["failed"]
     assert it.cluster.leftovers() == ("namespace gdn-streaming", "release gdn-streaming/gdn-streaming")
@@ -318,9 +321,9 @@ def test_a_taken_node_port_is_a_service_of_somebody_else(make: Callable[..., Fix
 def test_nothing_answers_on_a_node_port_that_no_service_has(installed: Fixture) -> None:
     it = installed
     assert it.answers() == set(it.cluster.nodes)
-    it.cluster.change_node_port(30504, 31999)
+    breakage.change_node_port(it.cluster, 30504, 31999)
     assert (it.answers(), it.answers(31999)) == (set(), set(it.cluster.nodes))
-    it.cluster.delete_service(NAMESPACE)
+    del it.cluster.services[NAMESPACE, "streaming-proxy"]
     assert it.answers(31999) == set()
 
 
@@ -349,7 +352,7 @@ def test_each_revision_of_a_release_is_a_secret(installed: Fixture) -> None:
 
 def test_an_upgrade_that_cannot_be_placed_leaves_the_old_pods_serving(installed: Fixture) -> None:
     it = installed
-    with pytest.raises(ClusterError, match="Insufficient cpu"):
+    with pytest.raises(KubernetesError, match="Insufficient cpu"):
         it.install(cpu="60")
     assert sorted(each.status.phase for each in it.pods()) == ["Pending", "Running"]
     assert it.answers()
@@ -357,8 +360,8 @@ def test_an_upgrade_that_cannot_be_placed_leaves_the_old_pods_serving(installed:
 
 def test_a_release_that_was_left_pending_refuses_another_operation(installed: Fixture) -> None:
     it = installed
-    it.cluster.change_release(NAMESPACE, "gdn-streaming", "pending-upgrade")
-    with pytest.raises(ClusterError, match="another operation"):
+    breakage.change_release(it.cluster, NAMESPACE, "gdn-streaming", "pending-upgrade")
+    with pytest.raises(KubernetesError, match="another operation"):
         it.install(tag="2.0.2")
     status = helm("status", "gdn-streaming", "-n", NAMESPACE, "-o", "json")
     assert json.loads(status.stdout)["info"]["status"] == "pending-upgrade"
@@ -397,7 +400,7 @@ def test_the_operations_see_the_release_that_pulumi_installed() -> None:
         assert release
         assert (release.status, release.chart, release.version) == ("deployed", "gdn-streaming", "2.0.1")
         assert proxy.find_namespace()
-        assert proxy.logs(it.cluster.proxies()[0], 10)
+        assert proxy.logs(breakage.a_proxy(it.cluster), 10)
         assert proxy.uninstall(kubeconfig, "") is None
         assert proxy.others() == []
         proxy.delete_namespace()

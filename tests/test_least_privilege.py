@@ -18,9 +18,9 @@ from lls.operations.world.states import State
 from rehearsal.aws.faults import iam_action
 from rehearsal.rehearse import Rehearsal
 from tests.conftest import as_config
+from tests.support.worlds import STACK, KnownStates, a_rehearsal, reached
 from tests.test_config import loaded
 from tests.test_registration import QUIRKS, STRATEGIES
-from tests.world import STACK, KnownStates, a_rehearsal, reached
 
 PARTS = ("Deploy", "Operate", "CleanUp")
 FREE = {"sts:GetCallerIdentity"}

@@ -10,7 +10,7 @@ from kubernetes.client import V1Node
 
 from lls import targets
 from lls.cluster_api import ClusterApi, ClusterError
-from tests.conftest import ANSWERS, Stack, as_config, stack, up
+from tests.conftest import ANSWERS, RecordedStack, as_config, recorded, up
 from tests.test_cluster import node
 
 SUBNETS = "aws:ec2/getSubnets:getSubnets"
@@ -21,7 +21,7 @@ TOKEN = "aws:ecr/getAuthorizationToken:getAuthorizationToken"  # noqa: S105
 
 def refused(changes: Mapping[str, str] | None = None, answers: Mapping[str, Any] | None = None) -> str:
     """The error of a first up, which must create nothing."""
-    made = stack(changes, answers=answers)
+    made = recorded(changes, answers=answers)
     with pytest.raises(pulumi.RunError) as caught:
         made.engine.up()
     assert not made.resources
@@ -32,7 +32,7 @@ def filters(arguments: Mapping[str, Any]) -> dict[str, str]:
     return {each["name"]: each["values"][0] for each in arguments["filters"]}
 
 
-def helm_settings(made: Stack) -> dict[str, str]:
+def helm_settings(made: RecordedStack) -> dict[str, str]:
     return json.loads(made.named("cluster").inputs["helmReleaseSettings"])
 
 
@@ -234,7 +234,7 @@ def test_the_login_is_a_file_for_the_owner_alone_that_only_the_provider_is_told_
 
 
 def test_preview_logs_in_too_because_helm_pulls_the_chart_then() -> None:
-    stack().engine.preview()
+    recorded().engine.preview()
     assert Path(".lls/test/registry.json").exists()
 
 

@@ -26,7 +26,7 @@ from lls.operations.world.registry import (
     ngc_login,
 )
 from rehearsal.aws.server import Aws
-from tests.registry import (
+from tests.support.registries import (
     INDEX,
     Content,
     Registry,
@@ -39,7 +39,7 @@ from tests.registry import (
     needs_docker_registry,
     pull,
 )
-from tests.world import STACK, PatientClock, a_world
+from tests.support.worlds import STACK, PatientClock, a_world
 
 if TYPE_CHECKING:
     from types_boto3_ecr import ECRClient

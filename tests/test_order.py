@@ -3,7 +3,7 @@ from collections.abc import Mapping
 import pytest
 
 from rehearsal.engine.engine import Resource
-from tests.conftest import Stack, up
+from tests.conftest import RecordedStack, up
 
 SECURITY_GROUP, NLB, TARGET_GROUP = {"streaming-sg"}, {"streaming-nlb"}, {"streaming-tg"}
 LISTENER, RELEASE, NAMESPACE, ADDRESS = (
@@ -35,7 +35,7 @@ CONTRACT: Mapping[str, tuple[set[str], set[str]]] = {
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Stack:
+def made(tmp_path_factory: pytest.TempPathFactory) -> RecordedStack:
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(tmp_path_factory.mktemp("order"))
         return up({"lls:staticIp": "true"})
@@ -55,13 +55,13 @@ def closure(edges: Mapping[str, set[str]]) -> dict[str, set[str]]:
     return reached
 
 
-def recorded(made: Stack) -> dict[str, set[str]]:
+def recorded(made: RecordedStack) -> dict[str, set[str]]:
     """Logical name to the names that it depends on, among real resources."""
     names = {resource.urn: resource.name for resource in made.resources}
     return {each.name: {names[urn] for urn in each.dependencies if urn in names} for each in made.resources}
 
 
-def test_the_graph_is_the_contracts_partial_order_and_nothing_more(made: Stack) -> None:
+def test_the_graph_is_the_contracts_partial_order_and_nothing_more(made: RecordedStack) -> None:
     wanted: dict[str, set[str]] = {}
     for before, after in CONTRACT.values():
         for name in after:
@@ -71,14 +71,14 @@ def test_the_graph_is_the_contracts_partial_order_and_nothing_more(made: Stack) 
 
 
 @pytest.mark.parametrize("pair", CONTRACT.values(), ids=CONTRACT.keys())
-def test_creation_follows_the_order(made: Stack, pair: tuple[set[str], set[str]]) -> None:
+def test_creation_follows_the_order(made: RecordedStack, pair: tuple[set[str], set[str]]) -> None:
     steps = {step.resource.name: step for step in fresh(made).engine.up()}
     first, then = pair
     assert max(steps[name].finished for name in first) < min(steps[name].started for name in then)
 
 
 @pytest.mark.parametrize("pair", CONTRACT.values(), ids=CONTRACT.keys())
-def test_destruction_follows_the_order_backwards(made: Stack, pair: tuple[set[str], set[str]]) -> None:
+def test_destruction_follows_the_order_backwards(made: RecordedStack, pair: tuple[set[str], set[str]]) -> None:
     again = fresh(made)
     again.engine.up()
     steps = {step.resource.name: step for step in again.engine.destroy()}
@@ -86,7 +86,7 @@ def test_destruction_follows_the_order_backwards(made: Stack, pair: tuple[set[st
     assert max(steps[name].finished for name in then) < min(steps[name].started for name in first)
 
 
-def test_what_the_order_leaves_independent_has_no_edge_in_either_direction(made: Stack) -> None:
+def test_what_the_order_leaves_independent_has_no_edge_in_either_direction(made: RecordedStack) -> None:
     needs = closure(recorded(made))
     for one, other in [
         ("proxy-namespace", "streaming-nlb"),
@@ -100,7 +100,7 @@ def test_what_the_order_leaves_independent_has_no_edge_in_either_direction(made:
         assert other not in needs.get(one, set())
 
 
-def test_no_explicit_edge_repeats_data_flow_except_where_the_contract_asks(made: Stack) -> None:
+def test_no_explicit_edge_repeats_data_flow_except_where_the_contract_asks(made: RecordedStack) -> None:
     def explicit(resource: Resource) -> set[str]:
         by_property = frozenset[str]().union(*resource.property_dependencies.values())
         return {urn.rpartition("::")[2] for urn in resource.dependencies - by_property}
@@ -110,7 +110,7 @@ def test_no_explicit_edge_repeats_data_flow_except_where_the_contract_asks(made:
     assert with_edges["streaming-nlb"] == TARGET_GROUP
 
 
-def fresh(made: Stack) -> Stack:
+def fresh(made: RecordedStack) -> RecordedStack:
     result = up(made.engine.config)
     result.engine.destroy()
     return result

@@ -6,15 +6,15 @@ import pytest
 
 from lls.operations.program.stack_file import PROJECT
 from lls.outputs import LlsOutputs, StackOutput
-from tests.conftest import Stack, stack, up
+from tests.conftest import RecordedStack, recorded, up
 
 REFERENCE = "organization/lls/dev"
 CONSUMER = {"lls-dns:stack": REFERENCE, "lls-dns:zoneId": "Z0", "lls-dns:hostname": "stream.example.com"}
 
 
-def consumer(outputs: dict[str, Any], program: Any) -> Stack:
+def consumer(outputs: dict[str, Any], program: Any) -> RecordedStack:
     """A stack of another project that reads those outputs."""
-    result = stack(program=program)
+    result = recorded(program=program)
     result.engine.project = "lls-dns"
     result.engine.config = CONSUMER
     result.engine.stack_references = {REFERENCE: outputs}
@@ -60,7 +60,7 @@ def test_a_stack_without_a_static_address_has_none() -> None:
     assert read("static_ip", {}) == ["NoneType", None]
 
 
-def dns(outputs: dict[str, Any]) -> Stack:
+def dns(outputs: dict[str, Any]) -> RecordedStack:
     program = PROJECT / "examples" / "dns" / "__main__.py"
     return consumer(outputs, lambda: runpy.run_path(str(program), run_name="__main__") and None)
 

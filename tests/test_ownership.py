@@ -18,8 +18,8 @@ from lls.operations.report.finding import Exit
 from lls.operations.world.inventory import BALANCER
 from lls.operations.world.states import Operation, State, StateResource
 from rehearsal.rehearse import Rehearsal
+from tests.support.worlds import NO_CLI, KnownStates, PatientClockOf, a_rehearsal, reached
 from tests.test_clean_up import install
-from tests.world import NO_CLI, KnownStates, PatientClockOf, a_rehearsal, reached
 
 CAPTURED = pytest.CaptureFixture[str]
 

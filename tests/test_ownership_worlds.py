@@ -37,8 +37,8 @@ from lls.operations.world.ownership import KUBERNETES_NAMESPACE, RELEASE, Cluste
 from lls.operations.world.proxy import Release
 from lls.operations.world.states import Operation, State, StateResource
 from tests.conftest import ANSWERS, CONFIG
+from tests.support.worlds import KnownStates
 from tests.test_config import loaded
-from tests.world import KnownStates
 
 CLUSTERS = ("demo", "other")
 STACKS = ("dev", "prod", "organization/shop/live")

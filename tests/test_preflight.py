@@ -12,8 +12,8 @@ from lls.operations.world.states import Operation, State
 from rehearsal.rehearse import Rehearsal
 from rehearsal.world import Node, Subnet
 from tests.conftest import as_config
+from tests.support.worlds import NO_CLI, KnownStates, a_rehearsal, knowing
 from tests.test_clean_up import install
-from tests.world import NO_CLI, KnownStates, a_rehearsal, knowing
 
 Breaking = Callable[[Rehearsal], object]
 

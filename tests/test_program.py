@@ -6,7 +6,7 @@ import pytest
 from pydantic.alias_generators import to_camel
 
 from lls.outputs import LlsOutputs, StackOutput
-from tests.conftest import Stack, as_config, stack, up
+from tests.conftest import RecordedStack, as_config, recorded, up
 
 SHAPES: Mapping[str, Mapping[str, str]] = {
     "plain": {},
@@ -47,13 +47,13 @@ TAGGABLE = re.compile(r"^aws:(?!lb/targetGroupAttachment)")
 
 
 @pytest.fixture(params=SHAPES.values(), ids=list(SHAPES), scope="module")
-def shape(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+def shape(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RecordedStack]:
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(tmp_path_factory.mktemp("shape"))
         yield up(request.param)
 
 
-def test_every_taggable_resource_carries_the_guides_tags(shape: Stack) -> None:
+def test_every_taggable_resource_carries_the_guides_tags(shape: RecordedStack) -> None:
     cluster = shape.engine.config["lls:clusterName"]
     tagged = [resource for resource in shape.resources if TAGGABLE.match(resource.type)]
     assert len(tagged) >= 8
@@ -108,13 +108,13 @@ def test_an_instance_is_in_every_name_and_all_tags_and_changes_nothing_else() ->
         assert json.loads(json.dumps(inputs).replace("-b2", "")) == plain[urn].inputs
 
 
-def test_every_resource_but_components_and_the_provider_has_a_component_as_parent(shape: Stack) -> None:
+def test_every_resource_but_components_and_the_provider_has_a_component_as_parent(shape: RecordedStack) -> None:
     for resource in shape.resources:
         if resource.type != "pulumi:providers:kubernetes":
             assert "::lls:index:" in resource.parent.replace("$", "::"), resource.name
 
 
-def test_logical_names_hold_neither_the_clusters_name_nor_a_port(shape: Stack) -> None:
+def test_logical_names_hold_neither_the_clusters_name_nor_a_port(shape: RecordedStack) -> None:
     cluster = shape.engine.config["lls:clusterName"]
     for resource in shape.engine.state.values():
         assert cluster not in resource.name
@@ -122,21 +122,21 @@ def test_logical_names_hold_neither_the_clusters_name_nor_a_port(shape: Stack) -
             assert not re.search(r"5004|6000|30504|30600|30800|30900", resource.name), resource.name
 
 
-def test_no_input_holds_the_registry_token(shape: Stack) -> None:
+def test_no_input_holds_the_registry_token(shape: RecordedStack) -> None:
     assert "QVdTOnNlY3JldA" not in json.dumps([resource.inputs for resource in shape.engine.state.values()])
 
 
-def test_outputs_are_the_contracts(shape: Stack) -> None:
+def test_outputs_are_the_contracts(shape: RecordedStack) -> None:
     static = {"staticIp"} if {"lls:staticIp", "lls:eipAllocationId"} & shape.engine.config.keys() else set[str]()
     assert shape.engine.outputs.keys() == CONTRACT_OUTPUTS - {"staticIp"} | static
 
 
-def test_a_second_up_changes_nothing(shape: Stack) -> None:
+def test_a_second_up_changes_nothing(shape: RecordedStack) -> None:
     assert {step.operation for step in shape.engine.up()} == {"same"}
 
 
-def test_a_preview_before_the_first_up_plans_everything_and_makes_nothing(shape: Stack) -> None:
-    fresh = stack(shape.engine.config)
+def test_a_preview_before_the_first_up_plans_everything_and_makes_nothing(shape: RecordedStack) -> None:
+    fresh = recorded(shape.engine.config)
     steps = fresh.engine.preview()
     assert {step.operation for step in steps} == {"create"}
     assert {step.resource.name for step in steps} == shape.names()
@@ -144,13 +144,13 @@ def test_a_preview_before_the_first_up_plans_everything_and_makes_nothing(shape:
     assert not fresh.engine.state
 
 
-def test_a_preview_after_an_up_plans_nothing(shape: Stack) -> None:
+def test_a_preview_after_an_up_plans_nothing(shape: RecordedStack) -> None:
     before = len(shape.recorder.did)
     assert {step.operation for step in shape.engine.preview()} == {"same"}
     assert len(shape.recorder.did) == before
 
 
-def test_destroy_deletes_every_resource_once(shape: Stack) -> None:
+def test_destroy_deletes_every_resource_once(shape: RecordedStack) -> None:
     made = up(shape.engine.config)
     names = [step.resource.name for step in made.engine.destroy() if step.resource.custom]
     assert sorted(names) == sorted(shape.names())
@@ -355,7 +355,7 @@ def test_a_changed_port_of_the_target_group_changes_its_name_so_that_both_can_ex
 
 
 def test_a_mistake_in_the_config_creates_nothing() -> None:
-    made = stack({"lls:udpPort": "0"})
+    made = recorded({"lls:udpPort": "0"})
     with pytest.raises(Exception, match="lls:udpPort = "):
         made.engine.up()
     assert not made.recorder.did

@@ -14,8 +14,8 @@ import pytest
 from rehearsal.engine.engine import Resource
 from rehearsal.world import Node
 from tests.conftest import as_config
+from tests.support.worlds import a_rehearsal
 from tests.test_registration import QUIRKS, STRATEGIES
-from tests.world import a_rehearsal
 
 RECORDED = Path(__file__).with_name("registered.json")
 

@@ -13,8 +13,9 @@ from lls.targets import TARGETS_PER_ZONE
 from rehearsal.rehearse import Rehearsal
 from rehearsal.world import ManagedNodeGroup, Node
 from tests.conftest import as_config, up
+from tests.support import breakage
+from tests.support.worlds import a_rehearsal
 from tests.test_adopt import adoption
-from tests.world import a_rehearsal
 
 GROUPS = (
     ManagedNodeGroup(name="gpu", zones=("a",), labels={"node-type": "compute"}),
@@ -213,8 +214,8 @@ def test_drift_says_what_up_would_do() -> None:
         assert seen(drift(it.installation()))[0][0] == "target-group"
         it.engine.up()
         assert seen(drift(it.installation())) == []
-        it.cluster.delete_node("gpu-1")
-        it.cluster.change_node("gpu-3", taints=())
+        del it.cluster.nodes["gpu-1"]
+        breakage.change_node(it.cluster, "gpu-3", taints=())
         assert seen(drift(it.installation())) == [
             ("missing", "10.0.16.6 is eligible and not registered"),
             ("surplus", "10.0.16.4 is registered and not eligible"),

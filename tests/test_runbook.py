@@ -12,10 +12,11 @@ from lls.operations.sweep import carry_out
 from lls.operations.verify import Verification
 from rehearsal.engine.engine import StepsFailedError
 from rehearsal.rehearse import NLB_ADDRESS, Rehearsal
+from tests.support import breakage
+from tests.support.worlds import KnownStates, PatientClockOf, a_rehearsal
 from tests.test_adopt import adoption, take_over
 from tests.test_clean_up import cleaned, kinds, planned, problems
 from tests.test_faults import CREATIONS, NODES, destroyed_but
-from tests.world import KnownStates, PatientClockOf, a_rehearsal
 
 RUNBOOK = (PROJECT / "docs" / "runbook.md").read_text()
 
@@ -123,7 +124,7 @@ def test_a_release_left_pending_is_uninstalled_by_hand_and_made_again() -> None:
         it.engine.up()
         release = next(urn for urn, each in it.engine.state.items() if each.name == "proxy-release")
         del it.engine.state[release]
-        it.cluster.change_release("gdn-streaming", "gdn-streaming", "pending-install")
+        breakage.change_release(it.cluster, "gdn-streaming", "gdn-streaming", "pending-install")
         assert "another operation (install/upgrade/rollback) is in progress" in fails(it)
         it.cluster.uninstall("gdn-streaming", "gdn-streaming")
         it.engine.up()

@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 
 from lls.operations.program.recording import Resource
 from rehearsal.engine.engine import StepsFailedError
-from rehearsal.kubernetes.chart import ClusterError
+from rehearsal.kubernetes.chart import KubernetesError
 from rehearsal.world import Node
 from tests.conftest import as_config
-from tests.schedule import Edge, Scheduled, scheduled
+from tests.support.schedules import Edge, Scheduled, scheduled
 from tests.test_registration import QUIRKS
 
 STATIC_ADDRESS = as_config(staticIp=True)
@@ -200,5 +200,5 @@ def went_wrong(stack: Scheduled, edge: Edge) -> tuple[str, str]:
     needer, need = edge
     try:
         return destroy, "\n".join(stack.create(against(stack.goals, (need, needer), own_rules=1), edge))
-    except ClusterError as error:
+    except KubernetesError as error:
         return destroy, str(error)

@@ -22,17 +22,16 @@ from lls.operations import cli
 from lls.operations.program.stack_file import Stack
 from lls.operations.world.proxy import Proxy
 from lls.operations.world.registry import Login
-from rehearsal import __main__ as rehearsal_command
+from rehearsal.__main__ import main as rehearse
 from rehearsal.engine.engine import StepsFailedError
 from rehearsal.kubernetes.api import TOKEN, kubeconfig_for
 from rehearsal.rehearse import Rehearsal
-from tests.conftest import CONFIG, as_config
-from tests.conftest import stack as a_stack
-from tests.registry import Registry, a_chart, an_image, internet
+from tests.conftest import CONFIG, as_config, recorded
+from tests.support.registries import Registry, a_chart, an_image, internet
+from tests.support.traces import Traces, traces
+from tests.support.worlds import KnownStates, PatientClockOf, a_rehearsal, reached_by_network
 from tests.test_clean_up import install
 from tests.test_config import problems
-from tests.traces import Traces, traces
-from tests.world import KnownStates, PatientClockOf, a_rehearsal, reached_by_network
 
 SECRETS: Mapping[str, str] = {
     "NGC key": "nvapi-planted-1f0c",
@@ -303,7 +302,7 @@ def test_a_rehearsal_shows_none(options: list[str], seen: Traces, monkeypatch: p
     monkeypatch.setattr("rehearsal.command.stack_to_rehearse", read)
     for key, value in ENVIRONMENT.items():
         monkeypatch.setenv(key, value)
-    assert rehearsal_command.main(["--factor", "10000", *options]) == 0
+    assert rehearse(["--factor", "10000", *options]) == 0
     assert "ECR login" in secrets(seen)
     assert seen.leaks(secrets(seen)) == set()
 
@@ -424,7 +423,7 @@ def test_what_the_engine_gets_in_clear_is_seen_and_what_it_encrypts_is_not(is_se
         pulumi.export("given", given)
         pulumi.log.info("-" if is_secret else value)
 
-    a_stack(program=program).engine.up()
+    recorded(program=program).engine.up()
     places = {"registered", "outputs", "engine's log"}
     assert seen.leaks(SECRETS) == (set() if is_secret else {("Helm value", place) for place in places})
 

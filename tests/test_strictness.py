@@ -6,7 +6,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from rehearsal.aws.server import Aws
-from tests.world import PatientClock, a_world
+from tests.support.worlds import PatientClock, a_world
 
 
 class Fixture:

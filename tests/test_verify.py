@@ -7,7 +7,8 @@ from bench.guide_commands import follow
 from lls.operations.report.finding import Finding, Level, Unwatched
 from lls.operations.verify import Verification
 from rehearsal.rehearse import NLB_ADDRESS, Rehearsal
-from tests.world import PatientClock, PatientClockOf, a_rehearsal
+from tests.support import breakage
+from tests.support.worlds import PatientClock, PatientClockOf, a_rehearsal
 
 
 class Saying(Unwatched):
@@ -138,27 +139,27 @@ def check_another_path(it: Rehearsal) -> None:
 
 
 def crash(it: Rehearsal) -> None:
-    it.cluster.crash(it.cluster.proxies()[0])
+    breakage.crash(it.cluster, breakage.a_proxy(it.cluster))
 
 
 def fail_image_pull(it: Rehearsal) -> None:
-    it.cluster.fail_image_pull(it.cluster.proxies()[0])
+    breakage.fail_image_pull(it.cluster, breakage.a_proxy(it.cluster))
 
 
 def unschedule(it: Rehearsal) -> None:
-    it.cluster.unschedule(it.cluster.proxies()[0])
+    breakage.unschedule(it.cluster, breakage.a_proxy(it.cluster))
 
 
 def fail_probe(it: Rehearsal) -> None:
-    it.cluster.fail_probe(it.cluster.proxies()[0])
+    breakage.fail_probe(it.cluster, breakage.a_proxy(it.cluster))
 
 
 def delete_service(it: Rehearsal) -> None:
-    it.cluster.delete_service("gdn-streaming")
+    del it.cluster.services["gdn-streaming", "streaming-proxy"]
 
 
 def change_health_port(it: Rehearsal) -> None:
-    it.cluster.change_node_port(30800, 30999)
+    breakage.change_node_port(it.cluster, 30800, 30999)
 
 
 def uninstall(it: Rehearsal) -> None:
@@ -166,7 +167,7 @@ def uninstall(it: Rehearsal) -> None:
 
 
 def fail_release(it: Rehearsal) -> None:
-    it.cluster.change_release("gdn-streaming", "gdn-streaming", "failed")
+    breakage.change_release(it.cluster, "gdn-streaming", "gdn-streaming", "failed")
 
 
 UNHEALTHY = {"targets"}

@@ -16,11 +16,11 @@ from lls.operations.world.survey import Survey
 from rehearsal.engine.engine import StepsFailedError
 from rehearsal.rehearse import Rehearsal
 from tests.conftest import as_config
+from tests.support.worlds import STACK, KnownStates, MutableRehearsal, PatientClockOf, a_rehearsal
 from tests.test_clean_up import planned
 from tests.test_config import loaded
 from tests.test_preflight import checked, problems
 from tests.test_runbook import streams
-from tests.world import STACK, KnownStates, PatientClockOf, a_rehearsal
 
 ZONES = (PROJECT / "docs" / "zones.md").read_text()
 
@@ -60,7 +60,7 @@ def in_zone_b(without: str = "", **changes: Any) -> dict[str, str]:
 
 
 @contextmanager
-def two_zones(second: Mapping[str, str]) -> Generator[tuple[Rehearsal, Rehearsal]]:
+def two_zones(second: Mapping[str, str]) -> Generator[tuple[MutableRehearsal, MutableRehearsal]]:
     """The stacks of zone a, which is up, and of zone b, which is not yet."""
     with a_rehearsal() as it:
         it.engine.up()

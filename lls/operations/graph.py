@@ -17,7 +17,7 @@ Format = Literal["mermaid", "dot"]
 
 
 @dataclass(frozen=True)
-class Node:
+class GraphNode:
     """A resource: its logical name, its type's last part, and the component that it belongs to."""
 
     name: str
@@ -29,7 +29,7 @@ class Node:
 class Graph:
     """Resources, and pairs of names: the first must be done before the second."""
 
-    nodes: tuple[Node, ...]
+    nodes: tuple[GraphNode, ...]
     edges: tuple[tuple[str, str], ...]
 
 
@@ -86,7 +86,9 @@ def graph_of(resources: Iterable[Resource], order: Order = "create", *, whole: b
         needs = {urn: direct - _implied(direct, needs) for urn, direct in needs.items()}
     edges = sorted((real[need].name, real[urn].name) for urn, direct in needs.items() for need in direct)
     nodes = tuple(
-        Node(each.name, each.type.rpartition(":")[2], known[each.parent].name if _has_component(each, known) else "")
+        GraphNode(
+            each.name, each.type.rpartition(":")[2], known[each.parent].name if _has_component(each, known) else ""
+        )
         for each in sorted(real.values(), key=lambda each: (each.parent, each.name))
     )
     return Graph(nodes, tuple(edges if order == "create" else [(second, first) for first, second in edges]))
@@ -165,7 +167,7 @@ def _has_component(resource: Resource, known: Mapping[str, Resource]) -> bool:
     return resource.parent in known and known[resource.parent].type != STACK_TYPE
 
 
-def _by_component(graph: Graph) -> dict[str, list[Node]]:
+def _by_component(graph: Graph) -> dict[str, list[GraphNode]]:
     components: dict[str, Any] = {}
     for node in graph.nodes:
         components.setdefault(node.component, []).append(node)

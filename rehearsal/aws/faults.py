@@ -112,7 +112,7 @@ class Fault:
 
 
 @dataclass(frozen=True)
-class Answer:
+class Response:
     """An answer over HTTP."""
 
     status: int
@@ -145,7 +145,7 @@ class Faults:
         for fault in self._faults:
             fault.lift()
 
-    def meet(self, action: str, user: str, *, after: bool = False) -> Answer | None:
+    def meet(self, action: str, user: str, *, after: bool = False) -> Response | None:
         """What a call gets instead of its answer, before or `after` its work; None where nothing is wrong. May hang.
 
         `user` is the ARN of who calls.
@@ -172,7 +172,7 @@ def _any_matches(action: str, patterns: Collection[str]) -> bool:
     return any(fnmatchcase(action, pattern) for pattern in patterns)
 
 
-def refusal(action: str, code: str, message: str | None = None, *, user: str = "") -> Answer:
+def refusal(action: str, code: str, message: str | None = None, *, user: str = "") -> Response:
     """How the action's service refuses a call with a general code, or with one of its own."""
     protocol: Protocol = PROTOCOLS.get(action.partition(":")[0], "json")
     text = message or MESSAGES.get(code, f"The call was refused with {code}").format(user=user, action=action)
@@ -180,10 +180,10 @@ def refusal(action: str, code: str, message: str | None = None, *, user: str = "
     named = CODES.get(code, {}).get(protocol, code)
     if protocol == "json":
         body = json.dumps({"__type": named, "code": named, "message": text})
-        return Answer(status, "application/x-amz-json-1.1", body.encode())
+        return Response(status, "application/x-amz-json-1.1", body.encode())
     error = f"<Error><Code>{escape(named)}</Code><Message>{escape(text)}</Message></Error>"
     if protocol == "ec2":
         body = f"<Response><Errors>{error}</Errors><RequestID>rehearsal</RequestID></Response>"
     else:
         body = f"<ErrorResponse>{error}<RequestId>rehearsal</RequestId></ErrorResponse>"
-    return Answer(status, "text/xml", body.encode())
+    return Response(status, "text/xml", body.encode())

@@ -35,7 +35,7 @@ class Route:
     listener: FakeListener
 
 
-class Network:
+class Reachability:
     """The paths of one VPC, as its security groups, network ACLs and routes allow them."""
 
     def __init__(self, elbv2: ELBv2Backend, answers: Answers) -> None:

@@ -16,7 +16,7 @@ from moto.sts.models import AssumedRole, STSBackend
 from moto.sts.responses import TokenResponse
 from werkzeug.exceptions import HTTPException
 
-from rehearsal.aws.faults import Answer, refusal
+from rehearsal.aws.faults import Response, refusal
 from rehearsal.aws.strict import Proceed, Rule, enforce
 
 KEY: Final = "rehearsal"
@@ -111,7 +111,7 @@ class Identities:
         """Let the sessions of all roles that were assumed so far be over."""
         self._ended |= self._callers.keys() - {KEY}
 
-    def refuse(self, action: str, environ: Mapping[str, Any]) -> Answer | None:
+    def refuse(self, action: str, environ: Mapping[str, Any]) -> Response | None:
         """What a call gets whose caller is nobody; None where somebody calls."""
         key = _key(environ.get("HTTP_AUTHORIZATION", ""))
         token = environ.get("HTTP_X_AMZ_SECURITY_TOKEN", "")

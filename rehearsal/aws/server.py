@@ -37,11 +37,11 @@ from werkzeug.serving import make_server
 from werkzeug.test import EnvironBuilder, run_wsgi_app
 
 from lls.operations.world.account import TRIES
-from rehearsal.aws.faults import Answer, Fault, Faults, action_of
+from rehearsal.aws.faults import Fault, Faults, Response, action_of
 from rehearsal.aws.health import Answers
 from rehearsal.aws.identity import KEY, Identities
 from rehearsal.aws.seed import Seed
-from rehearsal.aws.strict_ec2 import Interfaces, StrictEc2
+from rehearsal.aws.strict_ec2 import NlbInterfaces, StrictEc2
 from rehearsal.aws.strict_elbv2 import NlbState, StrictElbv2
 from rehearsal.aws.strict_quotas import Quotas
 from rehearsal.world import Clock, World
@@ -87,7 +87,7 @@ class Aws:
         self._exit = ExitStack()
         self._clients: dict[tuple[str, int], Any] = {}
         self._lock = threading.Lock()
-        self._interfaces = Interfaces(clock)
+        self._interfaces = NlbInterfaces(clock)
         self._quotas = Quotas(world.region, world.account, world.partition)
         self._quotas.values.update(world.quirks.quotas)
         self._elbv2 = StrictElbv2(world, clock, answers, self._interfaces, self._quotas.values)
@@ -225,17 +225,17 @@ class Aws:
         """What first stops that client's media on its way to a target; None where nothing does."""
         with self._lock:
             group = self._elbv2_backend.target_groups[target_group_arn]
-            return self._elbv2.network(self._elbv2_backend).media_obstacle(group, target, client)
+            return self._elbv2.reachability(self._elbv2_backend).media_obstacle(group, target, client)
 
     def obstacles(self, client: str = CLIENT, *, draining: bool = False) -> list[str]:
         """What stops media or health checks on their way to registered targets, and media to those still draining."""
         with self._lock:
-            network = self._elbv2.network(self._elbv2_backend)
+            reachability = self._elbv2.reachability(self._elbv2_backend)
             groups = self._elbv2_backend.target_groups
             registered = [(group, target) for group in groups.values() for target in group.targets]
             left = [(groups[arn], target) for arn, target in self._elbv2.draining() if draining and arn in groups]
-            media = [network.media_obstacle(*each, client, draining=True) for each in registered + left]
-            checks = [network.health(*each) for each in registered]
+            media = [reachability.media_obstacle(*each, client, draining=True) for each in registered + left]
+            checks = [reachability.health(*each) for each in registered]
             return [each for each in media if each] + [each.reason for each in checks if each.state == "unhealthy"]
 
     @property
@@ -330,7 +330,7 @@ class _QuietHandler(MotoRequestHandler):
         pass
 
 
-def _send(answer: Answer, start_response: Any) -> Iterable[bytes]:
+def _send(answer: Response, start_response: Any) -> Iterable[bytes]:
     length = str(len(answer.body))
     start_response(f"{answer.status} Refused", [("Content-Type", answer.content_type), ("Content-Length", length)])
     return [answer.body]

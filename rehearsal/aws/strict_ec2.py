@@ -19,7 +19,7 @@ TEXT: Final = re.compile(r"[A-Za-z0-9 ._:/()#,@\[\]+=&;{}!$*-]{0,255}")
 
 
 @dataclass
-class Interface:
+class NlbInterface:
     """A network interface of an NLB. It outlives its NLB until `gone_at`."""
 
     id: str
@@ -31,17 +31,17 @@ class Interface:
 
 
 @dataclass
-class Interfaces:
+class NlbInterfaces:
     """The network interfaces of all NLBs, by id."""
 
     clock: Clock
-    known: dict[str, Interface] = field(default_factory=dict[str, Interface])
+    known: dict[str, NlbInterface] = field(default_factory=dict[str, NlbInterface])
 
-    def present(self) -> list[Interface]:
+    def present(self) -> list[NlbInterface]:
         """Those that are not gone yet."""
         return [each for each in self.known.values() if each.gone_at is None or each.gone_at > self.clock.now()]
 
-    def of(self, balancer: str) -> list[Interface]:
+    def of(self, balancer: str) -> list[NlbInterface]:
         """Those of one NLB."""
         return [each for each in self.known.values() if each.balancer == balancer]
 
@@ -60,7 +60,7 @@ class Interfaces:
 class StrictEc2:
     """EC2's refusals in one world."""
 
-    interfaces: Interfaces
+    interfaces: NlbInterfaces
 
     def enforce(self, until: ExitStack) -> None:
         """Refuse until that stack is closed."""

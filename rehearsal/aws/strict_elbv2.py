@@ -15,9 +15,9 @@ from moto.elbv2.exceptions import ELBClientError, InvalidTargetError, SubnetNotF
 from moto.elbv2.models import ELBv2Backend, FakeHealthStatus, FakeListener, FakeLoadBalancer, FakeTargetGroup
 from moto.elbv2.utils import make_arn_for_load_balancer
 
-from rehearsal.aws.health import Answers, Network, Verdict, forwarded
+from rehearsal.aws.health import Answers, Reachability, Verdict, forwarded
 from rehearsal.aws.strict import Proceed, Rule, check_tags, enforce
-from rehearsal.aws.strict_ec2 import Interface, Interfaces
+from rehearsal.aws.strict_ec2 import NlbInterface, NlbInterfaces
 from rehearsal.aws.strict_quotas import TARGETS, TARGETS_PER_ZONE
 from rehearsal.world import Clock, World
 
@@ -51,7 +51,7 @@ class StrictElbv2:
     world: World
     clock: Clock
     answers: Answers
-    interfaces: Interfaces
+    interfaces: NlbInterfaces
     quotas: Mapping[str, int]
     active_at: dict[str, float] = field(default_factory=dict[str, float])
     registered_at: dict[tuple[str, str], float] = field(default_factory=dict[tuple[str, str], float])
@@ -84,9 +84,9 @@ class StrictElbv2:
         until.enter_context(patch.object(elbv2_models, "make_arn_for_load_balancer", _network_arn))
         until.enter_context(patch.object(FakeLoadBalancer, "availability_zones", property(self._availability_zones)))
 
-    def network(self, elbv2: ELBv2Backend) -> Network:
+    def reachability(self, elbv2: ELBv2Backend) -> Reachability:
         """The paths as they are now."""
-        return Network(elbv2, self.answers)
+        return Reachability(elbv2, self.answers)
 
     # --- Load balancers
 
@@ -143,7 +143,9 @@ class StrictElbv2:
         description = f"ELB {balancer.arn.partition(':loadbalancer/')[2]}"
         eni = ec2.create_network_interface(subnet, "", group_ids=balancer.security_groups, description=description)
         eni.requester_managed = True
-        self.interfaces.known[eni.id] = Interface(eni.id, balancer.arn, subnet, balancer.security_groups, allocation_id)
+        self.interfaces.known[eni.id] = NlbInterface(
+            eni.id, balancer.arn, subnet, balancer.security_groups, allocation_id
+        )
         for address in ec2.addresses:
             if allocation_id and address.allocation_id == allocation_id:
                 address.eni = eni  # pyright: ignore[reportAttributeAccessIssue]
@@ -292,7 +294,7 @@ class StrictElbv2:
         for group in (elbv2.target_groups.get(arn) for arn in forwarded(actions)):
             if group is None:
                 raise ELBClientError("TargetGroupNotFound", "One or more target groups not found")
-            route = self.network(elbv2).route(group)
+            route = self.reachability(elbv2).route(group)
             if route and route.balancer.arn != balancer.arn:
                 raise ELBClientError(
                     "TargetGroupAssociationLimit",
@@ -311,7 +313,7 @@ class StrictElbv2:
     def _note_associations(self, elbv2: ELBv2Backend) -> None:
         """Keep which load balancer each target group belongs to, and since when it gets traffic."""
         for group in elbv2.target_groups.values():
-            route = self.network(elbv2).route(group)
+            route = self.reachability(elbv2).route(group)
             group.load_balancer_arns = [route.balancer.arn] if route else []
             if route:
                 self.serving_since.setdefault(group.arn, self.clock.now())
@@ -323,11 +325,11 @@ class StrictElbv2:
     def _register_targets(self, proceed: Proceed, elbv2: ELBv2Backend, arn: str, targets: list[dict[str, Any]]) -> Any:
         group = elbv2.target_groups.get(arn)
         if group:
-            network = self.network(elbv2)
+            reachability = self.reachability(elbv2)
             for target in targets:
                 _check_port(target.get("Port", group.port))
-                self._check_target(elbv2.ec2_backend, network, group, target["Id"])
-            zones = [self._zone(network, each) for each in {*group.targets, *(target["Id"] for target in targets)}]
+                self._check_target(elbv2.ec2_backend, reachability, group, target["Id"])
+            zones = [self._zone(reachability, each) for each in {*group.targets, *(target["Id"] for target in targets)}]
             most = max((zones.count(zone) for zone in set(zones)), default=0)
             if most > self.quotas[TARGETS_PER_ZONE] or len(zones) > self.quotas[TARGETS]:
                 raise ELBClientError("TooManyTargets", f"You have reached the maximum number of targets for '{arn}'")
@@ -336,7 +338,7 @@ class StrictElbv2:
                 self.draining_until.pop((arn, target["Id"]), None)
         return proceed(arn, targets)
 
-    def _check_target(self, ec2: EC2Backend, network: Network, group: FakeTargetGroup, target: str) -> None:
+    def _check_target(self, ec2: EC2Backend, reachability: Reachability, group: FakeTargetGroup, target: str) -> None:
         if group.target_type == "ip":
             blocks = [each["cidr_block"] for each in ec2.get_vpc(group.vpc_id).get_cidr_block_association_set()]
             try:
@@ -348,12 +350,12 @@ class StrictElbv2:
                     "ValidationError", f"The IP address '{target}' must be an IPv4 address from one of the VPC's CIDRs"
                 )
         else:
-            instance = network.instance(target)
+            instance = reachability.instance(target)
             if instance is None or instance.id != target or instance.vpc_id != group.vpc_id:
                 raise ELBClientError("InvalidTarget", f"Not a running instance of the target group's VPC: '{target}'")
 
-    def _zone(self, network: Network, target: str) -> str:
-        instance = network.instance(target)
+    def _zone(self, reachability: Reachability, target: str) -> str:
+        instance = reachability.instance(target)
         return instance.subnet_id or "" if instance else ""
 
     def _deregister_targets(
@@ -382,14 +384,14 @@ class StrictElbv2:
             return proceed(arn, targets)
         draining = [id_ for each, id_ in self.draining() if each == arn]
         asked = [target["Id"] for target in targets] or [*group.targets, *draining]
-        network = self.network(elbv2)
-        return [self._status(network, group, id_, draining) for id_ in asked]
+        reachability = self.reachability(elbv2)
+        return [self._status(reachability, group, id_, draining) for id_ in asked]
 
     def _status(
-        self, network: Network, group: FakeTargetGroup, target: str, draining: Collection[str]
+        self, reachability: Reachability, group: FakeTargetGroup, target: str, draining: Collection[str]
     ) -> FakeHealthStatus:
         if target in group.targets:
-            verdict = self._settled(group, target, network.health(group, target))
+            verdict = self._settled(group, target, reachability.health(group, target))
             port = group.targets[target]["Port"]
         elif target in draining:
             verdict = Verdict("draining", "Target.DeregistrationInProgress", "Target deregistration is in progress")

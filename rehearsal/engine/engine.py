@@ -17,14 +17,14 @@ from pulumi import RunError
 from lls.operations.program.recording import WORKERS, Monitor, MonitorError, Properties, Resource, Severity, record
 
 T = TypeVar("T")
-Operation = Literal["create", "update", "replace", "delete", "same"]
+StepOp = Literal["create", "update", "replace", "delete", "same"]
 
 
 @dataclass(frozen=True)
 class Step:
     """What was done to one resource, and when, in seconds of the emulated world."""
 
-    operation: Operation
+    operation: StepOp
     resource: Resource
     started: float
     finished: float
@@ -66,7 +66,7 @@ class Provider(Protocol):
 class Listener:
     """Hears of everything that an engine does, as it does it. This one ignores it."""
 
-    def started(self, operation: Operation, resource: Resource) -> None:
+    def started(self, operation: StepOp, resource: Resource) -> None:
         """An operation began."""
 
     def finished(self, step: Step) -> None:
@@ -208,7 +208,7 @@ class Engine:
             self.provider.delete(resource.type, resource.id, resource.inputs)
         return resource
 
-    def _perform(self, operation: Operation, resource: Resource, action: Callable[[], Resource]) -> Step:
+    def _perform(self, operation: StepOp, resource: Resource, action: Callable[[], Resource]) -> Step:
         """Do and time one thing, and tell the listener; its failure is part of the answer."""
         self.listener.started(operation, resource)
         started = self.provider.now()
@@ -292,7 +292,7 @@ class Run:
             grew = bool(more)
         return list(doomed.values())
 
-    def _do(self, operation: Operation, goal: Resource, action: Callable[[], Resource]) -> Resource:
+    def _do(self, operation: StepOp, goal: Resource, action: Callable[[], Resource]) -> Resource:
         def checked() -> Resource:
             self.engine.provider.check(goal.type, goal.inputs)
             if self.preview:
@@ -314,7 +314,7 @@ class Run:
             self.engine.state[goal.urn] = step.resource
         return step.resource
 
-    def _planned(self, operation: Operation, goal: Resource) -> Resource:
+    def _planned(self, operation: StepOp, goal: Resource) -> Resource:
         """What a preview knows of a resource: an id and outputs only if they will stay."""
         old = self.engine.state.get(goal.urn)
         if old is None or operation not in ("same", "update"):

@@ -19,7 +19,7 @@ from lls.operations.world.account import Account
 from lls.operations.world.answers import LookUps
 from rehearsal.aws.server import Aws
 from rehearsal.engine.engine import UnfinishedError
-from rehearsal.kubernetes.chart import ClusterError
+from rehearsal.kubernetes.chart import KubernetesError
 from rehearsal.kubernetes.cluster_state import Cluster
 from rehearsal.world import Clock
 
@@ -34,7 +34,7 @@ TOKEN_LIFE: Final = 12 * 3600
 
 
 @dataclass(frozen=True)
-class Kind:
+class Lifecycle:
     """How one type of resource is created, updated and deleted."""
 
     create: Callable[[Properties], tuple[str, Properties]]
@@ -57,29 +57,31 @@ class EmulatedProvider:
         self._lock = threading.Lock()
         self._tokens: dict[str, float] = {}
         self._registry_config: str | None = None
-        self._kinds: Mapping[str, Kind] = {
-            "aws:ec2/securityGroup:SecurityGroup": Kind(
+        self._kinds: Mapping[str, Lifecycle] = {
+            "aws:ec2/securityGroup:SecurityGroup": Lifecycle(
                 self._create_security_group, self._retag_ec2, self._delete_security_group
             ),
-            "aws:vpc/securityGroupIngressRule:SecurityGroupIngressRule": Kind(
+            "aws:vpc/securityGroupIngressRule:SecurityGroupIngressRule": Lifecycle(
                 self._create_ingress, self._update_rule, self._delete_ingress
             ),
-            "aws:vpc/securityGroupEgressRule:SecurityGroupEgressRule": Kind(
+            "aws:vpc/securityGroupEgressRule:SecurityGroupEgressRule": Lifecycle(
                 self._create_egress, self._update_rule, self._delete_egress
             ),
-            "aws:ec2/eip:Eip": Kind(self._create_address, self._retag_ec2, self._delete_address),
-            "aws:lb/targetGroup:TargetGroup": Kind(
+            "aws:ec2/eip:Eip": Lifecycle(self._create_address, self._retag_ec2, self._delete_address),
+            "aws:lb/targetGroup:TargetGroup": Lifecycle(
                 self._create_target_group, self._update_target_group, self._delete_target_group
             ),
-            "aws:lb/loadBalancer:LoadBalancer": Kind(self._create_nlb, self._update_nlb, self._delete_nlb),
-            "aws:lb/listener:Listener": Kind(self._create_listener, self._update_listener, self._delete_listener),
-            "aws:lb/targetGroupAttachment:TargetGroupAttachment": Kind(self._register, self._keep, self._deregister),
-            "aws:autoscaling/attachment:Attachment": Kind(self._attach, self._keep, self._detach),
-            "kubernetes:elbv2.k8s.aws/v1beta1:TargetGroupBinding": Kind(self._bind, self._keep, self._unbind),
-            "pulumi-python:dynamic:Resource": Kind(self._create_pause, self._keep_inputs, self._delete_pause),
-            "kubernetes:core/v1:Namespace": Kind(self._create_namespace, self._keep, self._delete_namespace),
-            "kubernetes:helm.sh/v3:Release": Kind(self._install, self._upgrade, self._uninstall),
-            "pulumi:providers:kubernetes": Kind(self._connect, self._reconnect, self._forget),
+            "aws:lb/loadBalancer:LoadBalancer": Lifecycle(self._create_nlb, self._update_nlb, self._delete_nlb),
+            "aws:lb/listener:Listener": Lifecycle(self._create_listener, self._update_listener, self._delete_listener),
+            "aws:lb/targetGroupAttachment:TargetGroupAttachment": Lifecycle(
+                self._register, self._keep, self._deregister
+            ),
+            "aws:autoscaling/attachment:Attachment": Lifecycle(self._attach, self._keep, self._detach),
+            "kubernetes:elbv2.k8s.aws/v1beta1:TargetGroupBinding": Lifecycle(self._bind, self._keep, self._unbind),
+            "pulumi-python:dynamic:Resource": Lifecycle(self._create_pause, self._keep_inputs, self._delete_pause),
+            "kubernetes:core/v1:Namespace": Lifecycle(self._create_namespace, self._keep, self._delete_namespace),
+            "kubernetes:helm.sh/v3:Release": Lifecycle(self._install, self._upgrade, self._uninstall),
+            "pulumi:providers:kubernetes": Lifecycle(self._connect, self._reconnect, self._forget),
         }
         self._look_ups = LookUps(Account(aws.patient_client), cluster.world.region)
 
@@ -400,7 +402,7 @@ class EmulatedProvider:
                 values=inputs["values"],
                 timeout=inputs["timeout"],
             )
-        except ClusterError as error:
+        except KubernetesError as error:
             if (namespace, name) in self._cluster.releases:
                 raise UnfinishedError(id_, {}, error) from error
             raise

@@ -11,7 +11,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Final, Literal, Self
 from urllib.parse import parse_qs, urlsplit
 
-from rehearsal.kubernetes.chart import ClusterError
+from rehearsal.kubernetes.chart import KubernetesError
 from rehearsal.kubernetes.cluster_state import Cluster
 from rehearsal.kubernetes.objects import SHOWN, Json, metadata
 
@@ -30,7 +30,7 @@ Outage = Literal["refused", "silent", "unauthorized"]
 
 
 @dataclass(frozen=True)
-class Kind:
+class ResourceType:
     """A resource of the API. `fields` are those that a fieldSelector may name, besides metadata's."""
 
     name: str
@@ -44,18 +44,18 @@ class Kind:
         return self.version.rpartition("/")[0]
 
 
-KINDS: Final[Mapping[str, Kind]] = {
-    "nodes": Kind("Node", namespaced=False, fields=("spec.unschedulable",)),
-    "namespaces": Kind("Namespace", namespaced=False, fields=("status.phase",)),
-    "pods": Kind("Pod", fields=("spec.nodeName", "status.phase", "status.podIP")),
-    "services": Kind("Service", fields=("spec.type", "spec.clusterIP")),
-    "endpoints": Kind("Endpoints"),
-    "endpointslices": Kind("EndpointSlice", "discovery.k8s.io/v1"),
-    "secrets": Kind("Secret", fields=("type",)),
-    "configmaps": Kind("ConfigMap"),
-    "events": Kind("Event", fields=("involvedObject.kind", "involvedObject.name", "reason", "type")),
-    "persistentvolumeclaims": Kind("PersistentVolumeClaim"),
-    "targetgroupbindings": Kind("TargetGroupBinding", f"{ELBV2}/v1beta1"),
+RESOURCE_TYPES: Final[Mapping[str, ResourceType]] = {
+    "nodes": ResourceType("Node", namespaced=False, fields=("spec.unschedulable",)),
+    "namespaces": ResourceType("Namespace", namespaced=False, fields=("status.phase",)),
+    "pods": ResourceType("Pod", fields=("spec.nodeName", "status.phase", "status.podIP")),
+    "services": ResourceType("Service", fields=("spec.type", "spec.clusterIP")),
+    "endpoints": ResourceType("Endpoints"),
+    "endpointslices": ResourceType("EndpointSlice", "discovery.k8s.io/v1"),
+    "secrets": ResourceType("Secret", fields=("type",)),
+    "configmaps": ResourceType("ConfigMap"),
+    "events": ResourceType("Event", fields=("involvedObject.kind", "involvedObject.name", "reason", "type")),
+    "persistentvolumeclaims": ResourceType("PersistentVolumeClaim"),
+    "targetgroupbindings": ResourceType("TargetGroupBinding", f"{ELBV2}/v1beta1"),
 }
 """The resources that are served."""
 
@@ -68,7 +68,7 @@ REQUIREMENT: Final = re.compile(
 )
 
 
-class RefusedError(Exception):
+class StatusError(Exception):
     """What the API answers instead of success."""
 
     def __init__(self, code: int, reason: str, message: str) -> None:
@@ -86,7 +86,7 @@ class RefusedError(Exception):
         }
 
 
-NOT_ALLOWED: Final = RefusedError(
+NOT_ALLOWED: Final = StatusError(
     405, "MethodNotAllowed", "the server does not allow this method on the requested resource"
 )
 
@@ -104,9 +104,9 @@ class Request:
     body: Json
 
     @property
-    def kind(self) -> Kind:
+    def kind(self) -> ResourceType:
         """What the resource holds."""
-        return KINDS[self.resource]
+        return RESOURCE_TYPES[self.resource]
 
     @property
     def verb(self) -> str:
@@ -158,16 +158,16 @@ class KubernetesApi:
                 self._start()
 
     def answer(self, method: str, target: str, token: str, body: Json) -> Json | str | None:
-        """The answer to a request; None for none at all. Raises RefusedError."""
+        """The answer to a request; None for none at all. Raises StatusError."""
         over = self._over
         if self._outage == "silent":
             over.wait()
             return None
         if self.busy:
             self.busy -= 1
-            raise RefusedError(429, "TooManyRequests", "the server has received too many requests")
+            raise StatusError(429, "TooManyRequests", "the server has received too many requests")
         if self._outage == "unauthorized" or not self._knows(token):
-            raise RefusedError(401, "Unauthorized", "Unauthorized")
+            raise StatusError(401, "Unauthorized", "Unauthorized")
         url = urlsplit(target)
         if url.path in ("/livez", "/readyz", "/healthz"):
             return "ok"
@@ -213,7 +213,7 @@ class KubernetesApi:
                 try:
                     token = self.headers.get("Authorization", "")
                     content = api.answer(self.command, self.path, token, body)
-                except RefusedError as error:
+                except StatusError as error:
                     code, content = error.code, error.status
                 if content is None:
                     self.close_connection = True
@@ -272,7 +272,7 @@ class KubernetesApi:
 
     def _request(self, method: str, path: str, query: Mapping[str, str], body: Json) -> Request | None:
         match = PATH.fullmatch(path)
-        kind = KINDS.get(match["resource"]) if match else None
+        kind = RESOURCE_TYPES.get(match["resource"]) if match else None
         if match is None or kind is None or kind.version != (match["version"] or "v1"):
             return None
         if kind.group == ELBV2 and not self._cluster.world.quirks.load_balancer_controller:
@@ -304,7 +304,7 @@ class KubernetesApi:
             return {"kind": f"{request.kind.name}List", **about, "metadata": {"resourceVersion": "1"}, "items": items}
         item = next((each for each in found if each["metadata"]["name"] == request.name), None)
         if item is None:
-            raise RefusedError(404, "NotFound", f'{request.title} "{request.name}" not found')
+            raise StatusError(404, "NotFound", f'{request.title} "{request.name}" not found')
         if request.part == "log":
             return self._log(request)
         if request.method == "DELETE":
@@ -347,14 +347,14 @@ class KubernetesApi:
             where = f"{node.ip}:10250"
             path = f"containerLogs/{pod.namespace}/{pod.name}/{pod.container}"
             message = f'Get "https://{where}/{path}": dial tcp {where}: i/o timeout'
-            raise RefusedError(500, "InternalError", message)
+            raise StatusError(500, "InternalError", message)
         if pod.phase == "Pending":
             why = "trying and failing to pull image" if pod.state == "unpullable" else "ContainerCreating"
             message = f'container "{pod.container}" in pod "{pod.name}" is waiting to start: {why}'
-            raise RefusedError(400, "BadRequest", message)
+            raise StatusError(400, "BadRequest", message)
         if request.query.get("previous") == "true" and not pod.restarts:
             message = f'previous terminated container "{pod.container}" in pod "{pod.name}" not found'
-            raise RefusedError(400, "BadRequest", message)
+            raise StatusError(400, "BadRequest", message)
         lines = pod.log.splitlines(keepends=True)
         wanted = request.query.get("tailLines")
         return "".join(lines if wanted is None else lines[max(0, len(lines) - int(wanted)) :])
@@ -362,9 +362,9 @@ class KubernetesApi:
     def _bind(self, request: Request) -> Json:
         cluster, name = self._cluster, request.body["metadata"]["name"]
         if request.namespace not in cluster.namespaces:
-            raise RefusedError(404, "NotFound", f'namespaces "{request.namespace}" not found')
+            raise StatusError(404, "NotFound", f'namespaces "{request.namespace}" not found')
         if (request.namespace, name) in cluster.bindings:
-            raise RefusedError(409, "AlreadyExists", f'{request.title} "{name}" already exists')
+            raise StatusError(409, "AlreadyExists", f'{request.title} "{name}" already exists')
         more = {key: value for key, value in request.body["metadata"].items() if key in ("labels", "annotations")}
         made = request.body | {"metadata": metadata(name, request.namespace, at=datetime.now(UTC), **more)}
         cluster.bindings[request.namespace, name] = made
@@ -373,7 +373,7 @@ class KubernetesApi:
     def _delete(self, request: Request) -> None:
         cluster = self._cluster
         if request.resource == "namespaces" and cluster.terminating(request.name):
-            raise RefusedError(
+            raise StatusError(
                 409,
                 "Conflict",
                 f'Operation cannot be fulfilled on namespaces "{request.name}": The system is ensuring all content is '
@@ -391,8 +391,8 @@ class KubernetesApi:
                 raise _forbidden(self._cluster.user, "delete", resource, request)
         try:
             self._cluster.uninstall(name, namespace)
-        except ClusterError as error:
-            raise RefusedError(404, "NotFound", str(error)) from None
+        except KubernetesError as error:
+            raise StatusError(404, "NotFound", str(error)) from None
         return {}
 
 
@@ -421,17 +421,17 @@ def _resources(version: str) -> Json:
         "groupVersion": version,
         "resources": [
             {"name": name, "singularName": "", "namespaced": kind.namespaced, "kind": kind.name, "verbs": verbs}
-            for name, kind in KINDS.items()
+            for name, kind in RESOURCE_TYPES.items()
             if kind.version == version
         ],
     }
 
 
-def _forbidden(user: str, verb: str, resource: str, request: Request) -> RefusedError:
+def _forbidden(user: str, verb: str, resource: str, request: Request) -> StatusError:
     subject = f'{request.title} "{request.name}"' if request.name else request.title
     within = request.namespace or (request.name if request.resource == "namespaces" else "")
     where = f'in the namespace "{within}"' if within else "at the cluster scope"
-    return RefusedError(
+    return StatusError(
         403,
         "Forbidden",
         f'{subject} is forbidden: User "{user}" cannot {verb} resource "{resource}" '
@@ -453,7 +453,7 @@ def _matches(selector: str, value_of: Callable[[str], str | None]) -> bool:
     while position < len(selector):
         match = REQUIREMENT.match(selector, position)
         if match is None or match.end() == position:
-            raise RefusedError(400, "BadRequest", f"unable to parse requirement: {selector[position:]}")
+            raise StatusError(400, "BadRequest", f"unable to parse requirement: {selector[position:]}")
         if not _holds(match, value_of):
             return False
         position = match.end()
@@ -469,9 +469,9 @@ def _holds(match: re.Match[str], value_of: Callable[[str], str | None]) -> bool:
     return (value in listed) is (operator in ("=", "==", "in"))
 
 
-def _field(item: Json, path: str, kind: Kind) -> str:
+def _field(item: Json, path: str, kind: ResourceType) -> str:
     if path not in (*kind.fields, "metadata.name", *(("metadata.namespace",) if kind.namespaced else ())):
-        raise RefusedError(400, "BadRequest", f"field label not supported: {path}")
+        raise StatusError(400, "BadRequest", f"field label not supported: {path}")
     value: Any = item
     for part in path.split("."):
         value = value.get(part, "") if isinstance(value, dict) else ""  # pyright: ignore[reportUnknownVariableType, reportUnknownMemberType]

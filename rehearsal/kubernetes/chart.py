@@ -15,31 +15,31 @@ SELECTOR: Mapping[str, str] = {"app": "streaming-proxy"}
 """Labels of the proxy's pods: the guide's `kubectl logs -l app=streaming-proxy`."""
 
 
-class ClusterError(Exception):
+class KubernetesError(Exception):
     """What the Kubernetes API or Helm refuses, in its words."""
 
 
-class Values(BaseModel):
+class ChartModel(BaseModel):
     """Chart values that the guide documents (step 3). A chart takes others too, and ignores them."""
 
     model_config = ConfigDict(alias_generator=to_camel, extra="allow", strict=True)
 
 
-class Environment(Values):
+class Environment(ChartModel):
     """The pod's environment: strings, or Kubernetes refuses the pod."""
 
     lb_port: Annotated[str, Field(pattern=r"^\d{1,5}$")]
     lb_dns: Annotated[str, Field(pattern=r"^[a-z0-9A-Z.-]+$")]
 
 
-class Zones(Values):
+class Zones(ChartModel):
     """Zones in which pods may run."""
 
     enabled: bool
     zones: list[str]
 
 
-class Image(Values):
+class Image(ChartModel):
     """The image to pull."""
 
     repository: str
@@ -50,14 +50,14 @@ class Image(Values):
         return f"{self.repository}:{self.tag}"
 
 
-class Resources(Values):
+class Resources(ChartModel):
     """Resources of a pod."""
 
     requests: dict[str, str]
     limits: dict[str, str]
 
 
-class ChartValues(Values):
+class ChartValues(ChartModel):
     """The values file of the guide's step 3, and the chart's NodePorts, for which NVIDIA documents no values."""
 
     env: Environment
@@ -78,12 +78,12 @@ class ChartValues(Values):
 
 
 def documented(values: Mapping[str, Any]) -> ChartValues:
-    """The values as the chart reads them. Raises ClusterError where it cannot."""
+    """The values as the chart reads them. Raises KubernetesError where it cannot."""
     try:
         return ChartValues.model_validate(values)
     except ValidationError as error:
         problems = (f"{'.'.join(str(part) for part in each['loc'])}: {each['msg']}" for each in error.errors())
-        raise ClusterError(f"values don't meet the chart: {'; '.join(problems)}") from None
+        raise KubernetesError(f"values don't meet the chart: {'; '.join(problems)}") from None
 
 
 @dataclass(frozen=True, kw_only=True)

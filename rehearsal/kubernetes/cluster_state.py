@@ -5,26 +5,14 @@ import threading
 from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import Any, Final
+from typing import Any
 
 from lls.target_registration import ZONE_LABEL
 from rehearsal.aws.identity import ROLE, Caller
-from rehearsal.kubernetes.chart import ClusterError, Service, documented, foreign_service, service_of
-from rehearsal.kubernetes.release import Release, Status, next_revision, pod_of
-from rehearsal.kubernetes.scheduler import Pod, State, UnschedulableError, place, quantity
+from rehearsal.kubernetes.chart import KubernetesError, Service, documented, foreign_service, service_of
+from rehearsal.kubernetes.release import HelmRelease, Status, next_revision, pod_of
+from rehearsal.kubernetes.scheduler import Pod, UnschedulableError, place, quantity
 from rehearsal.world import Clock, Node, World
-
-STACK_TRACE: Final = """\
-2026-01-01T00:00:00Z INFO  starting streaming-proxy
-2026-01-01T00:00:01Z ERROR unhandled exception
-Traceback (most recent call last):
-  File "/opt/streaming-proxy/main.py", line 87, in <module>
-    serve(Settings.from_environment())
-  File "/opt/streaming-proxy/settings.py", line 41, in from_environment
-    raise SettingsError(f"LB_DNS {name!r} does not resolve")
-SettingsError: LB_DNS 'streaming.example' does not resolve
-"""
-"""The log of a proxy that cannot start."""
 
 
 class Cluster:
@@ -57,7 +45,7 @@ class Cluster:
         }
         self.namespaces: set[str] = {"default", "kube-system"} | {each for each, _ in (*self.services, *self.pods)}
         self._before = frozenset(self.namespaces)
-        self.releases: dict[tuple[str, str], Release] = {}
+        self.releases: dict[tuple[str, str], HelmRelease] = {}
         self.bindings: dict[tuple[str, str], dict[str, Any]] = {}
         self.secrets: set[tuple[str, str]] = set()
         self.config_maps: set[tuple[str, str]] = set()
@@ -84,7 +72,7 @@ class Cluster:
         """Create a namespace; one that exists is refused."""
         with self.settled():
             if name in self.namespaces:
-                raise ClusterError(f'namespaces "{name}" already exists')
+                raise KubernetesError(f'namespaces "{name}" already exists')
             self.namespaces.add(name)
 
     def delete_namespace(self, name: str) -> None:
@@ -106,25 +94,25 @@ class Cluster:
 
     def install(
         self, name: str, namespace: str, *, chart: str, version: str | None, values: Mapping[str, Any], timeout: int
-    ) -> Release:
+    ) -> HelmRelease:
         """Install or upgrade a release and wait until its pods run, at most `timeout` seconds."""
         key = (namespace, name)
         with self.settled():
             if namespace not in self.namespaces:
-                raise ClusterError(f'create: failed to create: namespaces "{namespace}" not found')
+                raise KubernetesError(f'create: failed to create: namespaces "{namespace}" not found')
             before = self.releases.get(key)
             if before and before.status.startswith("pending-"):
-                raise ClusterError("another operation (install/upgrade/rollback) is in progress")
+                raise KubernetesError("another operation (install/upgrade/rollback) is in progress")
             if not self.world.quirks.mirrored and ".dkr.ecr." in chart:
-                raise ClusterError(f"failed to download {chart!r} at version {version!r}: not found")
+                raise KubernetesError(f"failed to download {chart!r} at version {version!r}: not found")
             read = documented(values)
             for each in (*read.resources.requests.values(), *read.resources.limits.values()):
                 quantity(each)
-            self.releases[key] = next_revision(before, Release(name, namespace, chart, version, values))
+            self.releases[key] = next_revision(before, HelmRelease(name, namespace, chart, version, values))
             service = service_of(name, namespace, read, self.world.quirks)
             if taken := self._taken(service):
                 self._conclude(key, "failed")
-                raise ClusterError(
+                raise KubernetesError(
                     f"Service {name!r} is invalid: spec.ports[0].nodePort: Invalid value: {taken}: "
                     "provided port is already allocated"
                 )
@@ -138,7 +126,7 @@ class Cluster:
         with self.settled():
             if waiting := self._pending(key):
                 self._conclude(key, "failed")
-                raise ClusterError(f"context deadline exceeded: {waiting[0].message}")
+                raise KubernetesError(f"context deadline exceeded: {waiting[0].message}")
             return self._conclude(key, "deployed")
 
     def uninstall(self, name: str, namespace: str) -> None:
@@ -146,7 +134,7 @@ class Cluster:
         self._clock.sleep(self.world.latencies.helm_uninstall)
         with self._lock:
             if self.releases.pop((namespace, name), None) is None:
-                raise ClusterError(f"uninstall: Release not loaded: {name}: release: not found")
+                raise KubernetesError(f"uninstall: Release not loaded: {name}: release: not found")
             for kept in (self.services, self.pods):
                 for key in [each for each in kept if each[0] == namespace and kept[each].release == name]:
                     del kept[key]
@@ -160,7 +148,7 @@ class Cluster:
         with self._lock:
             service = self.services.get((place[0], reference["name"]))
             if service is None or reference["port"] not in [port.port for port in service.ports]:
-                raise ClusterError(f"service {reference['name']} has no port {reference['port']} in {place[0]}")
+                raise KubernetesError(f"service {reference['name']} has no port {reference['port']} in {place[0]}")
             self.bindings[place] = dict(binding)
         return binding
 
@@ -207,11 +195,6 @@ class Cluster:
         """Whether a pod is ready; none is on a node that is not."""
         return pod.state == "running" and pod.node in self.nodes and self.nodes[pod.node].ready
 
-    def proxies(self) -> list[str]:
-        """Names of the pods of Helm releases."""
-        with self.settled():
-            return sorted(pod.name for pod in self.pods.values() if pod.release)
-
     def leftovers(self) -> tuple[str, ...]:
         """Namespaces and releases that a stack left behind."""
         with self.settled():
@@ -242,61 +225,6 @@ class Cluster:
             with self._lock:
                 kept[resource].pop((namespace, name), None)
         return resource == "namespaces" or resource in kept
-
-    def find_pod(self, name: str) -> Pod:
-        """A pod by its name. Raises KeyError."""
-        with self.settled():
-            return self.pods[next((key for key in self.pods if key[1] == name), ("", name))]
-
-    # --- Ways to break it
-
-    def crash(self, pod: str, *, restarts: int = 7, log: str = STACK_TRACE) -> None:
-        """Let a pod end in CrashLoopBackOff."""
-        self._set(pod, "crashing", restarts=restarts, log=log)
-
-    def fail_image_pull(self, pod: str) -> None:
-        """Let a pod end in ImagePullBackOff."""
-        self._set(pod, "unpullable")
-
-    def fail_probe(self, pod: str) -> None:
-        """Let a pod fail its readiness probe."""
-        self._set(pod, "unready")
-
-    def unschedule(self, pod: str, message: str = "0/1 nodes are available: 1 Insufficient cpu.") -> None:
-        """Let no node take a pod."""
-        self._set(pod, "pending", node="", message=message)
-
-    def recover(self, pod: str) -> None:
-        """Let a pod run again; one without a node is scheduled anew."""
-        found = self.find_pod(pod)
-        self._set(pod, "running" if found.node else "pending", held=False)
-
-    def delete_node(self, name: str) -> None:
-        """Take a node away; its pods are made anew elsewhere."""
-        with self._lock:
-            del self.nodes[name]
-            self._reconcile()
-
-    def change_node(self, name: str, **changes: Any) -> None:
-        """Change a node, such as `ready=False` or `cordoned=True`."""
-        with self._lock:
-            self.nodes[name] = self.nodes[name].model_copy(update=changes)
-
-    def change_node_port(self, old: int, new: int) -> None:
-        """Give the service with that NodePort another one."""
-        with self._lock:
-            for key, service in self.services.items():
-                ports = tuple(replace(each, node_port=new) if each.node_port == old else each for each in service.ports)
-                self.services[key] = replace(service, ports=ports)
-
-    def delete_service(self, namespace: str, name: str = "streaming-proxy") -> None:
-        """Take a service away."""
-        with self._lock:
-            del self.services[namespace, name]
-
-    def change_release(self, namespace: str, name: str, status: Status) -> None:
-        """Give the last revision of a release another status, such as `failed` or `pending-upgrade`."""
-        self._conclude((namespace, name), status)
 
     # --- Controllers
 
@@ -334,7 +262,7 @@ class Cluster:
         """The services of namespaces that are there to stay."""
         return [each for each in self.services.values() if each.namespace not in self._gone_at]
 
-    def _replicate(self, release: Release) -> None:
+    def _replicate(self, release: HelmRelease) -> None:
         values = documented(release.values)
         own = [pod for pod in self._of(release) if pod.template == values.template]
         for pod in own[values.replica_count :]:
@@ -356,7 +284,7 @@ class Cluster:
             return replace(pod, state="pending", message=str(error))
         return replace(pod, node=node, state="starting" if starting else "running", message="")
 
-    def _of(self, release: Release) -> Iterator[Pod]:
+    def _of(self, release: HelmRelease) -> Iterator[Pod]:
         """Its pods, of any template."""
         return (
             pod for pod in list(self.pods.values()) if (pod.namespace, pod.release) == (release.namespace, release.name)
@@ -365,7 +293,7 @@ class Cluster:
     def _pending(self, key: tuple[str, str]) -> list[Pod]:
         return [pod for pod in self._of(self.releases[key]) if pod.state == "pending"]
 
-    def _conclude(self, key: tuple[str, str], status: Status) -> Release:
+    def _conclude(self, key: tuple[str, str], status: Status) -> HelmRelease:
         """End an operation of Helm; what was starting runs."""
         with self._lock:
             release = self.releases[key] = replace(self.releases[key], status=status)
@@ -384,8 +312,3 @@ class Cluster:
             for each in service.ports
         }
         return next((each.node_port for each in wanted.ports if (each.protocol, each.node_port) in held), None)
-
-    def _set(self, name: str, state: State, *, held: bool = True, **changes: Any) -> None:
-        with self._lock:
-            pod = self.find_pod(name)
-            self.pods[pod.namespace, name] = replace(pod, state=state, held=held, **changes)

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from rehearsal.kubernetes.chart import Service
 from rehearsal.kubernetes.cluster_state import Cluster
-from rehearsal.kubernetes.release import Release
+from rehearsal.kubernetes.release import HelmRelease
 from rehearsal.kubernetes.scheduler import PODS_PER_NODE, Pod, taints
 from rehearsal.world import Node
 
@@ -294,7 +294,7 @@ def _service(service: Service) -> Json:
     }
 
 
-def _secret(release: Release) -> Json:
+def _secret(release: HelmRelease) -> Json:
     chart = release.chart.rstrip("/").rpartition("/")[2]
     version = release.version or "0.0.0"
     at = _time(release.at)

@@ -13,7 +13,7 @@ Status = Literal["deployed", "failed", "pending-install", "pending-upgrade", "su
 
 
 @dataclass(frozen=True)
-class Release:
+class HelmRelease:
     """The last revision of a Helm release; `earlier` are those before it."""
 
     name: str
@@ -23,11 +23,11 @@ class Release:
     values: Mapping[str, Any]
     status: Status = "deployed"
     revision: int = 1
-    earlier: tuple["Release", ...] = ()
+    earlier: tuple["HelmRelease", ...] = ()
     at: datetime = field(default_factory=lambda: datetime.now(UTC))
 
 
-def next_revision(before: Release | None, wanted: Release) -> Release:
+def next_revision(before: HelmRelease | None, wanted: HelmRelease) -> HelmRelease:
     """The next revision of a release, while Helm works on it."""
     if before is None:
         return replace(wanted, status="pending-install")
@@ -37,7 +37,7 @@ def next_revision(before: Release | None, wanted: Release) -> Release:
     )
 
 
-def pod_of(release: Release, values: ChartValues) -> Pod:
+def pod_of(release: HelmRelease, values: ChartValues) -> Pod:
     """A new pod of a release, before it is scheduled."""
     return Pod(
         name=f"{SELECTOR['app']}-{values.template}-{uuid.uuid4().hex[:5]}",

@@ -9,12 +9,12 @@ from typing import Final, Literal
 
 from kubernetes.utils.quantity import parse_quantity  # pyright: ignore[reportUnknownVariableType]
 
-from rehearsal.kubernetes.chart import ClusterError
+from rehearsal.kubernetes.chart import KubernetesError
 from rehearsal.world import Node
 
 PODS_PER_NODE: Final = 110
 
-State = Literal["starting", "running", "unready", "crashing", "unpullable", "pending"]
+PodState = Literal["starting", "running", "unready", "crashing", "unpullable", "pending"]
 """What a pod does. `unready` fails its readiness probe; `pending` has no node."""
 
 
@@ -35,7 +35,7 @@ class Pod:
     node_selector: Mapping[str, str] = field(default_factory=dict[str, str])
     zones: tuple[str, ...] = ()
     image: str = "registry.k8s.io/pause:3.10"
-    state: State = "running"
+    state: PodState = "running"
     message: str = ""
     restarts: int = 0
     log: str = ""
@@ -60,11 +60,11 @@ class UnschedulableError(Exception):
 
 
 def quantity(text: str) -> Decimal:
-    """A quantity as a number. Raises ClusterError for what is none."""
+    """A quantity as a number. Raises KubernetesError for what is none."""
     try:
         return parse_quantity(text)
     except ValueError:
-        raise ClusterError(
+        raise KubernetesError(
             f"quantities must match the regular expression '^([+-]?[0-9.]+)([eEinumkKMGTP]*[-+]?[0-9]*)$': {text!r}"
         ) from None
 

@@ -3,9 +3,10 @@
 import os
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
+from copy import copy
 from dataclasses import dataclass, field
 from functools import cache
-from typing import Any
+from typing import Any, Self
 from unittest.mock import patch
 
 import boto3
@@ -20,7 +21,7 @@ from lls.operations.world.states import ListedStack, NoSuchStackError, State
 from rehearsal.aws.server import KEY
 from rehearsal.display import Silence
 from rehearsal.rehearse import Audience, Rehearsal, Report
-from rehearsal.stack_world import world_for
+from rehearsal.stack_world import in_cluster, world_for
 from rehearsal.world import DEFAULT_WORLD, Clock, World
 
 STACK: Mapping[str, str] = {
@@ -81,12 +82,28 @@ def a_world(
     )
 
 
-def a_rehearsal(config: Mapping[str, str] | None = None, **options: Any) -> Rehearsal:
+class MutableRehearsal(Rehearsal):
+    """A rehearsal whose stack's config changes, and whose world other stacks share."""
+
+    def beside(self, stack: Stack) -> Self:
+        """Another stack in this one's world, and for as long as it exists."""
+        other = copy(self)
+        other._stack = stack
+        other.engine = other._engine()
+        return other
+
+    def reconfigure(self, changes: Mapping[str, str]) -> None:
+        """Change keys of the stack's config for the next run."""
+        changed = self._stack.with_config({**self.engine.config, **changes})
+        self.engine.config = in_cluster(changed, self.kubernetes.endpoint).config
+
+
+def a_rehearsal(config: Mapping[str, str] | None = None, **options: Any) -> MutableRehearsal:
     """A rehearsal of the plain stack with changes, ten thousand times faster than AWS."""
     stack = {**STACK, **(config or {})}
     parts = ("quirks", "latencies", "subnets", "nodes", "pods")
     world = a_world(stack, **{part: options.pop(part) for part in parts if part in options})
-    return Rehearsal(Stack("test", stack), world, factor=10_000.0, **options)
+    return MutableRehearsal(Stack("test", stack), world, factor=10_000.0, **options)
 
 
 @contextmanager

@@ -10,7 +10,7 @@ from typing import Any, TypeVar, cast
 from lls.operations.program.recording import Properties, Resource
 from rehearsal.engine.engine import Listener, Step, Workers
 from rehearsal.rehearse import Rehearsal
-from tests.world import PatientClock, a_rehearsal
+from tests.support.worlds import PatientClock, a_rehearsal
 
 T = TypeVar("T")
 

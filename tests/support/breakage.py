@@ -1,0 +1,74 @@
+"""Ways to break an emulated cluster."""
+
+from dataclasses import replace
+from typing import Any, Final
+
+from rehearsal.kubernetes.cluster_state import Cluster
+from rehearsal.kubernetes.release import Status
+from rehearsal.kubernetes.scheduler import PodState
+
+STACK_TRACE: Final = """\
+2026-01-01T00:00:00Z INFO  starting streaming-proxy
+2026-01-01T00:00:01Z ERROR unhandled exception
+Traceback (most recent call last):
+  File "/opt/streaming-proxy/main.py", line 87, in <module>
+    serve(Settings.from_environment())
+  File "/opt/streaming-proxy/settings.py", line 41, in from_environment
+    raise SettingsError(f"LB_DNS {name!r} does not resolve")
+SettingsError: LB_DNS 'streaming.example' does not resolve
+"""
+"""The log of a proxy that cannot start."""
+
+
+def a_proxy(cluster: Cluster) -> str:
+    """The name of a pod of a Helm release."""
+    with cluster.settled():
+        return min(pod.name for pod in cluster.pods.values() if pod.release)
+
+
+def crash(cluster: Cluster, pod: str, *, restarts: int = 7) -> None:
+    """Let a pod end in CrashLoopBackOff."""
+    _change_pod(cluster, pod, "crashing", restarts=restarts, log=STACK_TRACE)
+
+
+def fail_image_pull(cluster: Cluster, pod: str) -> None:
+    """Let a pod end in ImagePullBackOff."""
+    _change_pod(cluster, pod, "unpullable")
+
+
+def fail_probe(cluster: Cluster, pod: str) -> None:
+    """Let a pod fail its readiness probe."""
+    _change_pod(cluster, pod, "unready")
+
+
+def unschedule(cluster: Cluster, pod: str, message: str = "0/1 nodes are available: 1 Insufficient cpu.") -> None:
+    """Let no node take a pod."""
+    _change_pod(cluster, pod, "pending", node="", message=message)
+
+
+def recover(cluster: Cluster, pod: str) -> None:
+    """Let a pod that has a node run again."""
+    _change_pod(cluster, pod, "running", held=False)
+
+
+def change_node(cluster: Cluster, name: str, **changes: Any) -> None:
+    """Change a node, such as `ready=False` or `cordoned=True`."""
+    cluster.nodes[name] = cluster.nodes[name].model_copy(update=changes)
+
+
+def change_node_port(cluster: Cluster, old: int, new: int) -> None:
+    """Give the service with that NodePort another one."""
+    for key, service in cluster.services.items():
+        ports = tuple(replace(each, node_port=new) if each.node_port == old else each for each in service.ports)
+        cluster.services[key] = replace(service, ports=ports)
+
+
+def change_release(cluster: Cluster, namespace: str, name: str, status: Status) -> None:
+    """Give the last revision of a release another status, such as `failed` or `pending-upgrade`."""
+    cluster.releases[namespace, name] = replace(cluster.releases[namespace, name], status=status)
+
+
+def _change_pod(cluster: Cluster, name: str, state: PodState, *, held: bool = True, **changes: Any) -> None:
+    with cluster.settled():
+        [key] = [key for key in cluster.pods if key[1] == name]
+        cluster.pods[key] = replace(cluster.pods[key], state=state, held=held, **changes)

@@ -1,9 +1,13 @@
 import runpy
 from typing import Any
+from unittest.mock import patch
 
 import pulumi
 import pytest
+from google.protobuf.struct_pb2 import Struct
+from pulumi.runtime.proto import resource_pb2
 
+from lls.operations.program.recording import Monitor
 from lls.operations.program.stack_file import PROJECT
 from lls.outputs import LlsOutputs, StackOutput
 from tests.conftest import RecordedStack, recorded, up
@@ -17,8 +21,15 @@ def consumer(outputs: dict[str, Any], program: Any) -> RecordedStack:
     result = recorded(program=program)
     result.engine.project = "lls-dns"
     result.engine.config = CONSUMER
-    result.engine.stack_references = {REFERENCE: outputs}
-    result.engine.up()
+
+    def read(monitor: Monitor, request: Any) -> resource_pb2.ReadResourceResponse:
+        properties = Struct()
+        properties.update({"name": request.id, "outputs": outputs, "secretOutputNames": []})
+        urn = monitor.make_urn(request.parent, request.type, request.name)
+        return resource_pb2.ReadResourceResponse(urn=urn, properties=properties)
+
+    with patch.object(Monitor, "ReadResource", read):
+        result.engine.up()
     return result
 
 

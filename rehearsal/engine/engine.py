@@ -117,7 +117,6 @@ class Engine:
     provider: Provider
     listener: Listener = field(default_factory=Listener)
     workers: Callable[[], Workers] = Workers
-    stack_references: Mapping[str, Properties] = field(default_factory=dict[str, Properties])
     state: dict[str, Resource] = field(default_factory=dict[str, Resource])
     replaced: list[Resource] = field(default_factory=list[Resource])
     unfinished: set[str] = field(default_factory=set[str])
@@ -152,7 +151,7 @@ class Engine:
 
     def _run(self, *, preview: bool) -> "tuple[Run, Properties]":
         run = Run(self, preview=preview)
-        monitor = Monitor(run, self.stack_references)
+        monitor = Monitor(run)
         try:
             record(
                 monitor,

@@ -104,11 +104,10 @@ class NoMocks(Mocks):
 class Monitor(MockMonitor):
     """Pulumi's mock monitor, for one run. `recorded` holds what was registered, by URN."""
 
-    def __init__(self, surroundings: Surroundings, stack_references: Mapping[str, Properties] | None = None) -> None:
-        """Record against these surroundings; `stack_references` are the outputs of other stacks."""
+    def __init__(self, surroundings: Surroundings) -> None:
+        """Record against these surroundings."""
         super().__init__(NoMocks())
         self._surroundings = surroundings
-        self._stack_references = stack_references or {}
         self.recorded: dict[str, Resource] = {}
         self.outputs: Properties = {}
 
@@ -134,16 +133,6 @@ class Monitor(MockMonitor):
         if f"::{STACK_TYPE}::" in request.urn:
             self.outputs = _plain(request.outputs)[0]
         return Empty()
-
-    def ReadResource(self, request: Any) -> Any:  # noqa: N802
-        """Answer a stack reference."""
-        urn = self.make_urn(request.parent, request.type, request.name)
-        outputs: Properties = {
-            "name": request.id,
-            "outputs": self._stack_references[request.id],
-            "secretOutputNames": [],
-        }
-        return resource_pb2.ReadResourceResponse(urn=urn, properties=_struct(outputs))
 
     def Invoke(self, request: Any) -> Any:  # noqa: N802
         """Answer a look-up."""

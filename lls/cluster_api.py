@@ -5,9 +5,10 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 
-import yaml
 from kubernetes import client as api  # its classes load when they are used: CoreV1Api takes a quarter of a second
 from kubernetes.config import new_client_from_config_dict  # pyright: ignore[reportUnknownVariableType]
+
+from lls.files import read_yaml
 
 if TYPE_CHECKING:
     from kubernetes.client import ApiClient, V1Node
@@ -92,7 +93,7 @@ class ClusterApi:
         with self._lock:
             if self._client is None:
                 self._client = new_client_from_config_dict(
-                    cast(Mapping[str, Any], yaml.safe_load(self._kubeconfig)),
+                    cast(Mapping[str, Any], read_yaml(self._kubeconfig)),
                     context=self._context or None,
                     persist_config=False,
                 )

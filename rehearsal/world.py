@@ -10,6 +10,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
 from lls import guide
+from lls.files import read_yaml
 
 DEFAULT_WORLD = Path(__file__).with_name("world.yaml")
 
@@ -161,7 +162,7 @@ class World(Model):
         Raises pydantic.ValidationError or yaml.YAMLError for a file that is not a world.
         """
         zones = {"stack": zone, "other": "a" if zone == "b" else "b"}
-        given: Any = yaml.safe_load(text)
+        given: Any = read_yaml(text)
         if not isinstance(given, dict):
             raise yaml.YAMLError("a world is a mapping, as rehearsal/world.yaml is")
         given = cast(dict[str, Any], given)

@@ -432,7 +432,7 @@ def test_an_oracle_that_is_wrong_would_be_noticed() -> None:
 
     caught: list[World] = []
 
-    @settings(max_examples=200)
+    @settings(max_examples=60)
     @given(worlds())
     def look(world: World) -> None:
         blind = Blind(world.backend.states, world.backend.unreadable, world.backend.updating)

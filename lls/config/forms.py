@@ -11,6 +11,8 @@ import yaml
 from kubernetes.utils.quantity import parse_quantity  # pyright: ignore[reportUnknownVariableType]
 from pydantic import AfterValidator
 
+from lls.files import read_yaml
+
 
 def must(accepts: Callable[[Any], bool], expected: str) -> AfterValidator:
     """A validator of a config's value whose error says what is expected."""
@@ -163,7 +165,7 @@ def is_ipv4(target: str) -> bool:
 def contexts(kubeconfig: str) -> list[str]:
     """Names of the contexts of a kubeconfig; none for a text that isn't one."""
     try:
-        parsed: Any = yaml.safe_load(kubeconfig)
+        parsed: Any = read_yaml(kubeconfig)
         return [str(context["name"]) for context in parsed["contexts"]]
     except (yaml.YAMLError, TypeError, KeyError):
         return []

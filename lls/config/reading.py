@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import Any, Final, cast
 
 import pulumi
-import yaml
 from pulumi.runtime import get_config_env, is_config_secret
 from pulumi.runtime.config import CONFIG
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from lls.config.model import Config
+from lls.files import read_yaml
 
 NAMESPACE: Final = "lls"
 """Namespace of the keys that Pulumi.yaml declares: the project's name."""
@@ -67,7 +67,7 @@ def load() -> Config:
 @cache
 def schema() -> Mapping[str, Mapping[str, Any]]:
     """The keys that Pulumi.yaml declares, each with type, description and default."""
-    return cast(Mapping[str, Mapping[str, Any]], yaml.safe_load(SCHEMA.read_text())["config"])
+    return cast(Mapping[str, Mapping[str, Any]], read_yaml(SCHEMA.read_text())["config"])
 
 
 def _is_secret(key: str) -> bool:

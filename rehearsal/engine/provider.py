@@ -11,8 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, cast
 
-import yaml
-
+from lls.files import read_yaml
 from lls.operations.program.recording import Properties
 from lls.operations.program.replacement import REPLACED_BY
 from lls.operations.world.account import Account
@@ -347,7 +346,7 @@ class EmulatedProvider:
         self._cluster.unbind(inputs)
 
     def _check_kubeconfig(self, inputs: Properties) -> None:
-        servers = [each["cluster"]["server"] for each in yaml.safe_load(inputs["kubeconfig"])["clusters"]]
+        servers = [each["cluster"]["server"] for each in read_yaml(inputs["kubeconfig"])["clusters"]]
         if servers != [self._cluster_endpoint]:
             raise ConnectionError(f"unable to connect to the Kubernetes API at {', '.join(servers)}")
 

@@ -15,6 +15,7 @@ import yaml
 from pulumi.runtime import set_all_config
 
 from lls.config import NAMESPACE, SCHEMA, Config, load
+from lls.files import read_yaml
 
 PROJECT: Final = SCHEMA.parent
 """The folder of Pulumi.yaml and of the program."""
@@ -83,7 +84,7 @@ def read_stack(name: str, folder: Path = PROJECT) -> Stack:
         known = sorted(each.name.split(".")[1] for each in folder.glob("Pulumi.*.yaml"))
         raise StackError(f"--stack {name}: there is no {path.name}. Known stacks: {', '.join(known) or 'none'}.")
     try:
-        content = cast(dict[str, Any], yaml.safe_load(path.read_text()) or {})
+        content = cast(dict[str, Any], read_yaml(path.read_text()) or {})
         own = cast(dict[str, Any], content.get("config") or {}).items()
         values = {**_of_every_stack(folder), **dict(own)}
         shown = {key: _shown(value) for key, value in values.items()}
@@ -99,7 +100,7 @@ def read_stack(name: str, folder: Path = PROJECT) -> Stack:
 def _of_every_stack(folder: Path) -> dict[str, Any]:
     """What Pulumi.yaml sets for every stack, such as a key of the AWS provider: entries with nothing but a value."""
     path = folder / SCHEMA.name
-    content: Any = yaml.safe_load(path.read_text()) if path.is_file() else {}
+    content: Any = read_yaml(path.read_text()) if path.is_file() else {}
     declared: dict[str, Any] = content.get("config") or {}
     return {key: each["value"] for key, each in declared.items() if "value" in each}
 

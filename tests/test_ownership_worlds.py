@@ -13,11 +13,11 @@ from unittest.mock import patch
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pulumi.runtime.rpc import UNKNOWN
 
 from lls.config import Config
 from lls.naming import Names
 from lls.operations import adopt, sweep
-from lls.operations.adopt import UNKNOWN
 from lls.operations.program.recording import Monitor, Resource, Severity, record, run_project
 from lls.operations.report.finding import Unwatched
 from lls.operations.world.cluster_survey import ClusterSurvey

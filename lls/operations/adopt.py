@@ -7,10 +7,11 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
+from pulumi.runtime import rpc
+
 from lls.files import write_private
 from lls.naming import Names
 from lls.operations.program.recording import (
-    SIGNATURE,
     STACK_TYPE,
     Monitor,
     Properties,
@@ -44,11 +45,8 @@ from lls.operations.world.proxy import Proxy
 from lls.operations.world.states import State
 from lls.operations.world.survey import Survey
 
-UNKNOWN: Final = "04da6b54-80e4-46f7-96ec-b56ff0331ba9"
-"""What Pulumi's SDK sends for a value that is not known yet."""
-
-SECRET: Final = "1b47061264138c4ac30d75fd1eb44270"  # noqa: S105
-"""What marks a special value as a secret."""
+SECRET: Final = {rpc._special_sig_key: rpc._special_secret_sig}  # pyright: ignore[reportPrivateUsage]
+"""What marks a value as a secret."""
 
 PROVIDER: Final = "pulumi:providers:kubernetes"
 
@@ -288,7 +286,7 @@ class _Finder:
 
     def _candidates(self, goal: Resource) -> Iterable[Thing]:
         inputs = goal.inputs
-        if UNKNOWN in json.dumps([inputs.get(key) for key in IDENTITY[goal.type]]):
+        if rpc.UNKNOWN in json.dumps([inputs.get(key) for key in IDENTITY[goal.type]]):
             return []
         if goal.type == GROUP:
             return self._inventory.groups(group_name=inputs["name"], vpc_id=inputs["vpcId"])
@@ -344,7 +342,7 @@ def _parent(resource: Resource) -> Properties:
     if not resource.custom:
         return {"type": resource.type, "name": resource.name, "component": True}
     inputs = {
-        key: {SIGNATURE: SECRET, "plaintext": json.dumps(value)} if key in resource.secrets else value
+        key: {**SECRET, "plaintext": json.dumps(value)} if key in resource.secrets else value
         for key, value in resource.inputs.items()
     }
     return {"type": resource.type, "name": resource.name, "version": _version(resource.type), "inputs": inputs}
@@ -396,7 +394,7 @@ def _differences(goal: Resource, now: Properties) -> Iterable[Difference]:
 
 
 def _equal(now: Any, wanted: Any) -> bool:
-    if UNKNOWN in json.dumps(wanted):
+    if rpc.UNKNOWN in json.dumps(wanted):
         return True
     if isinstance(now, list) and isinstance(wanted, list):
         return _sorted(now) == _sorted(wanted)  # pyright: ignore[reportUnknownArgumentType]

@@ -13,8 +13,9 @@ from typing import Any, cast
 
 import pytest
 from google.protobuf.json_format import MessageToDict
+from pulumi.runtime.rpc import is_rpc_secret
 
-from lls.operations.program.recording import SIGNATURE, Monitor
+from lls.operations.program.recording import Monitor
 
 
 class Traces(logging.Handler):
@@ -123,7 +124,7 @@ def legible(value: Any) -> Any:
     """The parts of a property that the engine does not encrypt."""
     if isinstance(value, dict):
         mapping = cast(dict[str, Any], value)
-        return None if SIGNATURE in mapping else {key: legible(part) for key, part in mapping.items()}
+        return None if is_rpc_secret(mapping) else {key: legible(part) for key, part in mapping.items()}
     return [legible(part) for part in cast(list[Any], value)] if isinstance(value, list) else value
 
 

@@ -17,6 +17,7 @@ from google.protobuf.struct_pb2 import Struct
 from pulumi.runtime import run_in_stack, set_all_config
 from pulumi.runtime.mocks import MockMonitor, Mocks, MockSettings
 from pulumi.runtime.proto import engine_pb2, resource_pb2
+from pulumi.runtime.rpc import is_rpc_secret
 from pulumi.runtime.settings import configure
 
 from lls.operations.program.stack_file import PROJECT
@@ -25,9 +26,6 @@ Properties = dict[str, Any]
 Severity = Literal["info", "warning", "error"]
 
 STACK_TYPE: Final = "pulumi:pulumi:Stack"
-SIGNATURE: Final = "4dabf18193072939515e22adb298388d"
-"""The key that marks a special value, such as a secret, in a property."""
-
 WORKERS: Final = 64
 
 
@@ -244,7 +242,7 @@ def _plain(message: Message) -> tuple[Properties, frozenset[str]]:
     def plain(value: Any, name: str) -> Any:
         if isinstance(value, dict):
             mapping = cast(dict[str, Any], value)
-            if SIGNATURE in mapping:
+            if is_rpc_secret(mapping):
                 secrets.add(name)
                 return plain(mapping.get("value"), name)
             return {key: plain(part, name) for key, part in mapping.items()}

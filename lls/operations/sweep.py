@@ -1,4 +1,7 @@
-"""`sweep`: finish the guide's clean-up without any state, by tags. Only what is nobody's goes."""
+"""`sweep`: finish the guide's clean-up without any state, by tags. Only what is nobody's goes.
+
+Its order is AWS's, written down once here, and once in what the emulated AWS refuses, as the judge.
+"""
 
 from collections import Counter
 from collections.abc import Callable, Mapping

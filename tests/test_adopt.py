@@ -1,35 +1,18 @@
 import json
 import stat
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from bench.guide_commands import follow
-from lls.operations.adopt import Adoption, find, import_file, write
+from lls.operations.adopt import import_file, write
 from lls.operations.program.replacement import REPLACED_BY
 from lls.operations.world.states import State
 from rehearsal.engine.engine import Resource
-from rehearsal.rehearse import Rehearsal
-from tests.conftest import as_config
-from tests.support.worlds import KnownStates, a_rehearsal, knowing, ownership_of
-from tests.test_clean_up import install
-
-
-def adoption(it: Rehearsal, state: State | None = None, backend: KnownStates | None = None, **changes: str) -> Adoption:
-    installation = knowing(it, backend or KnownStates({"test": state or State()}), **changes)
-    return find(installation, state or State(), ownership_of(installation))[0]
-
-
-def take_over(it: Rehearsal, found: Adoption) -> None:
-    """Put into the engine's state what `pulumi import` would: each match as it is, below its parents."""
-    for parent in found.parents:
-        it.engine.state[parent.urn] = parent
-    for match in found.matches:
-        inputs = match.resource.inputs | {each.key: each.now for each in match.differences}
-        outputs = inputs | match.thing.outputs
-        it.engine.state[match.resource.urn] = replace(match.resource, id=match.thing.id, inputs=inputs, outputs=outputs)
+from tests.support.operations import adoption, install, take_over
+from tests.support.recorded import as_config
+from tests.support.worlds import a_rehearsal
 
 
 def names(resources: list[Resource]) -> set[str]:

@@ -17,10 +17,10 @@ from lls.operations.program.stack_file import Stack
 from lls.targets import TARGETS_PER_ZONE
 from rehearsal.rehearse import Rehearsal
 from rehearsal.world import ManagedNodeGroup, Node, Subnet
-from tests.conftest import CONFIG, RecordedStack, as_config, recorded
+from tests.support.configs import BAD, KUBECONFIG
+from tests.support.recorded import CONFIG, RecordedStack, as_config, recorded
+from tests.support.strategies import QUIRKS, STRATEGIES
 from tests.support.worlds import STACK, a_world
-from tests.test_config import BAD, KUBECONFIG
-from tests.test_registration import QUIRKS, STRATEGIES
 
 # --- Configs
 

@@ -12,9 +12,9 @@ from bench.guide_commands import clean_up, follow_all
 from bench.program_time import ImportTime, ProgramTime, import_times
 from rehearsal.engine.engine import Resource, Step
 from rehearsal.rehearse import Rehearsal
-from tests.conftest import recorded
+from tests.support.guide_parity import INTENDED, differences, state_of
+from tests.support.recorded import recorded
 from tests.support.worlds import a_rehearsal
-from tests.test_guide_parity import INTENDED, differences, state_of
 
 FAST = 10_000.0
 PROGRAM = ProgramTime(

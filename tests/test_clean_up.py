@@ -2,60 +2,13 @@ from typing import Any
 
 import pytest
 
-from bench import guide_commands
 from bench.guide_commands import follow
-from lls.operations.check_clean import check_clean
-from lls.operations.report.finding import Finding, Level, Unwatched
-from lls.operations.sweep import Sweep, carry_out, holders, plan
+from lls.operations.report.finding import Level, Unwatched
+from lls.operations.sweep import carry_out, holders
 from lls.operations.world.account import AwsError
 from lls.operations.world.inventory import KINDS
-from rehearsal.rehearse import Rehearsal
-from tests.support.worlds import NO_CLI, KnownStates, PatientClock, PatientClockOf, a_rehearsal, knowing, ownership_of
-
-
-def install(it: Rehearsal) -> None:
-    """Step 4.1 by hand."""
-    guide_commands.install(it.cluster, "rp-public-demo.elb.example")
-
-
-def planned(it: Rehearsal, backend: KnownStates | None = None, **changes: str) -> Sweep:
-    installation = knowing(it, backend, **changes)
-    return plan(installation, ownership_of(installation))[0]
-
-
-def cleaned(it: Rehearsal, backend: KnownStates | None = None, **changes: str) -> list[Finding]:
-    """What check-clean finds."""
-    installation = knowing(it, backend, **changes)
-    return check_clean(installation, ownership_of(installation))[0]
-
-
-def kinds(sweep: Sweep) -> list[str]:
-    """The kinds of what it deletes in AWS, in order, each once."""
-    return list(dict.fromkeys(each.kind for each in sweep.in_aws))
-
-
-def swept(it: Rehearsal, backend: KnownStates | None = None) -> Sweep:
-    """Sweep without any state, the cluster included."""
-    sweep = planned(it, backend)
-    assert carry_out(sweep, it.installation(), PatientClockOf(it), Unwatched()) is None
-    return sweep
-
-
-def run_instance(it: Rehearsal, group: str) -> str:
-    """Somebody's instance that carries a group."""
-    ec2: Any = it.aws.client("ec2")
-    [instance] = ec2.run_instances(
-        ImageId=ec2.describe_images()["Images"][0]["ImageId"],
-        MinCount=1,
-        MaxCount=1,
-        SubnetId=it.aws.subnets["a"][0],
-        SecurityGroupIds=[group],
-    )["Instances"]
-    return instance["InstanceId"]
-
-
-def problems(findings: list[Finding]) -> list[str]:
-    return [each.seen for each in findings if each.level is Level.PROBLEM]
+from tests.support.operations import cleaned, install, kinds, planned, problems, run_instance, swept
+from tests.support.worlds import NO_CLI, KnownStates, PatientClock, PatientClockOf, a_rehearsal
 
 
 @pytest.mark.parametrize("health_rule", [False, True], ids=["without the health rule", "with the health rule"])

@@ -13,9 +13,9 @@ from lls.operations.report.screen import Screen
 from lls.operations.world.inventory import BALANCER
 from lls.operations.world.states import Operation, State
 from rehearsal.rehearse import NLB_ADDRESS, Rehearsal
+from tests.support.operations import install
 from tests.support.registries import Registry, a_chart, an_image
 from tests.support.worlds import KnownStates, PatientClockOf, a_rehearsal, reached
-from tests.test_clean_up import install
 
 CAPTURED = pytest.CaptureFixture[str]
 

@@ -20,7 +20,7 @@ from lls import (
 )
 from lls.draining import DrainingProvider
 from lls.operations.program.stack_file import PROJECT
-from tests.conftest import RecordedStack, recorded
+from tests.support.recorded import RecordedStack, recorded
 
 
 def made(program: Callable[[], None]) -> RecordedStack:

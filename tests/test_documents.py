@@ -17,8 +17,8 @@ from lls.operations.graph import graph
 from lls.operations.program.stack_file import PROJECT, Stack
 from rehearsal.__main__ import main as rehearse
 from scripts import configuration_table, page
+from tests.support.contract import CONTRACT_OUTPUTS
 from tests.support.worlds import STACK
-from tests.test_program import CONTRACT_OUTPUTS
 
 DOCS = PROJECT / "docs"
 README, CONTRIBUTING, CHANGELOG = (PROJECT / f"{name}.md" for name in ("README", "CONTRIBUTING", "CHANGELOG"))

@@ -14,9 +14,9 @@ from rehearsal.aws.strict_quotas import QUOTAS
 from rehearsal.engine.engine import StepsFailedError
 from rehearsal.stack_world import world_for
 from rehearsal.world import DEFAULT_WORLD, ManagedNodeGroup, World
-from tests.conftest import as_config
+from tests.support.emulated import Fixture, refuses
+from tests.support.recorded import as_config
 from tests.support.worlds import STACK, PatientClock, a_rehearsal, a_world, rehearsed
-from tests.test_strictness import Fixture, refuses
 
 Make = Callable[..., Fixture]
 

@@ -16,9 +16,9 @@ from lls.operations.program.stack_file import PROJECT
 from lls.operations.report.finding import Exit
 from lls.operations.world.states import State
 from rehearsal.rehearse import NLB_ADDRESS, Rehearsal
+from tests.support.operations import install
 from tests.support.registries import Registry, a_chart, an_image
 from tests.support.worlds import NO_CLI, KnownStates, PatientClockOf, a_rehearsal, reached
-from tests.test_clean_up import install
 
 DOCUMENT = (PROJECT / "docs" / "exit-codes.md").read_text()
 ROWS = [tuple(line.strip("| ").split(" | ")) for line in DOCUMENT.splitlines() if line.count("|") == 4][2:]

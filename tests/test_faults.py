@@ -16,12 +16,12 @@ from lls.operations.world.states import State
 from rehearsal.aws.faults import iam_action
 from rehearsal.engine.engine import StepsFailedError
 from rehearsal.rehearse import Rehearsal
-from tests.conftest import as_config
+from tests.support.faults import CREATIONS, NODES, destroyed_but
+from tests.support.operations import planned
+from tests.support.recorded import as_config
+from tests.support.strategies import QUIRKS, STRATEGIES
 from tests.support.worlds import KnownStates, PatientClockOf, a_rehearsal, reached
-from tests.test_clean_up import planned
-from tests.test_registration import QUIRKS, STRATEGIES
 
-NODES = as_config(staticIp=True)
 GROUPS = {**STRATEGIES["autoscaling"], **as_config(nodeGroups=["gpu"], eipAllocationId="eipalloc-0a1b2c3d")}
 
 LOOK_UPS: Mapping[str, str] = {
@@ -36,19 +36,6 @@ LOOK_UPS: Mapping[str, str] = {
 }
 """Every call of the program's look-ups, and what its failure names."""
 
-CREATIONS: Collection[str] = (
-    "ec2:AllocateAddress",
-    "ec2:AuthorizeSecurityGroupEgress",
-    "ec2:AuthorizeSecurityGroupIngress",
-    "ec2:CreateSecurityGroup",
-    "elasticloadbalancing:CreateListener",
-    "elasticloadbalancing:CreateLoadBalancer",
-    "elasticloadbalancing:CreateTargetGroup",
-    "elasticloadbalancing:DescribeLoadBalancers",
-    "elasticloadbalancing:ModifyLoadBalancerAttributes",
-    "elasticloadbalancing:ModifyTargetGroupAttributes",
-    "elasticloadbalancing:RegisterTargets",
-)
 
 DELETIONS: Collection[str] = (
     "ec2:DeleteSecurityGroup",
@@ -148,14 +135,6 @@ def test_each_deletion_that_fails_keeps_what_it_needs_and_nothing_else_and_the_n
             assert kept == needed(it, failed), action
             it.engine.destroy()
             assert it.leftovers() == [], action
-
-
-def destroyed_but(it: Rehearsal) -> tuple[set[str], set[str]]:
-    """What a destroy could not delete, and what is left."""
-    with pytest.raises(StepsFailedError) as caught:
-        it.engine.destroy()
-    message = str(caught.value)
-    return {urn for urn, each in it.engine.state.items() if f"{each.name}: " in message}, set(it.engine.state)
 
 
 def needed(it: Rehearsal, urns: set[str]) -> set[str]:

@@ -4,7 +4,7 @@ import pytest
 
 from lls.operations.graph import Graph, Order, dot, graph, mermaid
 from lls.operations.program.stack_file import Stack
-from tests.conftest import as_config
+from tests.support.recorded import as_config
 from tests.support.worlds import STACK
 
 

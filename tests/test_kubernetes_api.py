@@ -27,8 +27,8 @@ from rehearsal.kubernetes.chart import KubernetesError
 from rehearsal.kubernetes.cluster_state import Cluster
 from rehearsal.kubernetes.shims import commands_on_the_path
 from rehearsal.world import ExistingPod
-from tests.conftest import as_config
 from tests.support import breakage
+from tests.support.recorded import as_config
 from tests.support.worlds import PatientClock, a_rehearsal, a_world
 
 NAMESPACE = "gdn-streaming"

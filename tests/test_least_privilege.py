@@ -17,10 +17,10 @@ from lls.operations.world.permissions import needed, statements
 from lls.operations.world.states import State
 from rehearsal.aws.faults import iam_action
 from rehearsal.rehearse import Rehearsal
-from tests.conftest import as_config
+from tests.support.configs import loaded
+from tests.support.recorded import as_config
+from tests.support.strategies import QUIRKS, STRATEGIES
 from tests.support.worlds import STACK, KnownStates, a_rehearsal, reached
-from tests.test_config import loaded
-from tests.test_registration import QUIRKS, STRATEGIES
 
 PARTS = ("Deploy", "Operate", "CleanUp")
 FREE = {"sts:GetCallerIdentity"}

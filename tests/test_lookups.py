@@ -10,8 +10,8 @@ from kubernetes.client import V1Node
 
 from lls import targets
 from lls.cluster_api import ClusterApi, ClusterError
-from tests.conftest import ANSWERS, RecordedStack, as_config, recorded, up
-from tests.test_cluster import node
+from tests.support.nodes import node
+from tests.support.recorded import ANSWERS, RecordedStack, as_config, recorded, up
 
 SUBNETS = "aws:ec2/getSubnets:getSubnets"
 GROUPS = "aws:ec2/getSecurityGroups:getSecurityGroups"

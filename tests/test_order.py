@@ -3,7 +3,7 @@ from collections.abc import Mapping
 import pytest
 
 from rehearsal.engine.engine import Resource
-from tests.conftest import RecordedStack, up
+from tests.support.recorded import RecordedStack, up
 
 SECURITY_GROUP, NLB, TARGET_GROUP = {"streaming-sg"}, {"streaming-nlb"}, {"streaming-tg"}
 LISTENER, RELEASE, NAMESPACE, ADDRESS = (

@@ -10,7 +10,7 @@ from pulumi.runtime.proto import resource_pb2
 from lls.operations.program.recording import Monitor
 from lls.operations.program.stack_file import PROJECT
 from lls.outputs import LlsOutputs, StackOutput
-from tests.conftest import RecordedStack, recorded, up
+from tests.support.recorded import RecordedStack, recorded, up
 
 REFERENCE = "organization/lls/dev"
 CONSUMER = {"lls-dns:stack": REFERENCE, "lls-dns:zoneId": "Z0", "lls-dns:hostname": "stream.example.com"}

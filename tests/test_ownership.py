@@ -18,8 +18,9 @@ from lls.operations.report.finding import Exit
 from lls.operations.world.inventory import BALANCER
 from lls.operations.world.states import Operation, State, StateResource
 from rehearsal.rehearse import Rehearsal
+from tests.support.operations import install, planned, run_instance, swept
+from tests.support.strategies import QUIRKS, STRATEGIES
 from tests.support.worlds import NO_CLI, KnownStates, PatientClockOf, a_rehearsal, reached
-from tests.test_clean_up import install
 
 CAPTURED = pytest.CaptureFixture[str]
 
@@ -377,8 +378,6 @@ def a_chart(path: Path, name: str, *, packed: bool) -> str:
 @pytest.mark.parametrize("packed", [False, True], ids=["folder", "archive"])
 @pytest.mark.parametrize("name", ["gdn-streaming", "another"])
 def test_a_local_chart_is_compared_by_the_name_that_it_has(tmp_path: Path, name: str, packed: bool) -> None:
-    from tests.test_clean_up import planned
-
     chart = a_chart(tmp_path / "chart-2.0.1.tgz", name, packed=packed)
     with a_rehearsal() as it:
         install(it)
@@ -391,8 +390,6 @@ def test_a_local_chart_is_compared_by_the_name_that_it_has(tmp_path: Path, name:
 
 @pytest.mark.parametrize("content", [b"", b"no archive", None])
 def test_a_local_chart_without_a_readable_name_leaves_the_release_alone(tmp_path: Path, content: bytes | None) -> None:
-    from tests.test_clean_up import planned
-
     path = tmp_path / "chart.tgz"
     if content is None:
         path.mkdir()
@@ -524,8 +521,6 @@ def test_a_rule_of_somebody_elses_group_stops_the_plan_before_its_first_call(
 def test_an_instance_that_carries_the_group_stops_the_plan(
     it: Rehearsal, backend: KnownStates, capsys: CAPTURED
 ) -> None:
-    from tests.test_clean_up import run_instance
-
     made = by_hand(it)
     instance = run_instance(it, made.security_group)
     code, found = untouched(it, capsys)
@@ -573,9 +568,6 @@ def test_a_load_balancer_with_another_stacks_group_is_that_stacks_though_its_sta
 
 
 def test_auto_scaling_groups_are_detached_before_their_target_group_goes(capsys: CAPTURED) -> None:
-    from tests.test_clean_up import swept
-    from tests.test_registration import QUIRKS, STRATEGIES
-
     with a_rehearsal(STRATEGIES["autoscaling"], quirks=QUIRKS) as it:
         it.engine.up()
         it.engine.state.clear()

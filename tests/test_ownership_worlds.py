@@ -36,9 +36,9 @@ from lls.operations.world.inventory import (
 from lls.operations.world.ownership import KUBERNETES_NAMESPACE, RELEASE, ClusterIdentity, Ownership, read_ownership
 from lls.operations.world.proxy import Release
 from lls.operations.world.states import Operation, State, StateResource
-from tests.conftest import ANSWERS, CONFIG
+from tests.support.configs import loaded
+from tests.support.recorded import ANSWERS, CONFIG
 from tests.support.worlds import KnownStates
-from tests.test_config import loaded
 
 CLUSTERS = ("demo", "other")
 STACKS = ("dev", "prod", "organization/shop/live")

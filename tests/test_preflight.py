@@ -4,30 +4,17 @@ from typing import Any
 import pytest
 
 from bench.guide_commands import follow
-from lls.operations.preflight import Preflight
-from lls.operations.report.finding import Finding, Level, Unwatched
+from lls.operations.report.finding import Level
 from lls.operations.world.account import AwsError
 from lls.operations.world.inventory import BALANCER
 from lls.operations.world.states import Operation, State
 from rehearsal.rehearse import Rehearsal
 from rehearsal.world import Node, Subnet
-from tests.conftest import as_config
-from tests.support.worlds import NO_CLI, KnownStates, a_rehearsal, knowing
-from tests.test_clean_up import install
+from tests.support.operations import install, preflight_of, problems_by_check
+from tests.support.recorded import as_config
+from tests.support.worlds import NO_CLI, KnownStates, a_rehearsal
 
 Breaking = Callable[[Rehearsal], object]
-
-
-def checked(it: Rehearsal, backend: KnownStates | None = None, **changes: str) -> list[Finding]:
-    return Preflight(knowing(it, backend or KnownStates({it.engine.stack: it.state()}), **changes)).run(Unwatched())
-
-
-def problems(findings: list[Finding]) -> dict[str, str]:
-    found: dict[str, str] = {}
-    for each in findings:
-        if each.level is Level.PROBLEM:
-            found[each.check] = f"{found.get(each.check, '')}{each.seen} -> {each.remedy}\n"
-    return found
 
 
 def nothing(it: Rehearsal) -> None:
@@ -138,7 +125,7 @@ def test_each_fault_is_found_and_nothing_else(
     with a_rehearsal(options.pop("config", None), **options) as it:
         breaking(it)
         before = it.leftovers()
-        found = problems(checked(it))
+        found = problems_by_check(preflight_of(it))
         assert it.leftovers() == before
     checks = {check for check in ("node group", "node ports", "elastic ip") if check in expected}
     rest = expected
@@ -150,7 +137,7 @@ def test_each_fault_is_found_and_nothing_else(
 
 def test_a_plain_world_is_ready_and_every_check_says_so() -> None:
     with a_rehearsal() as it:
-        found = checked(it)
+        found = preflight_of(it)
     assert {each.level for each in found} == {Level.OK}
     assert {each.check for each in found} == {
         "credentials",
@@ -178,27 +165,27 @@ def test_a_plain_world_is_ready_and_every_check_says_so() -> None:
 def test_a_deployed_stack_is_ready_too() -> None:
     with a_rehearsal({"lls:staticIp": "true"}) as it:
         it.engine.up()
-        assert problems(checked(it)) == {}
+        assert problems_by_check(preflight_of(it)) == {}
 
 
 def test_credentials_that_aws_does_not_accept_are_an_error_and_no_finding() -> None:
     with a_rehearsal() as it:
         it.aws.refuse("*", "ExpiredToken")
         with pytest.raises(AwsError, match="have expired"):
-            checked(it)
+            preflight_of(it)
 
 
 def test_an_unknown_zone_is_named_with_those_there_are() -> None:
     with a_rehearsal() as it:
         it.reconfigure({"lls:availabilityZone": "us-west-2z"})
-        found = problems(checked(it))
+        found = problems_by_check(preflight_of(it))
     assert "us-west-2a, us-west-2b" in found["zone"]
 
 
 def test_a_cluster_that_does_not_exist_ends_the_checks_with_the_keys_to_look_at() -> None:
     with a_rehearsal() as it:
         it.reconfigure({"lls:clusterName": "other"})
-        found = problems(checked(it))
+        found = problems_by_check(preflight_of(it))
     assert set(found) == {"cluster"}
     assert "lls:clusterName" in found["cluster"]
 
@@ -206,8 +193,8 @@ def test_a_cluster_that_does_not_exist_ends_the_checks_with_the_keys_to_look_at(
 def test_an_interrupted_run_is_told_with_what_to_do() -> None:
     with a_rehearsal() as it:
         state = State(pending=(Operation("creating", BALANCER, "streaming-nlb"),))
-        found = checked(it, KnownStates({"test": state}))
-    assert "creating streaming-nlb" in problems(found)["state"]
+        found = preflight_of(it, KnownStates({"test": state}))
+    assert "creating streaming-nlb" in problems_by_check(found)["state"]
     assert any("pulumi stack import" in each.remedy for each in found if each.check == "states")
 
 
@@ -215,8 +202,8 @@ def test_what_may_not_be_looked_at_is_unknown_with_the_action_that_was_denied() 
     with a_rehearsal() as it:
         it.aws.refuse("iam:SimulatePrincipalPolicy", "AccessDenied")
         it.aws.refuse("servicequotas:GetServiceQuota", "AccessDeniedException")
-        found = checked(it)
-    assert problems(found) == {}
+        found = preflight_of(it)
+    assert problems_by_check(found) == {}
     [permissions] = [each for each in found if each.check == "permissions"]
     assert permissions.level is Level.UNKNOWN
     assert "AWS denied iam:SimulatePrincipalPolicy" in permissions.seen
@@ -224,20 +211,20 @@ def test_what_may_not_be_looked_at_is_unknown_with_the_action_that_was_denied() 
 
 def test_without_the_cli_only_what_needs_the_state_is_unknown_and_only_where_there_is_such() -> None:
     with a_rehearsal() as it:
-        found = checked(it, KnownStates(failure=NO_CLI))
+        found = preflight_of(it, KnownStates(failure=NO_CLI))
         assert {each.check for each in found if each.level is not Level.OK} == {"states"}
         follow_guide(it)
-        found = checked(it, KnownStates(failure=NO_CLI))
+        found = preflight_of(it, KnownStates(failure=NO_CLI))
     assert {each.check for each in found if each.level is Level.UNKNOWN} == {"states", "leftovers", "names"}
-    assert problems(found) == {}
+    assert problems_by_check(found) == {}
 
 
 def test_a_binding_without_the_controller_is_found() -> None:
     with a_rehearsal(as_config(registration="binding", targetType="instance")) as it:
-        assert "install the AWS Load Balancer Controller" in problems(checked(it))["registration"]
+        assert "install the AWS Load Balancer Controller" in problems_by_check(preflight_of(it))["registration"]
 
 
 def test_static_targets_that_no_instance_has_are_found() -> None:
     with a_rehearsal(as_config(registration="static", targets=["10.0.16.4"])) as it:
         it.reconfigure(as_config(targets=["10.9.9.9"]))
-        assert "no instance of" in problems(checked(it))["node group"]
+        assert "no instance of" in problems_by_check(preflight_of(it))["node group"]

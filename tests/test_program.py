@@ -6,7 +6,8 @@ import pytest
 from pydantic.alias_generators import to_camel
 
 from lls.outputs import LlsOutputs, StackOutput
-from tests.conftest import RecordedStack, as_config, recorded, up
+from tests.support.contract import CONTRACT_OUTPUTS
+from tests.support.recorded import RecordedStack, as_config, recorded, up
 
 SHAPES: Mapping[str, Mapping[str, str]] = {
     "plain": {},
@@ -21,27 +22,6 @@ SHAPES: Mapping[str, Mapping[str, str]] = {
     "tagged": as_config(tags={"team": "streaming", "Project": "mine"}),
 }
 
-CONTRACT_OUTPUTS = {
-    "clusterName",
-    "region",
-    "availabilityZone",
-    "vpcId",
-    "nlbName",
-    "nlbArn",
-    "nlbDnsName",
-    "nlbZoneId",
-    "staticIp",
-    "udpPort",
-    "streamingEndpoint",
-    "securityGroupId",
-    "nodeSecurityGroupId",
-    "targetGroupArn",
-    "targetType",
-    "targets",
-    "namespace",
-    "releaseName",
-    "chartVersion",
-}
 
 TAGGABLE = re.compile(r"^aws:(?!lb/targetGroupAttachment)")
 

@@ -13,9 +13,9 @@ import pytest
 
 from rehearsal.engine.engine import Resource
 from rehearsal.world import Node
-from tests.conftest import as_config
+from tests.support.recorded import as_config
+from tests.support.strategies import QUIRKS, STRATEGIES
 from tests.support.worlds import a_rehearsal
-from tests.test_registration import QUIRKS, STRATEGIES
 
 RECORDED = Path(__file__).with_name("registered.json")
 

@@ -11,24 +11,12 @@ from lls.operations.preflight import Preflight
 from lls.operations.report.finding import Exit, Finding, Level, Unwatched, outcome
 from lls.targets import TARGETS_PER_ZONE
 from rehearsal.rehearse import Rehearsal
-from rehearsal.world import ManagedNodeGroup, Node
-from tests.conftest import as_config, up
+from rehearsal.world import Node
 from tests.support import breakage
+from tests.support.operations import adoption
+from tests.support.recorded import as_config, up
+from tests.support.strategies import QUIRKS, STRATEGIES
 from tests.support.worlds import a_rehearsal
-from tests.test_adopt import adoption
-
-GROUPS = (
-    ManagedNodeGroup(name="gpu", zones=("a",), labels={"node-type": "compute"}),
-    ManagedNodeGroup(name="other", zones=("b",), labels={"node-type": "compute"}),
-    ManagedNodeGroup(name="system", zones=("a",), labels={"node-type": "system"}),
-    ManagedNodeGroup(name="wide", zones=("a", "b"), labels={"node-type": "wide"}),
-)
-QUIRKS: Mapping[str, Any] = {"managed_node_groups": GROUPS, "load_balancer_controller": True}
-STRATEGIES: Mapping[str, Mapping[str, str]] = {
-    "nodes": as_config(registration="nodes", targetType="instance"),
-    "autoscaling": as_config(registration="autoscaling", targetType="instance"),
-    "binding": as_config(registration="binding", targetType="instance"),
-}
 
 
 def registered(it: Rehearsal) -> set[str]:

@@ -19,7 +19,7 @@ from rehearsal.engine.engine import StepsFailedError
 from rehearsal.rehearse import Rehearsal, Report
 from rehearsal.stack_world import stack_to_rehearse, world_for
 from rehearsal.world import DEFAULT_WORLD
-from tests.conftest import as_config
+from tests.support.recorded import as_config
 from tests.support.worlds import a_rehearsal, rehearsed
 
 SHAPES: Mapping[str, Mapping[str, str]] = {

@@ -13,10 +13,9 @@ from lls.operations.verify import Verification
 from rehearsal.engine.engine import StepsFailedError
 from rehearsal.rehearse import NLB_ADDRESS, Rehearsal
 from tests.support import breakage
+from tests.support.faults import CREATIONS, NODES, destroyed_but
+from tests.support.operations import adoption, cleaned, kinds, planned, problems, streams, take_over
 from tests.support.worlds import KnownStates, PatientClockOf, a_rehearsal
-from tests.test_adopt import adoption, take_over
-from tests.test_clean_up import cleaned, kinds, planned, problems
-from tests.test_faults import CREATIONS, NODES, destroyed_but
 
 RUNBOOK = (PROJECT / "docs" / "runbook.md").read_text()
 
@@ -29,10 +28,6 @@ def test_every_path_of_the_runbook_is_tried_by_a_test_that_exists() -> None:
     tried = [set(re.findall(r"`(test_\w+)`", section)) for section in sections]
     assert all(tried)
     assert set[str]().union(*tried) <= tests
-
-
-def streams(it: Rehearsal) -> bool:
-    return {(each.state, each.obstacle) for each in it.await_health()} == {("healthy", None)}
 
 
 def fails(it: Rehearsal) -> str:

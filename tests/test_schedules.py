@@ -14,9 +14,9 @@ from lls.operations.program.recording import Resource
 from rehearsal.engine.engine import StepsFailedError
 from rehearsal.kubernetes.chart import KubernetesError
 from rehearsal.world import Node
-from tests.conftest import as_config
+from tests.support.recorded import as_config
 from tests.support.schedules import Edge, Scheduled, scheduled
-from tests.test_registration import QUIRKS
+from tests.support.strategies import QUIRKS
 
 STATIC_ADDRESS = as_config(staticIp=True)
 INSTANCES = as_config(targetType="instance")

@@ -26,12 +26,12 @@ from rehearsal.__main__ import main as rehearse
 from rehearsal.engine.engine import StepsFailedError
 from rehearsal.kubernetes.api import TOKEN, kubeconfig_for
 from rehearsal.rehearse import Rehearsal
-from tests.conftest import CONFIG, as_config, recorded
+from tests.support.configs import config_problems
+from tests.support.operations import install
+from tests.support.recorded import CONFIG, as_config, recorded
 from tests.support.registries import Registry, a_chart, an_image, internet
 from tests.support.traces import Traces, traces
 from tests.support.worlds import KnownStates, PatientClockOf, a_rehearsal, reached_by_network
-from tests.test_clean_up import install
-from tests.test_config import problems
 
 SECRETS: Mapping[str, str] = {
     "NGC key": "nvapi-planted-1f0c",
@@ -152,7 +152,7 @@ def test_a_cluster_out_of_reach_is_told_without_its_token(
 @pytest.mark.parametrize("key", schema())
 def test_no_problem_with_a_secret_key_shows_its_value(key: str) -> None:
     mark = "PLANTED-secret/5"
-    [told] = problems({**CONFIG, f"lls:{key}": mark}, secret_keys=[f"lls:{key}"])
+    [told] = config_problems({**CONFIG, f"lls:{key}": mark}, secret_keys=[f"lls:{key}"])
     assert told.startswith(f"  lls:{key} = [secret]: ")
     assert mark.lower() not in told.lower()
 

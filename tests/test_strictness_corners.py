@@ -13,8 +13,8 @@ import pytest
 
 from rehearsal.aws.server import Aws
 from rehearsal.world import Clock, Node, Subnet, World
+from tests.support.emulated import Fixture, refuses
 from tests.support.worlds import PatientClock, a_world
-from tests.test_strictness import Fixture, refuses
 
 
 def always(address: str, port: int, path: str) -> bool:

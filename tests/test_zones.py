@@ -15,12 +15,10 @@ from lls.operations.world.inventory import Inventory, Thing
 from lls.operations.world.survey import Survey
 from rehearsal.engine.engine import StepsFailedError
 from rehearsal.rehearse import Rehearsal
-from tests.conftest import as_config
+from tests.support.configs import loaded
+from tests.support.operations import planned, preflight_of, problems_by_check, streams
+from tests.support.recorded import as_config
 from tests.support.worlds import STACK, KnownStates, MutableRehearsal, PatientClockOf, a_rehearsal
-from tests.test_clean_up import planned
-from tests.test_config import loaded
-from tests.test_preflight import checked, problems
-from tests.test_runbook import streams
 
 ZONES = (PROJECT / "docs" / "zones.md").read_text()
 
@@ -117,11 +115,11 @@ def test_preflight_tells_beforehand_what_is_taken(missing: str) -> None:
     check, remedies = TOLD[missing]
     with two_zones(in_zone_b(without=missing)) as (first, second):
         backend = KnownStates({each.engine.stack: each.state() for each in (first, second)})
-        found = problems(checked(second, backend))
+        found = problems_by_check(preflight_of(second, backend))
         assert set(found) == {check}
         assert all(each in found[check] for each in remedies)
         second.reconfigure(OWN[missing])
-        assert problems(checked(second, backend)) == {}
+        assert problems_by_check(preflight_of(second, backend)) == {}
 
 
 def test_the_release_may_have_the_first_ones_name_and_chart_and_image_are_the_same() -> None:
@@ -140,7 +138,7 @@ def test_preflight_names_a_cluster_that_is_called_like_an_instance() -> None:
             VpcId=it.aws.vpc_id,
             TagSpecifications=[{"ResourceType": "security-group", "Tags": tags}],
         )
-        found = problems(checked(it))
+        found = problems_by_check(preflight_of(it))
         assert set(found) == {"names"}
         assert "demo-b-rp-sg" in found["names"]
         assert things(it) == ()

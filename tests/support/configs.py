@@ -1,0 +1,110 @@
+"""Configs as the program loads them, good and bad."""
+
+import asyncio
+import contextvars
+from collections.abc import Collection, Mapping
+from typing import Any
+
+import pulumi
+import pytest
+import yaml
+from pulumi.runtime import set_all_config
+
+from lls.config import Config, load
+
+KUBECONFIG = yaml.safe_dump({"contexts": [{"name": "one"}, {"name": "two"}], "clusters": [], "users": []})
+
+
+def loaded(config: Mapping[str, str], secret_keys: Collection[str] = ()) -> Config:
+    async def run() -> Config:
+        set_all_config(dict(config), list(secret_keys))
+        return load()
+
+    return contextvars.Context().run(asyncio.run, run())
+
+
+def config_problems(config: Mapping[str, str], secret_keys: Collection[str] = ()) -> list[str]:
+    with pytest.raises(pulumi.RunError) as caught:
+        loaded(config, secret_keys)
+    first, *rest = str(caught.value).splitlines()
+    assert first == "The stack's config needs a change:"
+    return rest
+
+
+BAD: list[tuple[str, Any, str]] = [
+    ("clusterName", "-demo", "use the name of an EKS cluster"),
+    ("clusterName", "d" * 101, "1 to 100"),
+    ("clusterName", "", "use the name of an EKS cluster"),
+    ("instance", "B", "at most 8 lower-case letters and digits"),
+    ("instance", "zone-b", "at most 8 lower-case letters and digits"),
+    ("instance", "b" * 9, "at most 8 lower-case letters and digits"),
+    ("availabilityZone", "us-east-1a", "use a zone of aws:region us-west-2"),
+    ("availabilityZone", "usw2-az1", "not a zone id"),
+    ("availabilityZone", "us-west-2", "such as us-west-2a"),
+    ("udpPort", 0, "1 to 65535"),
+    ("udpPort", 65536, "1 to 65535"),
+    ("udpPort", "five", "valid integer"),
+    ("udpPort", 30504, "use another port: lls:udpPort has this one"),
+    ("allowedCidrs", [], "at least one CIDR"),
+    ("allowedCidrs", ["10.0.0.0/8", "10.0.0.0/8"], "each only once"),
+    ("allowedCidrs", ["10.0.0.1/8"], "without host bits"),
+    ("allowedCidrs", ["everyone"], "IPv4 or IPv6 CIDR"),
+    ("allowedCidrs", "10.0.0.0/8", "valid tuple"),
+    ("staticIp", "maybe", "valid boolean"),
+    ("eipAllocationId", "203.0.113.5", "use an allocation id"),
+    ("vpcId", "subnet-1", "use a VPC's id"),
+    ("publicSubnetId", "vpc-1", "use a subnet's id"),
+    ("nodeSecurityGroupId", "default", "use a security group's id"),
+    ("targetType", "lambda", "'ip' or 'instance'"),
+    ("registration", "magic", "'nodes', 'static'"),
+    ("registration", "autoscaling", "autoscaling registers instances: set lls:targetType instance"),
+    ("registration", "binding", "binding registers instances: set lls:targetType instance"),
+    ("replicas", "2", "more than one needs lls:stickiness true"),
+    ("deregistrationDelay", "3601", "use 0 to 3600 seconds"),
+    ("drainSeconds", "-1", "use 0 to 3600 seconds"),
+    ("servicePort", "0", "use a port from 1 to 65535"),
+    ("nodeGroups", [""], "use the name of a managed node group"),
+    ("nodeGroups", ["gpu", "gpu"], "each node group only once"),
+    ("serviceName", "Proxy", "use the name of a service"),
+    ("targets", [], "at least one target"),
+    ("targets", ["10.0.0.1", "10.0.0.1"], "each only once"),
+    ("targets", ["i-0a1b2c3d"], "needs IPv4 addresses"),
+    ("nodeSelector", {"bad key": "x"}, "use a Kubernetes label key"),
+    ("nodeSelector", {"node-type": "with space"}, "use a Kubernetes label value"),
+    ("nodeSelector", {"gpu": True}, "valid string"),
+    ("nodeSelector", ["node-type"], "valid dictionary"),
+    ("streamingNodePort", 29999, "30000 to 32767"),
+    ("healthNodePort", 32768, "30000 to 32767"),
+    ("healthNodePort", 30504, "use another port: lls:streamingNodePort has this one"),
+    ("healthPath", "v1/health", "begins with /"),
+    ("healthPath", "/with space", "no spaces"),
+    ("repositoryPrefix", "Upper", "'upper'"),
+    ("chart", "oci://registry.example/Charts/x", "lower case"),
+    ("chart", "oci://registry.example/charts/x:1.0.0", "lls:chartVersion"),
+    ("chart", "./missing", "existing chart folder"),
+    ("chartVersion", "latest", "exact semantic version"),
+    ("chartVersion", ">=2.0.0", "exact semantic version"),
+    ("imageRepository", "oci://registry.example/x", "without oci://"),
+    ("imageRepository", "registry.example/x:1", "lls:imageTag"),
+    ("imageTag", "2.0.1 ", "image tag"),
+    ("registryConfig", "missing.json", "existing docker-style auth file"),
+    ("namespace", "default", "neither default"),
+    ("namespace", "kube-system", "neither default"),
+    ("namespace", "n" * 64, "at most 63"),
+    ("releaseName", "r" * 54, "at most 53"),
+    ("releaseName", "Release", "a-z"),
+    ("replicas", 0, "at least 1"),
+    ("cpu", "5 cores", "Kubernetes quantity"),
+    ("cpu", "0", "positive"),
+    ("memory", "24GB", "Kubernetes quantity"),
+    ("memory", "-1Gi", "positive"),
+    ("helmTimeout", 0, "at least 1"),
+    ("helmValues", "text", "valid dictionary"),
+    ("deletionProtection", "perhaps", "valid boolean"),
+    ("tags", {"aws:owner": "me"}, "not aws:"),
+    ("tags", {"k" * 129: "v"}, "1 to 128"),
+    ("tags", {"key": "v" * 257}, "at most 256"),
+    ("tags", {f"key{number}": "" for number in range(46)}, "at most 45"),
+    ("tags", {"lls:instance": "b"}, "set the key lls:instance instead"),
+    ("kubeContext", "one", "which has: none"),
+]

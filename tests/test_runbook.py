@@ -22,7 +22,7 @@ RUNBOOK = (PROJECT / "docs" / "runbook.md").read_text()
 
 def test_every_path_of_the_runbook_is_tried_by_a_test_that_exists() -> None:
     tests = {
-        name for path in Path(__file__).parent.glob("test_*.py") for name in re.findall(r"def (\w+)", path.read_text())
+        name for path in Path(__file__).parent.rglob("test_*.py") for name in re.findall(r"def (\w+)", path.read_text())
     }
     sections = RUNBOOK.split("\n## ")[1:]
     tried = [set(re.findall(r"`(test_\w+)`", section)) for section in sections]

@@ -97,22 +97,22 @@ def measure(count: int, factor: float = FACTOR) -> Measurement:
     stack = Stack("bench", CONFIG)
     nodes = tuple(Node(name=f"gpu-{number}", zone="a") for number in range(count))
     world = world_for(stack, DEFAULT_WORLD.read_text()).model_copy(update={"nodes": nodes})
-    with Rehearsal(stack, world, factor=factor) as it:
+    with Rehearsal(stack, world, factor=factor) as rehearsal:
         _say(f"{count} targets: preview, up, and up without changes")
-        it.engine.preview()
-        program = _seconds(it.engine.preview)
-        up = it.engine.up()
-        again = _seconds(it.engine.up)
+        rehearsal.engine.preview()
+        program = _seconds(rehearsal.engine.preview)
+        up = rehearsal.engine.up()
+        again = _seconds(rehearsal.engine.up)
         memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
         _say(f"{count} targets: destroy")
-        destroy = it.engine.destroy()
+        destroy = rehearsal.engine.destroy()
         _say(f"{count} targets: the guide's commands")
-        followed = follow_all(it)
+        followed = follow_all(rehearsal)
         _say(f"{count} targets: the guide's clean-up")
-        cleaned = clean_up(it)
-        _nothing_left(it)
+        cleaned = clean_up(rehearsal)
+        _nothing_left(rehearsal)
     registering = [step for step in up if kind_of(step.resource) == "TargetGroupAttachment"]
-    [loop] = [each for each in followed if each.name == REGISTRATION]
+    [loop] = [command for command in followed if command.name == REGISTRATION]
     return Measurement(
         targets=count,
         program=program,
@@ -145,16 +145,16 @@ def compare(steps: Sequence["Step"], commands: Sequence["Command"]) -> Compariso
 def sections(figures: Figures) -> list[Section]:
     """The figures as tables."""
     phases = [
-        (name, each.targets, comparison)
-        for each in figures.measurements
-        for name, comparison in (("up", each.up), ("destroy", each.destroy))
+        (name, measurement.targets, comparison)
+        for measurement in figures.measurements
+        for name, comparison in (("up", measurement.up), ("destroy", measurement.destroy))
     ]
     program, imports = figures.program.program, figures.program.imports
     costs: dict[tuple[str, str], list[str]] = {}
     for name, _, comparison in phases:
         for edge, seconds in comparison.wishes.items():
             costs.setdefault((name, edge), []).append(f"{seconds:.1f}")
-    counts = [str(each.targets) for each in figures.measurements]
+    counts = [str(measurement.targets) for measurement in figures.measurements]
     return [
         Section(
             title="Makespan, in seconds of AWS",
@@ -173,21 +173,21 @@ def sections(figures: Figures) -> list[Section]:
                 (
                     name,
                     str(targets),
-                    f"{each.ours:.1f}",
-                    f"{each.path:.1f}",
-                    f"{each.ours / each.path:.3f}",
-                    f"{each.guide:.1f}",
-                    f"{each.ours / each.guide:.2f}",
-                    f"{each.floor:.1f}",
-                    f"{each.floor / each.guide:.2f}",
+                    f"{phase.ours:.1f}",
+                    f"{phase.path:.1f}",
+                    f"{phase.ours / phase.path:.3f}",
+                    f"{phase.guide:.1f}",
+                    f"{phase.ours / phase.guide:.2f}",
+                    f"{phase.floor:.1f}",
+                    f"{phase.floor / phase.guide:.2f}",
                 )
-                for name, targets, each in phases
+                for name, targets, phase in phases
             ],
         ),
         Section(
             title="Critical paths",
             columns=("", "targets", "steps"),
-            rows=[(name, str(targets), ", ".join(each.along)) for name, targets, each in phases],
+            rows=[(name, str(targets), ", ".join(phase.along)) for name, targets, phase in phases],
         ),
         Section(
             title="Edges of the graph that are not necessary, and the seconds that each costs",
@@ -206,14 +206,14 @@ def sections(figures: Figures) -> list[Section]:
             ),
             rows=[
                 (
-                    str(each.targets),
-                    f"{each.program:.2f}",
-                    f"{each.again:.2f}",
-                    f"{each.memory:.0f}",
-                    f"{each.registering:.0f}",
-                    f"{each.guide_loop:.0f}",
+                    str(measurement.targets),
+                    f"{measurement.program:.2f}",
+                    f"{measurement.again:.2f}",
+                    f"{measurement.memory:.0f}",
+                    f"{measurement.registering:.0f}",
+                    f"{measurement.guide_loop:.0f}",
                 )
-                for each in figures.measurements
+                for measurement in figures.measurements
             ],
         ),
         Section(
@@ -233,8 +233,8 @@ def sections(figures: Figures) -> list[Section]:
             title="The program's dearest imports, in milliseconds",
             columns=("package", "modules", "own", "with what it imports first"),
             rows=[
-                (each.package, str(each.modules), f"{each.own:.0f}", f"{each.cumulative:.0f}")
-                for each in figures.program.modules
+                (module.package, str(module.modules), f"{module.own:.0f}", f"{module.cumulative:.0f}")
+                for module in figures.program.modules
             ],
         ),
     ]
@@ -247,7 +247,7 @@ def needs() -> Section:
     return Section(
         title="What is necessary",
         columns=("made after", "what it names", "in", "made so by", "deleted so by", "why"),
-        rows=[(each.what, each.needs, f"`{each.property}`", each.making, each.deleting, each.why) for each in NEEDS],
+        rows=[(need.what, need.needs, f"`{need.property}`", need.making, need.deleting, need.why) for need in NEEDS],
     )
 
 
@@ -310,13 +310,13 @@ def _print(tables: Iterable[Section]) -> None:
         console.print(table)
 
 
-def _nothing_left(it: "Rehearsal") -> None:
-    if left := it.leftovers():
+def _nothing_left(rehearsal: "Rehearsal") -> None:
+    if left := rehearsal.leftovers():
         raise RuntimeError(f"the guide's clean-up left {', '.join(left)}")
 
 
 def _makespan(done: Sequence["Step | Command"]) -> float:
-    return max(each.finished for each in done) - min(each.started for each in done)
+    return max(step.finished for step in done) - min(step.started for step in done)
 
 
 def _say(text: str) -> None:

@@ -177,7 +177,7 @@ def wishes(steps: Sequence[Step]) -> dict[str, float]:
     costs: dict[str, float] = {}
     for pair in sorted(pairs):
         without = {
-            then: {each for each in firsts if (kinds[each], kinds[then]) != pair or each in needed[then]}
+            then: {first for first in firsts if (kinds[first], kinds[then]) != pair or first in needed[then]}
             for then, firsts in graph.items()
         }
         costs[" → ".join(pair)] = whole - longest(took, without)[0]

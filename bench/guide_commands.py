@@ -11,7 +11,7 @@ from botocore.exceptions import ClientError
 from rehearsal.aws.server import Aws
 from rehearsal.kubernetes.cluster_state import Cluster
 from rehearsal.rehearse import Rehearsal
-from rehearsal.world import Clock
+from rehearsal.world import WorldClock
 
 WAITER: Final = 15.0
 """Seconds between two looks of `aws elbv2 wait`."""
@@ -38,7 +38,7 @@ class Command:
 class Journal:
     """What somebody who follows the guide typed. Without a clock nothing is noted, and nothing waited for."""
 
-    clock: Clock | None = None
+    clock: WorldClock | None = None
     commands: list[Command] = field(default_factory=list[Command])
 
     @contextmanager
@@ -226,44 +226,44 @@ def install(cluster: Cluster, dns_name: str) -> None:
     )
 
 
-def follow_all(it: Rehearsal) -> list[Command]:
+def follow_all(rehearsal: Rehearsal) -> list[Command]:
     """Steps 2.2 to 6 in the world of a rehearsal, with their waits.
 
     The guide's `helm upgrade` does not wait: the proxy starts while 4.2 and 4.3 go on, and step 6 waits for it.
     """
-    journal, world = Journal(it.clock), it.world
+    journal, world = Journal(rehearsal.clock), rehearsal.world
     running: list[Future[None]] = []
 
     def start(dns_name: str) -> None:
         with journal.command("4.1 helm upgrade --install"):
-            install(it.cluster, dns_name)
+            install(rehearsal.cluster, dns_name)
 
     with ThreadPoolExecutor(1) as background:
 
         def deploy(dns_name: str) -> None:
             with journal.command("4.1 get-login-password"):
-                it.aws.client("ecr").get_authorization_token()
+                rehearsal.aws.client("ecr").get_authorization_token()
             running.append(background.submit(start, dns_name))
 
-        follow(it.aws, world.cluster, world.zone("a"), health_rule=False, journal=journal, deploy=deploy)
-    for each in running:
-        each.result()
-    return sorted(journal.commands, key=lambda each: each.started)
+        follow(rehearsal.aws, world.cluster, world.zone("a"), health_rule=False, journal=journal, deploy=deploy)
+    for instance in running:
+        instance.result()
+    return sorted(journal.commands, key=lambda command: command.started)
 
 
-def clean_up(it: Rehearsal) -> list[Command]:
+def clean_up(rehearsal: Rehearsal) -> list[Command]:
     """The guide's uninstallation: by Helm and kubectl, then as its script does, by tags and in the script's order."""
-    journal, cluster = Journal(it.clock), it.world.cluster
-    ec2, elbv2 = it.aws.client("ec2"), it.aws.client("elbv2")
+    journal, cluster = Journal(rehearsal.clock), rehearsal.world.cluster
+    ec2, elbv2 = rehearsal.aws.client("ec2"), rehearsal.aws.client("elbv2")
     with journal.command("helm uninstall"):
-        it.cluster.uninstall(RELEASE, RELEASE)
+        rehearsal.cluster.uninstall(RELEASE, RELEASE)
     with journal.command("kubectl delete ns"):
-        it.cluster.delete_namespace(RELEASE)
+        rehearsal.cluster.delete_namespace(RELEASE)
     by_tag: Any = [{"Name": "tag:lls:cluster", "Values": [cluster]}]
     with journal.command("find the NLB's group"):
         group: str = ec2.describe_security_groups(Filters=by_tag)["SecurityGroups"][0].get("GroupId", "")
     with journal.command("find the nodes' group"):
-        node_group = _node_group(it.aws, cluster)
+        node_group = _node_group(rehearsal.aws, cluster)
     media: Any = {
         "IpProtocol": "udp",
         "FromPort": 30504,
@@ -273,15 +273,17 @@ def clean_up(it: Rehearsal) -> list[Command]:
     with journal.command("revoke ingress"):
         ec2.revoke_security_group_ingress(GroupId=node_group, IpPermissions=[media])
     with journal.command("find the NLB"):
-        balancers = [each.get("LoadBalancerArn", "") for each in elbv2.describe_load_balancers()["LoadBalancers"]]
-        [nlb] = _tagged(it.aws, balancers, cluster)
+        balancers = [
+            balancer.get("LoadBalancerArn", "") for balancer in elbv2.describe_load_balancers()["LoadBalancers"]
+        ]
+        [nlb] = _tagged(rehearsal.aws, balancers, cluster)
     with journal.command("delete-load-balancer"):
         elbv2.delete_load_balancer(LoadBalancerArn=nlb)
     with journal.command("wait load-balancers-deleted"):
         journal.wait(lambda: _is_gone(lambda: elbv2.describe_load_balancers(LoadBalancerArns=[nlb])), WAITER)
     with journal.command("find the target group"):
-        groups = [each.get("TargetGroupArn", "") for each in elbv2.describe_target_groups()["TargetGroups"]]
-        [targets] = _tagged(it.aws, groups, cluster)
+        groups = [group.get("TargetGroupArn", "") for group in elbv2.describe_target_groups()["TargetGroups"]]
+        [targets] = _tagged(rehearsal.aws, groups, cluster)
     with journal.command("delete-target-group"):
         elbv2.delete_target_group(TargetGroupArn=targets)
     with journal.command("delete-security-group, retried"):
@@ -301,9 +303,9 @@ def _tagged(aws: Aws, arns: list[str], cluster: str) -> list[str]:
     wanted = {"lls:cluster": cluster, "lls:managed-by": "customer"}
     described: list[Any] = list(aws.client("elbv2").describe_tags(ResourceArns=arns)["TagDescriptions"])
     return [
-        each["ResourceArn"]
-        for each in described
-        if wanted.items() <= {tag["Key"]: tag["Value"] for tag in each["Tags"]}.items()
+        description["ResourceArn"]
+        for description in described
+        if wanted.items() <= {tag["Key"]: tag["Value"] for tag in description["Tags"]}.items()
     ]
 
 

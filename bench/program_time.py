@@ -87,7 +87,7 @@ def import_times(report: str) -> list[ImportTime]:
             own=before.own + int(own) / 1000,
             cumulative=max(before.cumulative, int(cumulative) / 1000),
         )
-    return sorted(found.values(), key=lambda each: each.own, reverse=True)
+    return sorted(found.values(), key=lambda spent: spent.own, reverse=True)
 
 
 def _python(*arguments: str) -> subprocess.CompletedProcess[str]:

@@ -56,7 +56,7 @@ def look_up(config: Config) -> Surroundings:
     artifacts = _attempt(lambda: find_artifacts(config))
     token = _attempt(lambda: None if config.registry_config else find_token(artifacts.result()[0]))
     attempts = (subnet_id, node_security_group_id, elastic_ip, chosen, artifacts, token)
-    if problems := dict.fromkeys(str(error) for error in (each.exception() for each in attempts) if error):
+    if problems := dict.fromkeys(str(error) for error in (attempt.exception() for attempt in attempts) if error):
         raise pulumi.RunError("\n".join(problems))
     chart, image_repository = artifacts.result()
     return Surroundings(

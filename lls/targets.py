@@ -82,16 +82,16 @@ def _autoscaling_groups(config: Config) -> tuple[str, ...]:
         )
         if not config.node_groups and not config.node_selector.items() <= (found.labels or {}).items():
             continue
-        for each in (each.name for resource in found.resources for each in resource.autoscaling_groups):
+        for group_name in (group.name for resource in found.resources for group in resource.autoscaling_groups):
             zones = ask(
-                f"Auto Scaling group {each}",
-                partial(aws.autoscaling.get_group, name=each),
+                f"Auto Scaling group {group_name}",
+                partial(aws.autoscaling.get_group, name=group_name),
                 "Allow autoscaling:DescribeAutoScalingGroups, or set lls:nodeGroups to other groups.",
             ).availability_zones
             if zone in zones or config.node_groups:
-                groups.add(each)
+                groups.add(group_name)
                 if set(zones) != {zone}:
-                    beyond.append(f"{name} ({each}) spans {', '.join(sorted(zones))}")
+                    beyond.append(f"{name} ({group_name}) spans {', '.join(sorted(zones))}")
     if beyond and not config.allow_other_zones:
         raise pulumi.RunError(
             f"The load balancer serves {zone} alone, and nodes of other zones would be registered and unused: "

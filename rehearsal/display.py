@@ -168,11 +168,11 @@ def as_json(report: Report) -> str:
             "stack": report.stack,
             "held": report.held,
             "factor": report.factor,
-            "checks": [{"name": each.name, "held": each.held, "seen": each.seen} for each in report.checks],
+            "checks": [{"name": check.name, "held": check.held, "seen": check.seen} for check in report.checks],
             "outputs": report.outputs,
             "targets": [
-                {"id": each.id, "state": each.state, "reason": each.reason, "obstacle": each.obstacle}
-                for each in report.targets
+                {"id": target.id, "state": target.state, "reason": target.reason, "obstacle": target.obstacle}
+                for target in report.targets
             ],
             "up": steps(report.up),
             "verify": as_facts(report.verify),

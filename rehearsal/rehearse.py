@@ -23,7 +23,7 @@ from rehearsal.kubernetes.api import KubernetesApi
 from rehearsal.kubernetes.cluster_state import Cluster
 from rehearsal.kubernetes.shims import commands_on_the_path
 from rehearsal.stack_world import in_cluster, node_selector
-from rehearsal.world import Clock, World
+from rehearsal.world import World, WorldClock
 
 HEALTH_PATIENCE: Final = 300.0
 """Seconds of AWS that a target may take to become healthy: twice five checks of 30 s."""
@@ -106,14 +106,14 @@ class Rehearsal:
         *,
         factor: float,
         program: Callable[[], None] | None = None,
-        clock: Clock | None = None,
+        clock: WorldClock | None = None,
     ) -> None:
         """Prepare to run `factor` times faster than AWS, or by a clock of the caller's.
 
         `program` is the project's own `__main__.py` unless another is given.
         """
         self.world = world
-        self.clock = clock or Clock(factor)
+        self.clock = clock or WorldClock(factor)
         self.cluster = Cluster(world, self.clock, node_selector(stack))
         self.kubernetes = KubernetesApi(self.cluster)
         self._stack = stack
@@ -160,9 +160,13 @@ class Rehearsal:
 
         audience.phase("targets, after five health checks of 30 s")
         report.targets = self.await_health()
-        audience.facts({each.id: f"{each.state} {each.obstacle or each.reason}".strip() for each in report.targets})
+        audience.facts(
+            {target.id: f"{target.state} {target.obstacle or target.reason}".strip() for target in report.targets}
+        )
         unfit = [target for target in report.targets if target.state != "healthy" or target.obstacle]
-        seen = "; ".join(f"{each.id} {each.state} {each.reason} {each.obstacle or ''}".strip() for each in unfit)
+        seen = "; ".join(
+            f"{target.id} {target.state} {target.reason} {target.obstacle or ''}".strip() for target in unfit
+        )
         report.checks.append(
             Expectation(
                 "every target is healthy and reached by media",
@@ -223,15 +227,15 @@ class Rehearsal:
         """The engine's state, as the Pulumi CLI would export it."""
         resources = tuple(
             StateResource(
-                urn=each.urn,
-                type=each.type,
-                id=each.id,
-                parent=each.parent,
-                provider=each.provider,
-                inputs=each.inputs,
-                outputs=each.outputs,
+                urn=resource.urn,
+                type=resource.type,
+                id=resource.id,
+                parent=resource.parent,
+                provider=resource.provider,
+                inputs=resource.inputs,
+                outputs=resource.outputs,
             )
-            for each in self.engine.state.values()
+            for resource in self.engine.state.values()
         )
         return State(resources=resources, outputs=self.engine.outputs)
 
@@ -264,18 +268,18 @@ class Rehearsal:
         described: Any = self.aws.client("elbv2").describe_target_health(TargetGroupArn=arn)
         return [
             TargetHealth(
-                id=each["Target"]["Id"],
-                state=each["TargetHealth"]["State"],
-                reason=each["TargetHealth"].get("Reason", ""),
-                obstacle=self.aws.media_obstacle(arn, each["Target"]["Id"]),
+                id=description["Target"]["Id"],
+                state=description["TargetHealth"]["State"],
+                reason=description["TargetHealth"].get("Reason", ""),
+                obstacle=self.aws.media_obstacle(arn, description["Target"]["Id"]),
             )
-            for each in described["TargetHealthDescriptions"]
-            if each["TargetHealth"]["State"] != "draining"
+            for description in described["TargetHealthDescriptions"]
+            if description["TargetHealth"]["State"] != "draining"
         ]
 
 
 def _nothing_found(name: str, findings: Sequence[Finding]) -> Expectation:
-    problems = [each.seen for each in findings if each.level is Level.PROBLEM]
+    problems = [finding.seen for finding in findings if finding.level is Level.PROBLEM]
     return Expectation(name, not problems, "; ".join(problems) or f"{len(findings)} findings")
 
 

@@ -56,9 +56,9 @@ def world_for(stack: Stack, text: str) -> World:
     )
     changes: dict[str, Any] = {}
     if subnet_id := stack.get("publicSubnetId"):
-        named = next((each for each in world.subnets if each.public and each.zone == zone), None)
+        named = next((subnet for subnet in world.subnets if subnet.public and subnet.zone == zone), None)
         changes["subnets"] = tuple(
-            each.model_copy(update={"id": subnet_id}) if each is named else each for each in world.subnets
+            subnet.model_copy(update={"id": subnet_id}) if subnet is named else subnet for subnet in world.subnets
         )
     if stack.get("registration") == "static":
         kind = "instance_id" if stack.get("targetType") == "instance" else "ip"

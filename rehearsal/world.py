@@ -167,15 +167,15 @@ class World(Model):
             raise yaml.YAMLError("a world is a mapping, as rehearsal/world.yaml is")
         given = cast(dict[str, Any], given)
         places: list[Any] = [*(given.get("subnets") or ()), *(given.get("nodes") or ())]
-        for each in places:
-            if isinstance(each, dict) and each.get("zone") in zones:  # pyright: ignore[reportUnknownMemberType]
-                each["zone"] = zones[each["zone"]]
+        for place in places:
+            if isinstance(place, dict) and place.get("zone") in zones:  # pyright: ignore[reportUnknownMemberType]
+                place["zone"] = zones[place["zone"]]
         filled = {key: value for key, value in from_stack.items() if value}
         quirks: dict[str, Any] = {**(chart or {}), **(given.get("quirks") or {})}
         return cls.model_validate(filled | given | {"quirks": quirks})
 
 
-class Clock:
+class WorldClock:
     """Time in the emulated world: `factor` of its seconds pass in one real second."""
 
     def __init__(self, factor: float) -> None:

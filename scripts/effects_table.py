@@ -161,7 +161,7 @@ class _Provider:
         pass
 
     def invoke(self, token: str, arguments: Properties) -> Properties:
-        filters = {each["name"]: each["values"][0] for each in arguments.get("filters", ())}
+        filters = {filter_["name"]: filter_["values"][0] for filter_ in arguments.get("filters", ())}
         answers: Mapping[str, Properties] = {
             "getCallerIdentity": {"accountId": "123456789012"},
             "getPartition": {"dnsSuffix": "amazonaws.com"},

@@ -44,7 +44,9 @@ def test_a_bad_value_is_one_problem_and_a_second_one_is_another(key: str, value:
     assert f"lls:{key}" in told
     assert remedy in told
     if key != ANOTHER:
-        assert [each for each in problems(**{key: value, ANOTHER: "soon"}) if f"lls:{ANOTHER}" not in each] == [told]
+        assert [
+            problem for problem in problems(**{key: value, ANOTHER: "soon"}) if f"lls:{ANOTHER}" not in problem
+        ] == [told]
 
 
 # --- Worlds
@@ -159,11 +161,11 @@ def refused(bad: Bad) -> str:
     """What a world's first up says, which must leave nothing."""
     config = {**STACK, **bad.config}
     world = a_world(config, quirks=bad.quirks, **bad.world)
-    with Rehearsal(Stack("test", config), world, factor=10_000.0) as it:
+    with Rehearsal(Stack("test", config), world, factor=10_000.0) as rehearsal:
         with pytest.raises(pulumi.RunError) as caught:
-            it.engine.up()
-        assert [each for each in it.engine.state.values() if each.custom] == []
-        assert [*it.aws.leftovers(), *it.cluster.leftovers()] == []
+            rehearsal.engine.up()
+        assert [each for each in rehearsal.engine.state.values() if each.custom] == []
+        assert [*rehearsal.aws.leftovers(), *rehearsal.cluster.leftovers()] == []
         assert not Path(".lls").exists()
     return str(caught.value)
 

@@ -27,7 +27,7 @@ PAGES = [README, CONTRIBUTING, *sorted(DOCS.glob("*.md"))]
 
 FENCE = re.compile(r"^ *```\w*\n(.*?)^ *```$", re.DOTALL | re.MULTILINE)
 COMMANDS = {
-    name: {option for each in command.params for option in each.opts}
+    name: {option for param in command.params for option in param.opts}
     for name, command in cast(TyperGroup, get_command(app)).commands.items()
 }
 

@@ -56,14 +56,14 @@ FAILURES = {
 }
 
 
-def calls(it: Rehearsal) -> set[str]:
-    return {iam_action(call) for call in it.aws.calls}
+def calls(rehearsal: Rehearsal) -> set[str]:
+    return {iam_action(call) for call in rehearsal.aws.calls}
 
 
-def things(it: Rehearsal) -> list[str]:
+def things(rehearsal: Rehearsal) -> list[str]:
     """What there is that was not; the stack itself is nothing."""
-    resources = [each.name for each in it.engine.state.values() if each.custom]
-    return [*it.aws.leftovers(), *it.cluster.leftovers(), *resources]
+    resources = [each.name for each in rehearsal.engine.state.values() if each.custom]
+    return [*rehearsal.aws.leftovers(), *rehearsal.cluster.leftovers(), *resources]
 
 
 # --- The program's look-ups
@@ -71,8 +71,8 @@ def things(it: Rehearsal) -> list[str]:
 
 @pytest.fixture
 def looking() -> Generator[Rehearsal]:
-    with a_rehearsal(GROUPS, quirks=QUIRKS) as it:
-        yield it
+    with a_rehearsal(GROUPS, quirks=QUIRKS) as rehearsal:
+        yield rehearsal
 
 
 def test_these_are_the_calls_of_the_look_ups(looking: Rehearsal) -> None:
@@ -105,42 +105,42 @@ def test_each_look_up_that_fails_once_or_whose_answer_is_lost_is_asked_again(loo
 
 
 def test_these_are_the_calls_of_up_and_destroy() -> None:
-    with a_rehearsal(NODES) as it:
-        it.engine.up()
-        assert calls(it) - set(LOOK_UPS) == {*CREATIONS, "ec2:RevokeSecurityGroupEgress"}
-        it.aws.calls.clear()
-        it.engine.destroy()
-        assert calls(it) == {*DELETIONS, "ec2:DescribeNetworkInterfaces"}
+    with a_rehearsal(NODES) as rehearsal:
+        rehearsal.engine.up()
+        assert calls(rehearsal) - set(LOOK_UPS) == {*CREATIONS, "ec2:RevokeSecurityGroupEgress"}
+        rehearsal.aws.calls.clear()
+        rehearsal.engine.destroy()
+        assert calls(rehearsal) == {*DELETIONS, "ec2:DescribeNetworkInterfaces"}
 
 
 def test_each_creation_that_fails_costs_no_more_than_another_up() -> None:
-    with a_rehearsal(NODES) as it:
+    with a_rehearsal(NODES) as rehearsal:
         for action in CREATIONS:
-            with it.aws.refuse(action, "InternalFailure", times=1), pytest.raises(StepsFailedError) as caught:
-                it.engine.up()
+            with rehearsal.aws.refuse(action, "InternalFailure", times=1), pytest.raises(StepsFailedError) as caught:
+                rehearsal.engine.up()
             assert action.partition(":")[2] in str(caught.value)
-            it.engine.up()
-            assert {each.state for each in it.await_health()} == {"healthy"}, action
-            it.engine.destroy()
-            assert it.leftovers() == [], action
+            rehearsal.engine.up()
+            assert {health.state for health in rehearsal.await_health()} == {"healthy"}, action
+            rehearsal.engine.destroy()
+            assert rehearsal.leftovers() == [], action
 
 
 def test_each_deletion_that_fails_keeps_what_it_needs_and_nothing_else_and_the_next_destroy_finishes() -> None:
-    with a_rehearsal(NODES) as it:
+    with a_rehearsal(NODES) as rehearsal:
         for action in DELETIONS:
-            it.engine.up()
-            with it.aws.refuse(action, "InternalFailure", times=1):
-                failed, kept = destroyed_but(it)
+            rehearsal.engine.up()
+            with rehearsal.aws.refuse(action, "InternalFailure", times=1):
+                failed, kept = destroyed_but(rehearsal)
             assert len(failed) == 1
-            assert kept == needed(it, failed), action
-            it.engine.destroy()
-            assert it.leftovers() == [], action
+            assert kept == needed(rehearsal, failed), action
+            rehearsal.engine.destroy()
+            assert rehearsal.leftovers() == [], action
 
 
-def needed(it: Rehearsal, urns: set[str]) -> set[str]:
+def needed(rehearsal: Rehearsal, urns: set[str]) -> set[str]:
     """These and everything that they need, directly or not."""
-    more = {need for urn in urns for need in it.engine.state[urn].needs if need} - urns
-    return needed(it, urns | more) if more else urns
+    more = {need for urn in urns for need in rehearsal.engine.state[urn].needs if need} - urns
+    return needed(rehearsal, urns | more) if more else urns
 
 
 # --- A cluster that does not answer
@@ -150,27 +150,27 @@ def needed(it: Rehearsal, urns: set[str]) -> set[str]:
     ("kind", "cause"), [("refused", "Connection refused"), ("unauthorized", "the API answered 401 Unauthorized")]
 )
 def test_a_cluster_that_does_not_answer_is_one_sentence_and_nothing_is_made(kind: Any, cause: str) -> None:
-    with a_rehearsal() as it:
-        with it.kubernetes.outage(kind), pytest.raises(pulumi.RunError) as caught:
-            it.engine.up()
+    with a_rehearsal() as rehearsal:
+        with rehearsal.kubernetes.outage(kind), pytest.raises(pulumi.RunError) as caught:
+            rehearsal.engine.up()
         assert re.fullmatch(
             f"Looking up nodes in .*{cause}.* set lls:kubeconfig and lls:kubeContext, or .*", str(caught.value)
         )
-        assert things(it) == []
+        assert things(rehearsal) == []
 
 
 def test_a_cluster_that_may_not_be_asked_for_nodes_is_one_sentence() -> None:
-    with a_rehearsal() as it:
-        it.cluster.denied.add(("list", "nodes"))
+    with a_rehearsal() as rehearsal:
+        rehearsal.cluster.denied.add(("list", "nodes"))
         with pytest.raises(pulumi.RunError, match=r"the API answered 403 Forbidden. .* may list nodes"):
-            it.engine.up()
-        assert things(it) == []
+            rehearsal.engine.up()
+        assert things(rehearsal) == []
 
 
 def test_a_busy_cluster_is_asked_again() -> None:
-    with a_rehearsal() as it:
-        it.kubernetes.busy = 2
-        it.engine.preview()
+    with a_rehearsal() as rehearsal:
+        rehearsal.kubernetes.busy = 2
+        rehearsal.engine.preview()
 
 
 # --- Commands
@@ -190,16 +190,16 @@ def told(monkeypatch: pytest.MonkeyPatch) -> Callable[[State], None]:
 def test_a_command_names_each_call_that_it_may_not_make(
     command: str, told: Callable[[State], None], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    with a_rehearsal({"lls:clusterName": "nvcf-dev"}) as it, reached(it):
-        it.engine.up()
-        told(it.state() if command in ("verify", "drift") else State())
-        it.aws.calls.clear()
+    with a_rehearsal({"lls:clusterName": "nvcf-dev"}) as rehearsal, reached(rehearsal):
+        rehearsal.engine.up()
+        told(rehearsal.state() if command in ("verify", "drift") else State())
+        rehearsal.aws.calls.clear()
         main([command, "--stack", "dev"])
         capsys.readouterr()
-        for action in calls(it):
-            it.aws.denied.add(action)
+        for action in calls(rehearsal):
+            rehearsal.aws.denied.add(action)
             assert main([command, "--stack", "dev"]) in set(Exit)
-            it.aws.denied.remove(action)
+            rehearsal.aws.denied.remove(action)
             assert f"AWS denied {action}: " in " ".join("".join(capsys.readouterr()).split()), action
 
 
@@ -214,12 +214,12 @@ SWEPT: Collection[str] = (
 
 
 def test_a_sweep_that_fails_at_any_deletion_tells_what_it_did_and_the_next_one_finishes() -> None:
-    with a_rehearsal() as it:
+    with a_rehearsal() as rehearsal:
         for action in SWEPT:
-            follow(it.aws, "demo", "us-west-2a")
-            sweep = planned(it)
-            with it.aws.refuse(action, "InternalFailure"), pytest.raises(AwsError, match=action):
-                carry_out(sweep, it.installation(), PatientClockOf(it), Unwatched())
+            follow(rehearsal.aws, "demo", "us-west-2a")
+            sweep = planned(rehearsal)
+            with rehearsal.aws.refuse(action, "InternalFailure"), pytest.raises(AwsError, match=action):
+                carry_out(sweep, rehearsal.installation(), PatientClockOf(rehearsal), Unwatched())
             assert [*sweep.done, *sweep.left] == sweep.delete
-            carry_out(planned(it), it.installation(), PatientClockOf(it), Unwatched())
-            assert it.leftovers() == []
+            carry_out(planned(rehearsal), rehearsal.installation(), PatientClockOf(rehearsal), Unwatched())
+            assert rehearsal.leftovers() == []

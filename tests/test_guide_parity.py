@@ -18,9 +18,9 @@ def test_the_programs_state_is_the_guides_but_for_the_written_list(static: bool)
     with Aws(a_world(config), PatientClock(), cluster_endpoint="http://127.0.0.1:1", answers=answers) as aws:
         follow(aws, "demo", "us-west-2a", static=static, health_rule=False)
         guide = state_of(aws)
-    with a_rehearsal({**fixed, "lls:staticIp": "true" if static else "false"}) as it:
-        it.engine.up()
-        ours = state_of(it.aws)
+    with a_rehearsal({**fixed, "lls:staticIp": "true" if static else "false"}) as rehearsal:
+        rehearsal.engine.up()
+        ours = state_of(rehearsal.aws)
     expected = set(INTENDED) - (set() if static else {"address.tags"})
     assert differences(guide, ours) == expected
 
@@ -30,8 +30,8 @@ def test_our_tags_are_the_guides_where_the_guide_has_any() -> None:
     with Aws(a_world(config), PatientClock(), cluster_endpoint="http://127.0.0.1:1", answers=answers) as aws:
         follow(aws, "demo", "us-west-2a", static=True)
         guide = {name: facts for name, facts in state_of(aws).items() if name.endswith(".tags")}
-    with a_rehearsal({"lls:staticIp": "true"}) as it:
-        it.engine.up()
-        ours = state_of(it.aws)
+    with a_rehearsal({"lls:staticIp": "true"}) as rehearsal:
+        rehearsal.engine.up()
+        ours = state_of(rehearsal.aws)
     for name, tags in guide.items():
         assert tags.items() <= ours[name].items(), name

@@ -46,7 +46,7 @@ KINDS: Mapping[str, tuple[Mapping[str, str], list[Mapping[str, str]]]] = {
 
 
 def allowed(part: str) -> set[str]:
-    return {action for each in statements(part) for action in each["Action"]}
+    return {action for statement in statements(part) for action in statement["Action"]}
 
 
 def extra(part: str) -> set[str]:
@@ -55,27 +55,27 @@ def extra(part: str) -> set[str]:
 
 
 @contextmanager
-def calls_of(it: Rehearsal, seen: set[str]) -> Generator[None]:
-    it.aws.calls.clear()
+def calls_of(rehearsal: Rehearsal, seen: set[str]) -> Generator[None]:
+    rehearsal.aws.calls.clear()
     yield
-    seen |= {iam_action(call) for call in it.aws.calls}
+    seen |= {iam_action(call) for call in rehearsal.aws.calls}
 
 
 def seen() -> Mapping[str, set[str]]:
     """Every action that is used, by part."""
     found: dict[str, set[str]] = {part: set() for part in PARTS}
     for config, changes in KINDS.values():
-        with a_rehearsal(config, quirks=QUIRKS) as it:
-            with calls_of(it, found["Deploy"]):
-                it.engine.up()
+        with a_rehearsal(config, quirks=QUIRKS) as rehearsal:
+            with calls_of(rehearsal, found["Deploy"]):
+                rehearsal.engine.up()
                 for change in changes:
-                    it.reconfigure(change)
-                    it.engine.up()
+                    rehearsal.reconfigure(change)
+                    rehearsal.engine.up()
                 if config == {}:
-                    del it.cluster.nodes["gpu-1"]
-                    it.engine.up()
-            with calls_of(it, found["CleanUp"]):
-                it.engine.destroy()
+                    del rehearsal.cluster.nodes["gpu-1"]
+                    rehearsal.engine.up()
+            with calls_of(rehearsal, found["CleanUp"]):
+                rehearsal.engine.destroy()
     for command, part in (
         ("preflight", "Operate"),
         ("verify", "Operate"),
@@ -85,17 +85,17 @@ def seen() -> Mapping[str, set[str]]:
         ("sweep", "CleanUp"),
     ):
         with (
-            a_rehearsal(as_config(clusterName="nvcf-dev", staticIp=True)) as it,
-            reached(it),
+            a_rehearsal(as_config(clusterName="nvcf-dev", staticIp=True)) as rehearsal,
+            reached(rehearsal),
             pytest.MonkeyPatch.context() as patch,
         ):
-            it.engine.up()
-            state = it.state() if part == "Operate" and command != "adopt" else State()
+            rehearsal.engine.up()
+            state = rehearsal.state() if part == "Operate" and command != "adopt" else State()
             patch.setattr("lls.operations.world.installation.CliBackend", partial(KnownStates, {"dev": state}))
-            with calls_of(it, found[part]):
+            with calls_of(rehearsal, found[part]):
                 main([command, "--stack", "dev", *(["--yes"] if command == "sweep" else [])])
-    with a_rehearsal() as it, calls_of(it, found["Operate"]):
-        ecr = Account(it.aws.client).client("ecr")
+    with a_rehearsal() as rehearsal, calls_of(rehearsal, found["Operate"]):
+        ecr = Account(rehearsal.aws.client).client("ecr")
         ensure_repositories(ecr, ["demo/new"], cluster="demo", extra={})
         ecr_login(ecr)
     return found
@@ -113,7 +113,9 @@ def test_the_parts_fit_aws_limits_for_a_managed_and_all_of_them_for_an_inline_po
 
     assert max(size(part) for part in PARTS) <= 6144
     assert size("") <= 10240
-    assert {each["Sid"] for each in statements("")} == {each["Sid"] for part in PARTS for each in statements(part)}
+    assert {statement["Sid"] for statement in statements("")} == {
+        statement["Sid"] for part in PARTS for statement in statements(part)
+    }
 
 
 # --- Scopes
@@ -121,9 +123,9 @@ def test_the_parts_fit_aws_limits_for_a_managed_and_all_of_them_for_an_inline_po
 
 def scopes(action: str) -> list[str]:
     found: list[str] = []
-    for each in statements(""):
-        listed: str | list[str] = each["Resource"]
-        if action in each["Action"]:
+    for statement in statements(""):
+        listed: str | list[str] = statement["Resource"]
+        if action in statement["Action"]:
             found += [listed] if isinstance(listed, str) else listed
     return found
 
@@ -159,11 +161,11 @@ WRITES: Mapping[str, str] = {
 def test_the_scopes_take_in_what_the_stack_makes_whatever_the_cluster_is_called(
     cluster: str, instance: str, config: Mapping[str, str]
 ) -> None:
-    with a_rehearsal({**config, "lls:clusterName": cluster, "lls:instance": instance}, quirks=QUIRKS) as it:
-        it.engine.up()
+    with a_rehearsal({**config, "lls:clusterName": cluster, "lls:instance": instance}, quirks=QUIRKS) as rehearsal:
+        rehearsal.engine.up()
         for action, output in WRITES.items():
-            assert covers(action, it.engine.outputs[output]), action
-        [listener] = [each.id for each in it.engine.state.values() if each.name == "streaming-listener"]
+            assert covers(action, rehearsal.engine.outputs[output]), action
+        [listener] = [each.id for each in rehearsal.engine.state.values() if each.name == "streaming-listener"]
         assert covers("elasticloadbalancing:ModifyListener", listener)
         assert covers("elasticloadbalancing:DeleteListener", listener)
 
@@ -176,17 +178,17 @@ def test_the_scopes_leave_out_other_load_balancers(action: str) -> None:
 
 
 def test_what_is_deleted_must_carry_our_tag() -> None:
-    for each in statements("CleanUp"):
-        if {"ec2:DeleteSecurityGroup", "ec2:ReleaseAddress"} & set(each["Action"]):
-            assert each["Condition"] == {"StringEquals": {"aws:ResourceTag/lls:managed-by": "customer"}}
+    for statement in statements("CleanUp"):
+        if {"ec2:DeleteSecurityGroup", "ec2:ReleaseAddress"} & set(statement["Action"]):
+            assert statement["Condition"] == {"StringEquals": {"aws:ResourceTag/lls:managed-by": "customer"}}
 
 
 def test_preflight_simulates_each_action_on_the_stacks_own_names() -> None:
     grants = list(needed(loaded(STACK), partition="aws", account="123456789012"))
-    asked = {action: each for each in grants for action in each.actions}
+    asked = {action: grant for grant in grants for action in grant.actions}
     create = asked["elasticloadbalancing:CreateLoadBalancer"]
     assert "arn:aws:elasticloadbalancing:us-west-2:123456789012:loadbalancer/net/rp-public-demo/0" in create.resources
-    assert all(covers("elasticloadbalancing:CreateLoadBalancer", each) for each in create.resources)
+    assert all(covers("elasticloadbalancing:CreateLoadBalancer", resource) for resource in create.resources)
     assert asked["ec2:DeleteSecurityGroup"].context[0]["ContextKeyName"] == "aws:ResourceTag/lls:managed-by"
     assert not {
         "ec2:AllocateAddress",

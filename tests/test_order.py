@@ -58,7 +58,7 @@ def closure(edges: Mapping[str, set[str]]) -> dict[str, set[str]]:
 def recorded(made: RecordedStack) -> dict[str, set[str]]:
     """Logical name to the names that it depends on, among real resources."""
     names = {resource.urn: resource.name for resource in made.resources}
-    return {each.name: {names[urn] for urn in each.dependencies if urn in names} for each in made.resources}
+    return {resource.name: {names[urn] for urn in resource.dependencies if urn in names} for resource in made.resources}
 
 
 def test_the_graph_is_the_contracts_partial_order_and_nothing_more(made: RecordedStack) -> None:
@@ -105,7 +105,7 @@ def test_no_explicit_edge_repeats_data_flow_except_where_the_contract_asks(made:
         by_property = frozenset[str]().union(*resource.property_dependencies.values())
         return {urn.rpartition("::")[2] for urn in resource.dependencies - by_property}
 
-    with_edges = {each.name: explicit(each) for each in made.resources if explicit(each)}
+    with_edges = {resource.name: explicit(resource) for resource in made.resources if explicit(resource)}
     assert with_edges.keys() == {"streaming-nlb"} | TARGETS
     assert with_edges["streaming-nlb"] == TARGET_GROUP
 

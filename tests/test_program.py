@@ -47,9 +47,9 @@ def test_every_taggable_resource_carries_the_guides_tags(shape: RecordedStack) -
 
 def test_without_an_instance_every_name_and_tag_is_the_guides() -> None:
     made = {
-        each.name: (each.inputs.get("name"), each.inputs["tags"])
-        for each in up({"lls:staticIp": "true"}).resources
-        if TAGGABLE.match(each.type)
+        resource.name: (resource.inputs.get("name"), resource.inputs["tags"])
+        for resource in up({"lls:staticIp": "true"}).resources
+        if TAGGABLE.match(resource.type)
     }
 
     def tags(name: str, **more: str) -> Mapping[str, str]:
@@ -147,7 +147,7 @@ def test_outputs_have_their_values_and_types() -> None:
 
 
 def test_the_typed_outputs_are_the_contracts() -> None:
-    described = {name: each.key for name, each in vars(LlsOutputs).items() if isinstance(each, StackOutput)}
+    described = {name: var.key for name, var in vars(LlsOutputs).items() if isinstance(var, StackOutput)}
     assert set(described.values()) == CONTRACT_OUTPUTS
     assert all(to_camel(name) == key for name, key in described.items())
 
@@ -315,7 +315,7 @@ CHANGES: list[tuple[str, Mapping[str, str], Mapping[str, str], Mapping[str, set[
 
 
 @pytest.mark.parametrize(
-    ("start", "change", "expected"), [each[1:] for each in CHANGES], ids=[each[0] for each in CHANGES]
+    ("start", "change", "expected"), [change[1:] for change in CHANGES], ids=[change[0] for change in CHANGES]
 )
 def test_a_change_converges_in_one_up(
     start: Mapping[str, str], change: Mapping[str, str], expected: Mapping[str, set[str]]

@@ -48,9 +48,9 @@ KINDS: Mapping[str, Mapping[str, str]] = {
 
 def registered(config: Mapping[str, str]) -> dict[str, Any]:
     """Each resource by URN, with a placeholder for what a world makes up."""
-    with a_rehearsal(config, quirks=QUIRKS, nodes=NODES) as it:
-        it.engine.up()
-        shown = {urn: _shown(each) for urn, each in sorted(it.engine.state.items())}
+    with a_rehearsal(config, quirks=QUIRKS, nodes=NODES) as rehearsal:
+        rehearsal.engine.up()
+        shown = {urn: _shown(each) for urn, each in sorted(rehearsal.engine.state.items())}
     seen: dict[str, str] = {}
 
     def placeholder(match: re.Match[str]) -> str:

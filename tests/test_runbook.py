@@ -30,135 +30,135 @@ def test_every_path_of_the_runbook_is_tried_by_a_test_that_exists() -> None:
     assert set[str]().union(*tried) <= tests
 
 
-def fails(it: Rehearsal) -> str:
+def fails(rehearsal: Rehearsal) -> str:
     """What an `up` says that fails."""
     with pytest.raises(StepsFailedError) as caught:
-        it.engine.up()
+        rehearsal.engine.up()
     return str(caught.value)
 
 
-def adopt(it: Rehearsal) -> None:
-    found = adoption(it, it.state())
+def adopt(rehearsal: Rehearsal) -> None:
+    found = adoption(rehearsal, rehearsal.state())
     assert found.interrupting == []
     assert found.refused == []
-    take_over(it, found)
+    take_over(rehearsal, found)
 
 
 def test_a_lost_answer_is_got_over_by_adopt() -> None:
-    with a_rehearsal(NODES) as it:
+    with a_rehearsal(NODES) as rehearsal:
         for action in set(CREATIONS) - {"ec2:AllocateAddress"}:
-            with it.aws.lose(action, times=1):
-                fails(it)
+            with rehearsal.aws.lose(action, times=1):
+                fails(rehearsal)
             if any(call in action for call in ("Describe", "Modify", "RegisterTargets")):
-                it.engine.up()
+                rehearsal.engine.up()
             else:
-                assert re.search("Duplicate|already exists", fails(it)), action
-                adopt(it)
-                it.engine.up()
-            assert streams(it), action
-            assert {step.operation for step in it.engine.up()} == {"same"}
-            it.engine.destroy()
-            assert it.leftovers() == [], action
+                assert re.search("Duplicate|already exists", fails(rehearsal)), action
+                adopt(rehearsal)
+                rehearsal.engine.up()
+            assert streams(rehearsal), action
+            assert {step.operation for step in rehearsal.engine.up()} == {"same"}
+            rehearsal.engine.destroy()
+            assert rehearsal.leftovers() == [], action
 
 
 def test_an_address_whose_allocation_was_never_told_is_released_by_sweep() -> None:
-    with a_rehearsal(NODES) as it:
+    with a_rehearsal(NODES) as rehearsal:
         for is_deployed in (False, True):
-            with it.aws.lose("ec2:AllocateAddress", times=1):
-                fails(it)
-            it.engine.up()
+            with rehearsal.aws.lose("ec2:AllocateAddress", times=1):
+                fails(rehearsal)
+            rehearsal.engine.up()
             if not is_deployed:
-                it.engine.destroy()
-                [problem] = problems(cleaned(it, KnownStates({"test": it.state()})))
+                rehearsal.engine.destroy()
+                [problem] = problems(cleaned(rehearsal, KnownStates({"test": rehearsal.state()})))
                 assert "Elastic IP" in problem
-            sweep = planned(it, KnownStates({"test": it.state()}))
+            sweep = planned(rehearsal, KnownStates({"test": rehearsal.state()}))
             assert kinds(sweep) == ["Elastic IP"]
-            carry_out(sweep, it.installation(), PatientClockOf(it), Unwatched())
-        assert streams(it)
+            carry_out(sweep, rehearsal.installation(), PatientClockOf(rehearsal), Unwatched())
+        assert streams(rehearsal)
 
 
 def test_a_lost_state_is_adopted_while_everything_goes_on_streaming() -> None:
-    with a_rehearsal(NODES) as it:
-        it.engine.up()
-        it.engine.state.clear()
-        adopt(it)
-        it.aws.calls.clear()
-        assert {step.operation for step in it.engine.up()} <= {"same", "update"}
-        assert not [call for call in it.aws.calls if re.search("Create|Delete|Deregister|Revoke", call)]
-        assert streams(it)
-        it.engine.destroy()
-        assert it.leftovers() == []
+    with a_rehearsal(NODES) as rehearsal:
+        rehearsal.engine.up()
+        rehearsal.engine.state.clear()
+        adopt(rehearsal)
+        rehearsal.aws.calls.clear()
+        assert {step.operation for step in rehearsal.engine.up()} <= {"same", "update"}
+        assert not [call for call in rehearsal.aws.calls if re.search("Create|Delete|Deregister|Revoke", call)]
+        assert streams(rehearsal)
+        rehearsal.engine.destroy()
+        assert rehearsal.leftovers() == []
 
 
 def test_a_release_that_was_not_ready_in_time_goes_on_with_the_next_up() -> None:
-    with a_rehearsal() as it:
-        for node in list(it.cluster.nodes.values()):
-            it.cluster.nodes[node.name] = node.model_copy(update={"cpu": "1"})
-        assert "context deadline exceeded" in fails(it)
-        installation = it.installation()
-        outputs = {"nlbArn": "", **it.engine.outputs}
+    with a_rehearsal() as rehearsal:
+        for node in list(rehearsal.cluster.nodes.values()):
+            rehearsal.cluster.nodes[node.name] = node.model_copy(update={"cpu": "1"})
+        assert "context deadline exceeded" in fails(rehearsal)
+        installation = rehearsal.installation()
+        outputs = {"nlbArn": "", **rehearsal.engine.outputs}
         found = Verification(installation, outputs, resolve=lambda _: [NLB_ADDRESS]).run(Unwatched())
         assert any("Insufficient cpu" in each.seen for each in found)
-        for node in list(it.cluster.nodes.values()):
-            it.cluster.nodes[node.name] = node.model_copy(update={"cpu": "48"})
-        it.engine.up()
-        assert streams(it)
+        for node in list(rehearsal.cluster.nodes.values()):
+            rehearsal.cluster.nodes[node.name] = node.model_copy(update={"cpu": "48"})
+        rehearsal.engine.up()
+        assert streams(rehearsal)
 
 
 def test_a_node_port_that_is_free_again_needs_no_more_than_another_up() -> None:
-    with a_rehearsal(quirks={"taken_node_ports": (30504,)}) as it:
-        assert "provided port is already allocated" in fails(it)
-        [foreign] = [each for each in it.cluster.services.values() if each.namespace != "gdn-streaming"]
-        it.cluster.remove("services", foreign.namespace, foreign.name)
-        it.engine.up()
-        assert streams(it)
+    with a_rehearsal(quirks={"taken_node_ports": (30504,)}) as rehearsal:
+        assert "provided port is already allocated" in fails(rehearsal)
+        [foreign] = [service for service in rehearsal.cluster.services.values() if service.namespace != "gdn-streaming"]
+        rehearsal.cluster.remove("services", foreign.namespace, foreign.name)
+        rehearsal.engine.up()
+        assert streams(rehearsal)
 
 
 def test_a_release_left_pending_is_uninstalled_by_hand_and_made_again() -> None:
-    with a_rehearsal() as it:
-        it.engine.up()
-        release = next(urn for urn, each in it.engine.state.items() if each.name == "proxy-release")
-        del it.engine.state[release]
-        breakage.change_release(it.cluster, "gdn-streaming", "gdn-streaming", "pending-install")
-        assert "another operation (install/upgrade/rollback) is in progress" in fails(it)
-        it.cluster.uninstall("gdn-streaming", "gdn-streaming")
-        it.engine.up()
-        assert streams(it)
+    with a_rehearsal() as rehearsal:
+        rehearsal.engine.up()
+        release = next(urn for urn, each in rehearsal.engine.state.items() if each.name == "proxy-release")
+        del rehearsal.engine.state[release]
+        breakage.change_release(rehearsal.cluster, "gdn-streaming", "gdn-streaming", "pending-install")
+        assert "another operation (install/upgrade/rollback) is in progress" in fails(rehearsal)
+        rehearsal.cluster.uninstall("gdn-streaming", "gdn-streaming")
+        rehearsal.engine.up()
+        assert streams(rehearsal)
 
 
 @pytest.mark.parametrize("status", [401, 404, 500])
 def test_a_registry_that_refuses_is_told_before_anything_is_made_and_costs_no_more_than_another_up(status: int) -> None:
-    with a_rehearsal() as it:
-        it.provider.registry_status = status
+    with a_rehearsal() as rehearsal:
+        rehearsal.provider.registry_status = status
         with pytest.raises(StepsFailedError, match=f"failed to pull oci://.*{status}"):
-            it.engine.preview()
-        assert it.aws.leftovers() == ()
-        assert f"{status}" in fails(it)
-        it.provider.registry_status = 200
-        it.engine.up()
-        assert streams(it)
+            rehearsal.engine.preview()
+        assert rehearsal.aws.leftovers() == ()
+        assert f"{status}" in fails(rehearsal)
+        rehearsal.provider.registry_status = 200
+        rehearsal.engine.up()
+        assert streams(rehearsal)
 
 
 def test_a_group_that_somebody_else_uses_stops_destroy_until_it_is_free() -> None:
-    with a_rehearsal() as it:
-        it.engine.up()
-        ec2: Any = it.aws.client("ec2")
-        group = it.engine.outputs["securityGroupId"]
-        subnet = it.aws.subnets["a"][0]
+    with a_rehearsal() as rehearsal:
+        rehearsal.engine.up()
+        ec2: Any = rehearsal.aws.client("ec2")
+        group = rehearsal.engine.outputs["securityGroupId"]
+        subnet = rehearsal.aws.subnets["a"][0]
         interface = ec2.create_network_interface(SubnetId=subnet, Groups=[group])["NetworkInterface"]
-        failed, kept = destroyed_but(it)
-        assert {it.engine.state[urn].name for urn in failed} == {"streaming-sg"}
+        failed, kept = destroyed_but(rehearsal)
+        assert {rehearsal.engine.state[urn].name for urn in failed} == {"streaming-sg"}
         assert len(kept) == len(failed) + 2
         ec2.delete_network_interface(NetworkInterfaceId=interface["NetworkInterfaceId"])
-        it.engine.destroy()
-        assert it.leftovers() == []
+        rehearsal.engine.destroy()
+        assert rehearsal.leftovers() == []
 
 
 def test_what_lived_in_a_cluster_that_is_gone_is_forgotten_and_the_rest_destroyed() -> None:
-    with a_rehearsal() as it:
-        it.engine.up()
-        for urn in [urn for urn, each in it.engine.state.items() if each.type.startswith("kubernetes:")]:
-            del it.engine.state[urn]
-        it.engine.destroy()
-        assert it.aws.leftovers() == ()
-        assert it.engine.state == {}
+    with a_rehearsal() as rehearsal:
+        rehearsal.engine.up()
+        for urn in [urn for urn, each in rehearsal.engine.state.items() if each.type.startswith("kubernetes:")]:
+            del rehearsal.engine.state[urn]
+        rehearsal.engine.destroy()
+        assert rehearsal.aws.leftovers() == ()
+        assert rehearsal.engine.state == {}

@@ -59,7 +59,7 @@ def test_every_order_that_the_graph_allows_destroys_and_creates_without_a_retry(
 
             cut = stack.destroy(draw)
             assert [each for each in cut if OWN_RULES not in each or "lls:drainSeconds" in config] == []
-            assert stack.it.leftovers() == []
+            assert stack.rehearsal.leftovers() == []
             cut = stack.create(draw)
             assert [each for each in cut if OWN_RULES not in each] == []
 
@@ -166,7 +166,7 @@ def edges(graph: Mapping[str, Resource]) -> dict[tuple[str, str], Edge]:
     needs = {urn: graph[urn].dependencies & real for urn in real}
 
     def reaches(start: str, end: str) -> bool:
-        return any(each == end or reaches(each, end) for each in needs[start])
+        return any(need == end or reaches(need, end) for need in needs[start])
 
     return {
         (label(graph[urn]), label(graph[need])): (urn, need)

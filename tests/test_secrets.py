@@ -72,66 +72,71 @@ def secrets(seen: Traces) -> Mapping[str, str]:
 def planted(monkeypatch: pytest.MonkeyPatch, **config: Any) -> Generator[Rehearsal]:
     """A world, a stack with secrets of its own in it, and a user who has more of them in the environment."""
     values = {"env": {"password": SECRETS["Helm value"]}}
-    with a_rehearsal(as_config(clusterName="nvcf-dev", helmValues=values, **config)) as it, reached_by_network(it):
-        kubeconfig = kubeconfig_for(it.kubernetes.endpoint, "own").replace(TOKEN, SECRETS["kubeconfig"])
-        it.engine.config = {**it.engine.config, "lls:kubeconfig": kubeconfig}
-        it.engine.secret_keys = SECRET
+    with (
+        a_rehearsal(as_config(clusterName="nvcf-dev", helmValues=values, **config)) as rehearsal,
+        reached_by_network(rehearsal),
+    ):
+        kubeconfig = kubeconfig_for(rehearsal.kubernetes.endpoint, "own").replace(TOKEN, SECRETS["kubeconfig"])
+        rehearsal.engine.config = {**rehearsal.engine.config, "lls:kubeconfig": kubeconfig}
+        rehearsal.engine.secret_keys = SECRET
         for key, value in ENVIRONMENT.items():
             monkeypatch.setenv(key, value)
 
         def read(name: str) -> Stack:
-            return Stack(name, it.engine.config, frozenset(it.engine.secret_keys))
+            return Stack(name, rehearsal.engine.config, frozenset(rehearsal.engine.secret_keys))
 
         monkeypatch.setattr(cli, "read_stack", read)
-        monkeypatch.setattr(cli, "RealClock", lambda: PatientClockOf(it))
+        monkeypatch.setattr(cli, "RealClock", lambda: PatientClockOf(rehearsal))
         monkeypatch.setattr("lls.operations.world.installation.read_stack", read)
-        monkeypatch.setattr("lls.operations.world.installation.CliBackend", lambda: KnownStates({"dev": it.state()}))
-        yield it
+        monkeypatch.setattr(
+            "lls.operations.world.installation.CliBackend", lambda: KnownStates({"dev": rehearsal.state()})
+        )
+        yield rehearsal
 
 
-def change(it: Rehearsal, **config: Any) -> None:
-    it.engine.config = {**it.engine.config, **as_config(**config)}
+def change(rehearsal: Rehearsal, **config: Any) -> None:
+    rehearsal.engine.config = {**rehearsal.engine.config, **as_config(**config)}
 
 
 # --- The program
 
 
 def test_up_changes_and_destroy_show_no_secret(seen: Traces, monkeypatch: pytest.MonkeyPatch) -> None:
-    with planted(monkeypatch) as it:
-        it.engine.preview()
-        it.engine.up()
-        change(it, tags={"a": "b"}, replicas=2, stickiness=True)
-        it.engine.up()
-        it.engine.destroy()
+    with planted(monkeypatch) as rehearsal:
+        rehearsal.engine.preview()
+        rehearsal.engine.up()
+        change(rehearsal, tags={"a": "b"}, replicas=2, stickiness=True)
+        rehearsal.engine.up()
+        rehearsal.engine.destroy()
     assert {"ECR login", "ECR password"} <= secrets(seen).keys()
     assert seen.leaks(secrets(seen)) == set()
 
 
 def test_the_program_does_meet_the_secrets(monkeypatch: pytest.MonkeyPatch) -> None:
-    with planted(monkeypatch) as it:
-        it.engine.up()
-        resources = {each.name: each for each in it.engine.state.values()}
+    with planted(monkeypatch) as rehearsal:
+        rehearsal.engine.up()
+        resources = {each.name: each for each in rehearsal.engine.state.values()}
         assert SECRETS["kubeconfig"] in resources["cluster"].inputs["kubeconfig"]
         assert SECRETS["Helm value"] in json.dumps(resources["proxy-release"].inputs["values"])
 
 
 FAULTS: Mapping[str, Callable[[Rehearsal], object]] = {
-    "AWS denies": lambda it: it.aws.refuse("*", "AccessDenied"),
-    "the login has expired": lambda it: it.aws.refuse("*", "ExpiredToken"),
-    "the load balancer cannot be made": lambda it: it.aws.refuse(
+    "AWS denies": lambda rehearsal: rehearsal.aws.refuse("*", "AccessDenied"),
+    "the login has expired": lambda rehearsal: rehearsal.aws.refuse("*", "ExpiredToken"),
+    "the load balancer cannot be made": lambda rehearsal: rehearsal.aws.refuse(
         "elasticloadbalancing:CreateLoadBalancer", "InternalFailure"
     ),
-    "the registry refuses": lambda it: setattr(it.provider, "registry_status", 401),
-    "no node has room for the proxy": lambda it: change(it, cpu="5000"),
+    "the registry refuses": lambda rehearsal: setattr(rehearsal.provider, "registry_status", 401),
+    "no node has room for the proxy": lambda rehearsal: change(rehearsal, cpu="5000"),
 }
 
 
 @pytest.mark.parametrize("fault", FAULTS)
 def test_no_failure_of_the_program_shows_one(fault: str, seen: Traces, monkeypatch: pytest.MonkeyPatch) -> None:
-    with planted(monkeypatch) as it:
-        FAULTS[fault](it)
+    with planted(monkeypatch) as rehearsal:
+        FAULTS[fault](rehearsal)
         with pytest.raises((pulumi.RunError, StepsFailedError)) as caught:
-            it.engine.up()
+            rehearsal.engine.up()
         seen.note("error", str(caught.value))
     assert seen.leaks(secrets(seen)) == set()
 
@@ -140,9 +145,9 @@ def test_no_failure_of_the_program_shows_one(fault: str, seen: Traces, monkeypat
 def test_a_cluster_out_of_reach_is_told_without_its_token(
     outage: Any, seen: Traces, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with planted(monkeypatch) as it, it.kubernetes.outage(outage):
+    with planted(monkeypatch) as rehearsal, rehearsal.kubernetes.outage(outage):
         with pytest.raises(pulumi.RunError) as caught:
-            it.engine.up()
+            rehearsal.engine.up()
         seen.note("error", str(caught.value))
         for command in ("preflight", "verify", "drift", "sweep"):
             cli.main([command, "--stack", "dev"])
@@ -160,13 +165,13 @@ def test_no_problem_with_a_secret_key_shows_its_value(key: str) -> None:
 # --- The commands
 
 
-def of_guide(it: Rehearsal) -> None:
-    follow(it.aws, "nvcf-dev", "us-west-2a")
+def of_guide(rehearsal: Rehearsal) -> None:
+    follow(rehearsal.aws, "nvcf-dev", "us-west-2a")
 
 
-def of_program(it: Rehearsal) -> None:
-    it.engine.up()
-    it.await_health()
+def of_program(rehearsal: Rehearsal) -> None:
+    rehearsal.engine.up()
+    rehearsal.await_health()
 
 
 @pytest.mark.parametrize("options", [[], ["--json"]], ids=["plain", "json"])
@@ -189,8 +194,8 @@ def test_no_command_shows_a_secret(
     seen: Traces,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    with planted(monkeypatch) as it:
-        before(it)
+    with planted(monkeypatch) as rehearsal:
+        before(rehearsal)
         assert cli.main([*command.split(), "--stack", "dev", *options]) in (0, 2)
     assert seen.leaks(secrets(seen)) == set()
 
@@ -208,29 +213,31 @@ def planted_identity(
     monkeypatch: pytest.MonkeyPatch, external_id: str = OF_IDENTITY["external id"]
 ) -> Generator[Rehearsal]:
     """A stack whose file tells the AWS provider its keys and a role, and that brings no kubeconfig."""
-    with planted(monkeypatch) as it:
-        identities = it.aws.identities
+    with planted(monkeypatch) as rehearsal:
+        identities = rehearsal.aws.identities
         identities.add_key(OF_IDENTITY["stack's access key"], OF_IDENTITY["stack's session token"])
         role = identities.add_role("deploy", external_id=OF_IDENTITY["external id"])
-        it.cluster.roles.add(role)
+        rehearsal.cluster.roles.add(role)
         told = {
             "aws:accessKey": OF_IDENTITY["stack's access key"],
             "aws:secretKey": OF_IDENTITY["stack's secret key"],
             "aws:token": OF_IDENTITY["stack's session token"],
             "aws:assumeRoles": json.dumps([{"roleArn": role, "externalId": external_id}]),
         }
-        it.engine.config = {key: value for key, value in it.engine.config.items() if key != "lls:kubeconfig"} | told
-        it.engine.secret_keys = (SECRET - {"lls:kubeconfig"}) | told.keys()
-        yield it
+        rehearsal.engine.config = {
+            key: value for key, value in rehearsal.engine.config.items() if key != "lls:kubeconfig"
+        } | told
+        rehearsal.engine.secret_keys = (SECRET - {"lls:kubeconfig"}) | told.keys()
+        yield rehearsal
 
 
-def of_the_engine(it: Rehearsal) -> None:
-    it.engine.up()
+def of_the_engine(rehearsal: Rehearsal) -> None:
+    rehearsal.engine.up()
 
 
-def with_a_release(it: Rehearsal) -> None:
-    of_guide(it)
-    install(it)
+def with_a_release(rehearsal: Rehearsal) -> None:
+    of_guide(rehearsal)
+    install(rehearsal)
 
 
 @pytest.mark.parametrize("options", [[], ["--json"]], ids=["plain", "json"])
@@ -252,18 +259,20 @@ def test_no_command_shows_a_secret_of_the_stacks_identity(
     seen: Traces,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    with planted_identity(monkeypatch) as it:
-        before(it)
+    with planted_identity(monkeypatch) as rehearsal:
+        before(rehearsal)
         assert cli.main([*command.split(), "--stack", "dev", *options]) in (0, 2)
-        given = {f"given by AWS {number}": secret for number, secret in enumerate(sorted(it.aws.identities.secrets))}
+        given = {
+            f"given by AWS {number}": secret for number, secret in enumerate(sorted(rehearsal.aws.identities.secrets))
+        }
         assert given
     assert seen.leaks({**OF_IDENTITY, **given}) == set()
 
 
 def test_no_refusal_shows_a_secret_of_the_stacks_identity(seen: Traces, monkeypatch: pytest.MonkeyPatch) -> None:
-    with planted_identity(monkeypatch, external_id=SECRETS["NGC key"]) as it:
+    with planted_identity(monkeypatch, external_id=SECRETS["NGC key"]) as rehearsal:
         for changes in ({}, {"aws:secretKey": ""}, {"aws:assumeRoles": SECRETS["NGC key"]}):
-            it.engine.config = {**it.engine.config, **changes}
+            rehearsal.engine.config = {**rehearsal.engine.config, **changes}
             assert cli.main(["check-clean", "--stack", "dev"]) == 1
     assert seen.leaks({**OF_IDENTITY, **SECRETS}) == set()
 
@@ -344,8 +353,8 @@ def test_the_kubeconfig_that_helm_reads_is_for_its_owner_alone_and_goes(monkeypa
 def test_the_import_file_holds_the_kubeconfig_and_is_private_even_in_an_open_files_place(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    with planted(monkeypatch) as it:
-        of_guide(it)
+    with planted(monkeypatch) as rehearsal:
+        of_guide(rehearsal)
         path = Path("import.json")
         path.write_text("old")
         assert cli.main(["adopt", "--stack", "dev", "--file", str(path)]) == 0
@@ -356,8 +365,8 @@ def test_the_import_file_holds_the_kubeconfig_and_is_private_even_in_an_open_fil
 def test_an_import_file_that_cannot_be_written_is_one_sentence(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    with planted(monkeypatch) as it:
-        of_guide(it)
+    with planted(monkeypatch) as rehearsal:
+        of_guide(rehearsal)
         Path("file").touch()
         assert cli.main(["adopt", "--stack", "dev", "--file", "file/import.json"]) == 1
     assert "--file file/import.json cannot be written: " in capsys.readouterr().err

@@ -60,21 +60,21 @@ def in_zone_b(without: str = "", **changes: Any) -> dict[str, str]:
 @contextmanager
 def two_zones(second: Mapping[str, str]) -> Generator[tuple[MutableRehearsal, MutableRehearsal]]:
     """The stacks of zone a, which is up, and of zone b, which is not yet."""
-    with a_rehearsal() as it:
-        it.engine.up()
-        yield it, it.beside(Stack("second", second))
+    with a_rehearsal() as rehearsal:
+        rehearsal.engine.up()
+        yield rehearsal, rehearsal.beside(Stack("second", second))
 
 
-def things(it: Rehearsal) -> tuple[Thing, ...]:
+def things(rehearsal: Rehearsal) -> tuple[Thing, ...]:
     """What the tags in AWS say is the stack's, to the last target."""
-    installation = it.installation()
+    installation = rehearsal.installation()
     return Survey(Inventory(installation.account), installation.config).things
 
 
 def test_every_fact_of_the_page_is_held_by_a_test_of_this_file() -> None:
     tests = {name for name in globals() if name.startswith("test_")}
     facts = ZONES.split("\n## ")[1:]
-    held = [set(re.findall(r"`(test_\w+)`", each)) for each in facts]
+    held = [set(re.findall(r"`(test_\w+)`", fact)) for fact in facts]
     assert all(held)
     assert set[str]().union(*held) <= tests
 
@@ -86,7 +86,7 @@ def test_the_stacks_of_two_zones_stream_and_either_can_be_destroyed_without_the_
         assert all(map(streams, stacks))
         goes, stays = stacks[gone], stacks[1 - gone]
         before = things(stays)
-        assert not {each.id for each in before} & {each.id for each in things(goes)}
+        assert not {each.id for each in before} & {thing.id for thing in things(goes)}
         goes.engine.destroy()
         assert things(goes) == ()
         assert things(stays) == before
@@ -117,7 +117,7 @@ def test_preflight_tells_beforehand_what_is_taken(missing: str) -> None:
         backend = KnownStates({each.engine.stack: each.state() for each in (first, second)})
         found = problems_by_check(preflight_of(second, backend))
         assert set(found) == {check}
-        assert all(each in found[check] for each in remedies)
+        assert all(remedy in found[check] for remedy in remedies)
         second.reconfigure(OWN[missing])
         assert problems_by_check(preflight_of(second, backend)) == {}
 
@@ -129,19 +129,19 @@ def test_the_release_may_have_the_first_ones_name_and_chart_and_image_are_the_sa
 
 
 def test_preflight_names_a_cluster_that_is_called_like_an_instance() -> None:
-    with a_rehearsal(as_config(instance="b")) as it:
-        ec2: Any = it.aws.client("ec2")
+    with a_rehearsal(as_config(instance="b")) as rehearsal:
+        ec2: Any = rehearsal.aws.client("ec2")
         tags: Any = [{"Key": key, "Value": value} for key, value in Names("demo-b").tags("x", {}).items()]
         ec2.create_security_group(
             GroupName=Names("demo-b").security_group,
             Description="x",
-            VpcId=it.aws.vpc_id,
+            VpcId=rehearsal.aws.vpc_id,
             TagSpecifications=[{"ResourceType": "security-group", "Tags": tags}],
         )
-        found = problems_by_check(preflight_of(it))
+        found = problems_by_check(preflight_of(rehearsal))
         assert set(found) == {"names"}
         assert "demo-b-rp-sg" in found["names"]
-        assert things(it) == ()
+        assert things(rehearsal) == ()
 
 
 def test_the_rules_between_nodes_go_with_the_stack_that_made_them_and_another_then_makes_its_own() -> None:

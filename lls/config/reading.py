@@ -46,7 +46,7 @@ def load() -> Config:
     Raises pulumi.RunError that lists every problem with key, value and remedy.
     """
     exposed = [key for key in schema() if _is_secret(key) and key not in SECRET_KEYS]
-    values: dict[str, Any] = {key: _value(key, each) for key, each in schema().items() if key not in exposed}
+    values: dict[str, Any] = {key: _value(key, declared) for key, declared in schema().items() if key not in exposed}
     values |= {key: _of_provider(key) for key in OTHER_KEYS}
     values["aws:"] = {key: value for key in IDENTITY_KEYS if (value := _of_provider(key))}
     names = {key.partition(":")[2] for key in _keys() if key.startswith(f"{NAMESPACE}:")}

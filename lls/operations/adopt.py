@@ -123,7 +123,7 @@ class Adoption:
     @property
     def interrupting(self) -> list[Match]:
         """Matches that `up` would replace: adopting them would interrupt streaming."""
-        return [each for each in self.matches if any(difference.replaces for difference in each.differences)]
+        return [match for match in self.matches if any(difference.replaces for difference in match.differences)]
 
 
 def run(installation: Installation, screen: Screen, *, file: Path | None, stateless: bool) -> Outcome:
@@ -175,11 +175,11 @@ def find(
     ownership = read_ownership()
     _judge(adoption, installation, ownership, in_cluster.owners(installation, ownership))
     known = {
-        each.thing.id for each in (*adoption.matches, *(refusal.match for refusal in adoption.refused))
+        match.thing.id for match in (*adoption.matches, *(refusal.match for refusal in adoption.refused))
     } | state.ids
-    held = {_identity(each.type, each.inputs) for each in adoption.owned}
+    held = {_identity(resource.type, resource.inputs) for resource in adoption.owned}
     adoption.strangers = [
-        each for each in things if each.id not in known and _identity(each.type, each.inputs) not in held
+        thing for thing in things if thing.id not in known and _identity(thing.type, thing.inputs) not in held
     ]
     return adoption, ownership
 
@@ -196,7 +196,7 @@ def _judge(
         if thing.type in (KUBERNETES_NAMESPACE, RELEASE):
             owner = in_cluster.get(thing.type, Owner(Kind.UNKNOWN, why="the cluster tells two things of it"))
         else:
-            held_by = next((refused[each] for each in thing.holders if each in refused), None)
+            held_by = next((refused[holder] for holder in thing.holders if holder in refused), None)
             owner = held_by or _owner_by_tags(match, ownership, names)
         if owner.kind is Kind.NOBODYS:
             accepted.append(match)
@@ -237,7 +237,7 @@ def _way_out(match: Match, owner: Owner) -> str:
 
 
 class _Finder:
-    """Surroundings in which a resource is what exists already, where that can be told."""
+    """A responder to whom a resource is what exists already, where that can be told."""
 
     def __init__(self, inventory: Inventory, look_ups: LookUps, proxy: Callable[[], Proxy], state: State) -> None:
         self.adoption = Adoption()
@@ -245,7 +245,7 @@ class _Finder:
         self.invoke = look_ups.invoke
         self._inventory = inventory
         self._proxy = proxy
-        self._state = {each.urn: each for each in state.resources}
+        self._state = {resource.urn: resource for resource in state.resources}
 
     def log(self, severity: Severity, message: str) -> None:
         """The program's warnings are its own `up`'s business."""
@@ -278,11 +278,14 @@ class _Finder:
             return self._release(goal)
         if goal.type == ADDRESS:
             name = goal.inputs["tags"]["Name"]
-            return next((each for each in self._inventory.addresses() if each.tags.get("Name") == name), None)
+            return next((address for address in self._inventory.addresses() if address.tags.get("Name") == name), None)
         if goal.type not in IDENTITY:
             return None
         wanted = _identity(goal.type, goal.inputs)
-        return next((each for each in self._candidates(goal) if _identity(goal.type, each.inputs) == wanted), None)
+        return next(
+            (candidate for candidate in self._candidates(goal) if _identity(goal.type, candidate.inputs) == wanted),
+            None,
+        )
 
     def _candidates(self, goal: Resource) -> Iterable[Thing]:
         inputs = goal.inputs
@@ -291,7 +294,7 @@ class _Finder:
         if goal.type == GROUP:
             return self._inventory.groups(group_name=inputs["name"], vpc_id=inputs["vpcId"])
         if goal.type in (INGRESS, EGRESS):
-            return [each for each in self._inventory.rules([inputs["securityGroupId"]]) if each.type == goal.type]
+            return [rule for rule in self._inventory.rules([inputs["securityGroupId"]]) if rule.type == goal.type]
         if goal.type == TARGET_GROUP:
             return self._inventory.target_groups()
         if goal.type == BALANCER:
@@ -316,9 +319,9 @@ class _Finder:
 
 def import_file(adoption: Adoption, state: State) -> Properties:
     """What `pulumi import --file` takes: the matches, below the components that the program puts them in."""
-    known = {each.urn: each.name for each in state.resources}
-    parents = {each.urn: each for each in adoption.parents}
-    resources = [_parent(each) for each in adoption.parents]
+    known = {resource.urn: resource.name for resource in state.resources}
+    parents = {parent.urn: parent for parent in adoption.parents}
+    resources = [_parent(parent) for parent in adoption.parents]
     table: dict[str, str] = {}
     for match in adoption.matches:
         goal = match.resource
@@ -419,29 +422,31 @@ def _findings(found: Adoption, ownership: Ownership) -> list[Finding]:
     notes += [
         problem(
             "adopt",
-            f"{each.resource.name} ({each.thing.id}) would be replaced, and streaming interrupted: "
-            + "; ".join(str(difference) for difference in each.differences if difference.replaces),
+            f"{match.resource.name} ({match.thing.id}) would be replaced, and streaming interrupted: "
+            + "; ".join(str(difference) for difference in match.differences if difference.replaces),
             "set the stack's config to what exists, then run this again",
         )
-        for each in found.interrupting
+        for match in found.interrupting
     ]
     notes += [
-        problem("adopt", f"{each.match.resource.name} exists as {each.match.thing.id}: {each.why}", each.remedy)
-        for each in found.refused
-        if each.remedy
+        problem(
+            "adopt", f"{refusal.match.resource.name} exists as {refusal.match.thing.id}: {refusal.why}", refusal.remedy
+        )
+        for refusal in found.refused
+        if refusal.remedy
     ]
-    if unclear := [each.match.resource.name for each in found.refused if not each.remedy]:
+    if unclear := [refusal.match.resource.name for refusal in found.refused if not refusal.remedy]:
         notes.append(
             unknown("adopt", f"these exist, and it cannot be told that they are nobody's: {', '.join(unclear)}")
         )
     notes += [
         note(
             "adopt",
-            f"{each} is this installation's by its tags, and no part of the program: it stays",
-            deregistration(each),
+            f"{stranger} is this installation's by its tags, and no part of the program: it stays",
+            deregistration(stranger),
         )
-        for each in found.strangers
-        if ownership.of(each).kind is not Kind.ANOTHERS
+        for stranger in found.strangers
+        if ownership.of(stranger).kind is not Kind.ANOTHERS
     ]
     return notes
 
@@ -451,8 +456,8 @@ def _show(screen: Screen, found: Adoption) -> Properties:
         screen.print(f"adopt   {match.resource.name}: {match.thing.id}")
         for difference in match.differences:
             screen.print(f"        {'REPLACE' if difference.replaces else 'change '} {difference}")
-    for each in found.refused:
-        screen.print(f"keep    {each.match.resource.name}: {each.match.thing.id}, {each.why}")
+    for refusal in found.refused:
+        screen.print(f"keep    {refusal.match.resource.name}: {refusal.match.thing.id}, {refusal.why}")
     for resource in found.missing:
         screen.print(f"create  {resource.name}")
     for resource in found.owned:
@@ -460,25 +465,25 @@ def _show(screen: Screen, found: Adoption) -> Properties:
     return {
         "adopt": [
             {
-                "name": each.resource.name,
-                "type": each.resource.type,
-                "id": each.thing.id,
-                "changes": [str(difference) for difference in each.differences],
-                "replaced": each in found.interrupting,
+                "name": match.resource.name,
+                "type": match.resource.type,
+                "id": match.thing.id,
+                "changes": [str(difference) for difference in match.differences],
+                "replaced": match in found.interrupting,
             }
-            for each in found.matches
+            for match in found.matches
         ],
-        "create": [each.name for each in found.missing],
-        "owned": [each.name for each in found.owned],
+        "create": [resource.name for resource in found.missing],
+        "owned": [resource.name for resource in found.owned],
         "refused": [
             {
-                "name": each.match.resource.name,
-                "id": each.match.thing.id,
-                "owner": each.owner.kind.value,
-                "stack": each.owner.stack,
-                "why": each.why,
+                "name": refusal.match.resource.name,
+                "id": refusal.match.thing.id,
+                "owner": refusal.owner.kind.value,
+                "stack": refusal.owner.stack,
+                "why": refusal.why,
             }
-            for each in found.refused
+            for refusal in found.refused
         ],
-        "strangers": [str(each) for each in found.strangers],
+        "strangers": [str(stranger) for stranger in found.strangers],
     }

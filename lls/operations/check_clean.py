@@ -19,7 +19,7 @@ def run(installation: Installation, screen: Screen) -> Outcome:
     screen.began("looking for what is left")
     found, ownership = check_clean(installation, lambda: installation.ownership(screen))
     screen.ended("looking for what is left")
-    mattered = any(each.level is Level.UNKNOWN for each in found)
+    mattered = any(finding.level is Level.UNKNOWN for finding in found)
     evidence = {"evidence": installation.evidence(ownership)}
     return Outcome([account, *ownership.findings(mattered=mattered), *found], evidence)
 
@@ -33,13 +33,13 @@ def check_clean(installation: Installation, read_ownership: Callable[[], Ownersh
     survey = Survey(Inventory(installation.account), config)
     in_cluster = look_into_cluster(installation)
     ownership = read_ownership()
-    left = [(str(each), survey.owner_of(each, ownership)) for each in survey.things]
+    left = [(str(thing), survey.owner_of(thing, ownership)) for thing in survey.things]
     left_in_cluster = [
         (in_cluster.name_of(type_), owner) for type_, owner in in_cluster.owners(installation, ownership).items()
     ]
     found = [
         *(_judge("aws", left, stack) or [ok("aws", f"nothing carries {_tags(config)}")]),
-        *(problem("aws", f"{each.thing}: {each.why}", each.remedy) for each in survey.lookalikes),
+        *(problem("aws", f"{lookalike.thing}: {lookalike.why}", lookalike.remedy) for lookalike in survey.lookalikes),
         *(_judge("kubernetes", left_in_cluster, stack) or [_empty(installation, in_cluster)]),
         *_in_state(ownership, stack),
         *_of_terraform(config, installation.account),
@@ -78,7 +78,7 @@ def _tags(config: Config) -> str:
 def _in_state(ownership: Ownership, stack: str) -> list[Finding]:
     if ownership.own is None:
         return [unknown("state", f"whether stack {stack} holds anything cannot be told: {ownership.gaps[0].why}")]
-    resources = [each for each in ownership.own.resources if each.type != "pulumi:pulumi:Stack"]
+    resources = [resource for resource in ownership.own.resources if resource.type != "pulumi:pulumi:Stack"]
     if resources:
         return [problem("state", f"stack {stack} holds {len(resources)} resources", f"pulumi destroy --stack {stack}")]
     return [ok("state", f"stack {stack} holds no resources")]

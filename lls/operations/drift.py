@@ -27,11 +27,11 @@ def drift(installation: Installation) -> list[Finding]:
     """
     config, stack = installation.config, installation.stack.name
     inventory = Inventory(installation.account)
-    group = next((each for each in inventory.target_groups() if each.name == config.target_group_name), None)
+    group = next((group for group in inventory.target_groups() if group.name == config.target_group_name), None)
     remedy = f"pulumi up --stack {stack}"
     if group is None:
         return [problem("target-group", f"there is no target group {config.target_group_name}", remedy)]
-    registered = {each.name for each in inventory.targets(group.id)}
+    registered = {target.name for target in inventory.targets(group.id)}
     if config.registration in ("autoscaling", "binding"):
         seen = f"{config.registration} keeps the targets by itself: {len(registered)} are registered"
         return [ok("targets", seen) if registered else problem("targets", seen, "look at the group or the controller")]
@@ -40,8 +40,8 @@ def drift(installation: Installation) -> list[Finding]:
         return [problem("targets", "no node can be a target now, and an up would be refused", "add nodes")]
     found = [
         *(
-            problem("missing", f"{each} is eligible and not registered", remedy)
-            for each in sorted(eligible - registered)
+            problem("missing", f"{target} is eligible and not registered", remedy)
+            for target in sorted(eligible - registered)
         ),
         *_surplus(installation, registered - eligible, remedy),
     ]
@@ -51,14 +51,14 @@ def drift(installation: Installation) -> list[Finding]:
 def _surplus(installation: Installation, targets: set[str], remedy: str) -> list[Finding]:
     """Registered targets that should not be: `up` takes away those that it registered itself."""
     try:
-        ours = {each.inputs.get("targetId") for each in installation.state().resources}
+        ours = {resource.inputs.get("targetId") for resource in installation.state().resources}
     except StackError:
         ours = targets
     return [
-        problem("surplus", f"{each} is registered and not eligible", remedy)
-        if each in ours
-        else note("surplus", f"{each} is registered and not eligible, by somebody else: up leaves it alone")
-        for each in sorted(targets)
+        problem("surplus", f"{target} is registered and not eligible", remedy)
+        if target in ours
+        else note("surplus", f"{target} is registered and not eligible, by somebody else: up leaves it alone")
+        for target in sorted(targets)
     ]
 
 

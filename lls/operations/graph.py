@@ -39,7 +39,7 @@ def run(stack: Stack, screen: Screen, *, format: Format, order: Order, whole: bo
     found = graph(stack, order, whole=whole)
     screen.ended("running the program")
     screen.print(mermaid(found) if format == "mermaid" else dot(found))
-    nodes = [{"name": each.name, "type": each.type, "component": each.component} for each in found.nodes]
+    nodes = [{"name": node.name, "type": node.type, "component": node.component} for node in found.nodes]
     return Outcome([], {"order": order, "nodes": nodes, "edges": [*map(list, found.edges)]})
 
 
@@ -66,7 +66,7 @@ def graph(stack: Stack, order: Order = "create", *, whole: bool = False) -> Grap
     )
     resources = list(monitor.recorded.values())
     if config.registration == "binding":
-        resources = [_as_binding(each) for each in resources]
+        resources = [_as_binding(resource) for resource in resources]
     return graph_of(resources, order, whole=whole)
 
 
@@ -79,17 +79,22 @@ def _as_binding(resource: Resource) -> Resource:
 
 def graph_of(resources: Iterable[Resource], order: Order = "create", *, whole: bool = False) -> Graph:
     """The graph of recorded resources, components dissolved into what they hold."""
-    known = {each.urn: each for each in resources}
-    real = {urn: each for urn, each in known.items() if each.custom}
-    needs = {urn: {need for need in (*each.dependencies, each.provider) if need in real} for urn, each in real.items()}
+    known = {resource.urn: resource for resource in resources}
+    real = {urn: resource for urn, resource in known.items() if resource.custom}
+    needs = {
+        urn: {need for need in (*resource.dependencies, resource.provider) if need in real}
+        for urn, resource in real.items()
+    }
     if not whole:
         needs = {urn: direct - _implied(direct, needs) for urn, direct in needs.items()}
     edges = sorted((real[need].name, real[urn].name) for urn, direct in needs.items() for need in direct)
     nodes = tuple(
         GraphNode(
-            each.name, each.type.rpartition(":")[2], known[each.parent].name if _has_component(each, known) else ""
+            resource.name,
+            resource.type.rpartition(":")[2],
+            known[resource.parent].name if _has_component(resource, known) else "",
         )
-        for each in sorted(real.values(), key=lambda each: (each.parent, each.name))
+        for resource in sorted(real.values(), key=lambda resource: (resource.parent, resource.name))
     )
     return Graph(nodes, tuple(edges if order == "create" else [(second, first) for first, second in edges]))
 
@@ -117,7 +122,7 @@ def dot(graph: Graph) -> str:
 
 
 class _StandIns:
-    """Surroundings in which every look-up finds something, and nothing that is made is known yet."""
+    """A responder whose every look-up finds something, and to whom nothing that is made is known yet."""
 
     def __init__(self, config: Config) -> None:
         network: Properties = {"vpcId": config.vpc_id or "vpc-1", "clusterSecurityGroupId": "sg-1"}

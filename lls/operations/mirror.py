@@ -50,7 +50,7 @@ def mirror_stack(
     logins = _logins(installation, todo, environ)
     created = _create_repositories(installation, todo)
     found = [ok("repository", f"created {name}: immutable tags, scan on push") for name in created]
-    found += [_copy(each, logins, screen) for each in todo]
+    found += [_copy(artifact, logins, screen) for artifact in todo]
     return found or [ok("mirror", "nothing to copy: chart and image are taken from where they are")]
 
 
@@ -79,14 +79,14 @@ def _copy(artifact: Artifact, logins: Mapping[str, Login], screen: Screen) -> Fi
 
 def _create_repositories(installation: Installation, todo: tuple[Artifact, ...]) -> list[str]:
     """Create those that are missing in the stack's own account and region, once the account is confirmed."""
-    registries = {each: ecr_registry(OCI_SCHEME + each.destination) for each in todo}
+    registries = {artifact: ecr_registry(OCI_SCHEME + artifact.destination) for artifact in todo}
     if not any(registries.values()):
         return []
     own = installation.confirm_account().account
     config = installation.config
     names = [
-        each.repository
-        for each, registry in registries.items()
+        artifact.repository
+        for artifact, registry in registries.items()
         if registry and (registry.account, registry.region) == (own, config.region)
     ]
     ecr = installation.account.client("ecr")
@@ -97,8 +97,8 @@ def _logins(installation: Installation, todo: tuple[Artifact, ...], environ: Map
     """The login for each host: NVIDIA's by its key, ECR's by AWS, others' from the stack's auth file."""
     logins: dict[str, Login] = {}
     given = logins_of(installation.config.registry_config)
-    for each in todo:
-        for reference in (each.source, each.destination):
+    for artifact in todo:
+        for reference in (artifact.source, artifact.destination):
             host = reference.partition("/")[0]
             if host in logins:
                 continue

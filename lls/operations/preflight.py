@@ -162,12 +162,12 @@ class Preflight:
         grants = list(needed(self._config, partition=partition, account=account))
         try:
             principal = self._principal(arn)
-            denied = sorted({action for each in grants for action in self._denied(principal, each)})
+            denied = sorted({action for grant in grants for action in self._denied(principal, grant)})
         except AwsError as error:
             return [unknown("permissions", f"could not be simulated: {error}", "docs/iam-policy.json lists them")]
         if denied:
             return [problem("permissions", f"{principal} may not {', '.join(denied)}", "see docs/iam-policy.json")]
-        count = len({action for each in grants for action in each.actions})
+        count = len({action for grant in grants for action in grant.actions})
         return [ok("permissions", f"{principal} may do the {count} actions of up and destroy")]
 
     def _denied(self, principal: str, grant: Grant) -> Iterator[str]:
@@ -180,7 +180,7 @@ class Preflight:
             ResourceArns=list(grant.resources),
             ContextEntries=list(grant.context),
         )
-        return (each["EvalActionName"] for each in answers if each["EvalDecision"] != "allowed")
+        return (answer["EvalActionName"] for answer in answers if answer["EvalDecision"] != "allowed")
 
     def _principal(self, arn: str) -> str:
         """The role behind an assumed role's ARN, which is what policies belong to."""
@@ -197,7 +197,7 @@ class Preflight:
     def _check_zone(self) -> list[Finding]:
         zone = self._config.availability_zone
         found = self._account.call("ec2", "describe_availability_zones", AllAvailabilityZones=True)["AvailabilityZones"]
-        states = {each["ZoneName"]: each for each in found}
+        states = {zone_found["ZoneName"]: zone_found for zone_found in found}
         if zone not in states:
             return [problem("zone", f"{self._config.region} has no zone {zone}", f"one of {', '.join(sorted(states))}")]
         if states[zone]["State"] != "available" or states[zone].get("OptInStatus") == "not-opted-in":
@@ -229,18 +229,18 @@ class Preflight:
         return found or [ok("subnet", f"{subnet_id} is public, with {free} free addresses")]
 
     def _inventory_has_balancer(self) -> bool:
-        return any(each.name == self._config.names.nlb for each in self._inventory.balancers())
+        return any(balancer.name == self._config.names.nlb for balancer in self._inventory.balancers())
 
     def _check_quotas(self) -> list[Finding]:
         config, names = self._config, self._config.names
         balancers, groups = self._inventory.balancers(), self._inventory.target_groups()
         counts = {
-            "load balancers": (len(balancers), any(names.claims(each.tags) for each in balancers)),
-            "target groups": (len(groups), any(names.claims(each.tags) for each in groups)),
+            "load balancers": (len(balancers), any(names.claims(balancer.tags) for balancer in balancers)),
+            "target groups": (len(groups), any(names.claims(group.tags) for group in groups)),
         }
         if config.static_ip and not config.eip_allocation_id:
             addresses = self._inventory.addresses()
-            counts["Elastic IPs"] = (len(addresses), any(names.claims(each.tags) for each in addresses))
+            counts["Elastic IPs"] = (len(addresses), any(names.claims(address.tags) for address in addresses))
         return [self._quota(what, used, ours) for what, (used, ours) in counts.items()]
 
     def _quota(self, what: str, used: int, ours: bool, more: int = 1) -> Finding:
@@ -270,8 +270,8 @@ class Preflight:
         taken = [
             finding
             for name, things in wanted.items()
-            for each in things
-            if each.name == name and (finding := self._taken(each))
+            for thing in things
+            if thing.name == name and (finding := self._taken(thing))
         ]
         return taken or [ok("names", f"{', '.join(wanted)}: free, or this stack's")]
 
@@ -293,12 +293,12 @@ class Preflight:
         if not allocation:
             return []
         self._installation.ask_as_program(lambda: lookups.find_elastic_ip(self._config))
-        address = next((each for each in self._inventory.addresses() if each.id == allocation), None)
+        address = next((address for address in self._inventory.addresses() if address.id == allocation), None)
         ours = any(
             mapping.get("allocationId") == allocation
-            for each in self._inventory.balancers()
-            if self._config.names.claims(each.tags)
-            for mapping in each.inputs["subnetMappings"]
+            for balancer in self._inventory.balancers()
+            if self._config.names.claims(balancer.tags)
+            for mapping in balancer.inputs["subnetMappings"]
         )
         if address and address.state and not ours:
             return [
@@ -309,13 +309,13 @@ class Preflight:
     def _check_leftovers(self) -> list[Finding]:
         stack = self._stack.name
         by_kind: dict[Kind, list[str]] = {}
-        for each in self._found.things:
-            by_kind.setdefault(self._found.owner_of(each, self._ownership).kind, []).append(str(each))
+        for thing in self._found.things:
+            by_kind.setdefault(self._found.owner_of(thing, self._ownership).kind, []).append(str(thing))
         found = [
-            problem("leftovers", f"{each.thing}: {each.why}", each.remedy)
-            for each in self._found.lookalikes
-            if self._config.names.resembles(each.thing.tags)  # the others are told by their names
-            and self._ownership.of(each.thing).kind not in (Kind.OURS, Kind.ANOTHERS)
+            problem("leftovers", f"{lookalike.thing}: {lookalike.why}", lookalike.remedy)
+            for lookalike in self._found.lookalikes
+            if self._config.names.resembles(lookalike.thing.tags)  # the others are told by their names
+            and self._ownership.of(lookalike.thing).kind not in (Kind.OURS, Kind.ANOTHERS)
         ]
         if lost := by_kind.get(Kind.NOBODYS):
             found.append(
@@ -337,19 +337,19 @@ class Preflight:
             lambda: lookups.find_node_security_group(config, place.vpc_id, place.cluster)
         )
         found: list[Finding] = []
-        rules = [each for each in self._inventory.rules([group]) if each.type == INGRESS]
+        rules = [rule for rule in self._inventory.rules([group]) if rule.type == INGRESS]
         foreign = [
-            each
-            for each in rules
-            if not config.names.claims(each.tags) or self._ownership.of_itself(each).kind is Kind.ANOTHERS
+            rule
+            for rule in rules
+            if not config.names.claims(rule.tags) or self._ownership.of_itself(rule).kind is Kind.ANOTHERS
         ]
         wanted = [(port.protocol, port.number) for port in guide.NODE_INTERNAL_PORTS]
         clashes = [
-            each
-            for each in foreign
-            if each.inputs.get("referencedSecurityGroupId") == group
-            and each.inputs.get("fromPort") == each.inputs.get("toPort")
-            and (each.inputs["ipProtocol"], each.inputs.get("fromPort")) in wanted
+            rule
+            for rule in foreign
+            if rule.inputs.get("referencedSecurityGroupId") == group
+            and rule.inputs.get("fromPort") == rule.inputs.get("toPort")
+            and (rule.inputs["ipProtocol"], rule.inputs.get("fromPort")) in wanted
         ]
         if config.node_internal_rules and clashes:
             found.append(
@@ -360,8 +360,8 @@ class Preflight:
                 )
             )
         elif config.node_internal_rules and any(
-            each.inputs["ipProtocol"] == "-1" and each.inputs.get("referencedSecurityGroupId") == group
-            for each in foreign
+            rule.inputs["ipProtocol"] == "-1" and rule.inputs.get("referencedSecurityGroupId") == group
+            for rule in foreign
         ):
             found.append(
                 note(
@@ -382,9 +382,9 @@ class Preflight:
         """Rules on a group that the nodes do not carry have no effect."""
         targets = self._installation.ask_as_program(lambda: find_ids(self._config, place.kubeconfig))
         instances = Network(self._account, place.vpc_id).instances(targets)
-        bare = sorted(target for target, each in instances.items() if group not in each.group_ids)
+        bare = sorted(target for target, instance in instances.items() if group not in instance.group_ids)
         if bare:
-            carried = sorted({each for target in bare for each in instances[target].group_ids})
+            carried = sorted({group for target in bare for group in instances[target].group_ids})
             return [
                 problem(
                     "node group",
@@ -476,12 +476,12 @@ class Preflight:
         taken = [
             problem(
                 "node ports",
-                f"NodePort {port.node_port} is held by service {each.metadata.namespace}/{each.metadata.name}",
+                f"NodePort {port.node_port} is held by service {service.metadata.namespace}/{service.metadata.name}",
                 f"free it, or change the chart's port by lls:helmValues and set lls:{keys[port.node_port]}",
             )
-            for each in services
-            for port in each.spec.ports or ()
-            if port.node_port in keys and _helm_release(each) != ours
+            for service in services
+            for port in service.spec.ports or ()
+            if port.node_port in keys and _helm_release(service) != ours
         ]
         return taken or [ok("node ports", f"{', '.join(map(str, keys))} are free, or this stack's")]
 

@@ -98,17 +98,17 @@ class Sweep:
         """What is still to be deleted."""
         done = Counter(self.done)
         left: list[str] = []
-        for each in self.delete:
-            if done[each]:
-                done[each] -= 1
+        for thing in self.delete:
+            if done[thing]:
+                done[thing] -= 1
             else:
-                left.append(each)
+                left.append(thing)
         return left
 
     @property
     def unresolved(self) -> list[Kept]:
         """What is kept although no stack is known to own it."""
-        return [each for each in self.kept if not each.is_settled]
+        return [kept for kept in self.kept if not kept.is_settled]
 
 
 def run(installation: Installation, screen: Screen, clock: Clock, *, yes: bool, stateless: bool) -> Outcome:
@@ -153,19 +153,21 @@ def plan(installation: Installation, read_ownership: Callable[[], Ownership]) ->
     survey = Survey(Inventory(installation.account), installation.config)
     seen = look_into_cluster(installation)
     ownership = read_ownership()
-    owners = {each.id: survey.owner_of(each, ownership) for each in survey.things}
-    doomed = [each for each in survey.things if owners[each.id].kind is Kind.NOBODYS]
+    owners = {thing.id: survey.owner_of(thing, ownership) for thing in survey.things}
+    doomed = [thing for thing in survey.things if owners[thing.id].kind is Kind.NOBODYS]
     kept = [
-        Kept(str(each), owners[each.id].clause, owners[each.id])
-        for each in survey.things
-        if owners[each.id].kind is not Kind.NOBODYS
+        Kept(str(thing), owners[thing.id].clause, owners[thing.id])
+        for thing in survey.things
+        if owners[thing.id].kind is not Kind.NOBODYS
     ]
-    for each in survey.lookalikes:
-        owner = ownership.of(each.thing)
+    for lookalike in survey.lookalikes:
+        owner = ownership.of(lookalike.thing)
         if owner.kind in (Kind.OURS, Kind.ANOTHERS):
-            kept.append(Kept(str(each.thing), owner.clause, owner))
+            kept.append(Kept(str(lookalike.thing), owner.clause, owner))
         else:
-            kept.append(Kept(str(each.thing), each.why, Owner(Kind.UNKNOWN, why=each.why), each.remedy))
+            kept.append(
+                Kept(str(lookalike.thing), lookalike.why, Owner(Kind.UNKNOWN, why=lookalike.why), lookalike.remedy)
+            )
     in_cluster, kept_in_cluster = _plan_in_cluster(installation, seen, ownership)
     return Sweep(in_cluster, doomed, [*kept_in_cluster, *kept], survey.dependents(doomed)), ownership
 
@@ -179,14 +181,14 @@ def carry_out(sweep: Sweep, installation: Installation, clock: Clock, watcher: W
     if sweep.dependents:
         raise ValueError("a sweep that would break something is not carried out")
     stopped = _carry_out_in_cluster(sweep, installation, clock, watcher)
-    for each in sweep.in_aws:
-        watcher.began(f"deleting {each}")
+    for thing in sweep.in_aws:
+        watcher.began(f"deleting {thing}")
         try:
-            _delete(each, installation.account, clock)
+            _delete(thing, installation.account, clock)
         finally:
-            watcher.ended(f"deleting {each}")
-        sweep.done.append(str(each))
-        watcher.say(f"deleted {each}")
+            watcher.ended(f"deleting {thing}")
+        sweep.done.append(str(thing))
+        watcher.say(f"deleted {thing}")
     return stopped
 
 
@@ -194,12 +196,12 @@ def holders(error: Exception, sweep: Sweep, installation: Installation) -> str:
     """What holds the thing whose deletion was refused, as AWS tells it now; empty where that cannot be told."""
     if not isinstance(error, AwsError) or error.code not in BUSY or len(sweep.done) >= len(sweep.delete):
         return ""
-    refused = [each for each in sweep.in_aws if str(each) in sweep.left][:1]
+    refused = [thing for thing in sweep.in_aws if str(thing) in sweep.left][:1]
     try:
         users = Survey(Inventory(installation.account), installation.config).dependents(refused)
     except AwsError as again:
         return f"What holds it could not be asked: {again}"
-    return "; ".join(f"{each}: {each.remedy}" for each in users)
+    return "; ".join(f"{user}: {user.remedy}" for user in users)
 
 
 def _delete(thing: Thing, account: Account, clock: Clock) -> None:
@@ -313,14 +315,14 @@ def _carry_out_in_cluster(sweep: Sweep, installation: Installation, clock: Clock
 
 
 def _judge(plan: Sweep) -> list[Finding]:
-    found = [problem("dependents", f"{each}", each.remedy) for each in plan.dependents]
+    found = [problem("dependents", f"{dependent}", dependent.remedy) for dependent in plan.dependents]
     if plan.in_cluster.unknown:
         found.append(unknown("kubernetes", plan.in_cluster.unknown))
-    if unclear := [each for each in plan.unresolved if not each.remedy]:
-        shown = ", ".join(each.thing for each in unclear)
+    if unclear := [kept for kept in plan.unresolved if not kept.remedy]:
+        shown = ", ".join(kept.thing for kept in unclear)
         found.append(unknown("kept", f"these stay, since it cannot be told that they are nobody's: {shown}"))
     found += [
-        problem("kept", f"{each.thing} stays: {each.why}", each.remedy) for each in plan.unresolved if each.remedy
+        problem("kept", f"{kept.thing} stays: {kept.why}", kept.remedy) for kept in plan.unresolved if kept.remedy
     ]
     return found
 
@@ -332,16 +334,17 @@ def _facts(plan: Sweep) -> Properties:
         "left": plan.left,
         "kept": [
             {
-                "thing": each.thing,
-                "owner": each.owner.kind.value,
-                "stack": each.owner.stack,
-                "why": each.why,
-                "remedy": each.remedy,
+                "thing": kept.thing,
+                "owner": kept.owner.kind.value,
+                "stack": kept.owner.stack,
+                "why": kept.why,
+                "remedy": kept.remedy,
             }
-            for each in plan.kept
+            for kept in plan.kept
         ],
         "dependents": [
-            {"thing": str(each.thing), "user": each.user, "remedy": each.remedy} for each in plan.dependents
+            {"thing": str(dependent.thing), "user": dependent.user, "remedy": dependent.remedy}
+            for dependent in plan.dependents
         ],
     }
 
@@ -349,8 +352,8 @@ def _facts(plan: Sweep) -> Properties:
 def _show(screen: Screen, plan: Sweep) -> None:
     for number, text in enumerate(plan.delete, 1):
         screen.print(f"{number:4}  delete  {text}")
-    for each in plan.kept:
-        screen.print(f"      keep    {each.thing}: {each.why}")
+    for kept in plan.kept:
+        screen.print(f"      keep    {kept.thing}: {kept.why}")
     if not (plan.delete or plan.kept or plan.in_cluster.unknown):
         screen.print("There is nothing to sweep.")
 

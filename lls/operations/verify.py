@@ -35,7 +35,7 @@ class Path:
     @property
     def unhealthy(self) -> list[Thing]:
         """Targets that are not healthy."""
-        return [each for each in self.targets if each.state != "healthy"]
+        return [target for target in self.targets if target.state != "healthy"]
 
 
 def run(installation: Installation, screen: Screen, clock: Clock, *, wait: float | None, probe: bool) -> Outcome:
@@ -107,17 +107,17 @@ class Verification:
         config = self._config
         name = config.names.nlb
         balancers = self._inventory.balancers()
-        by_arn = [each for each in balancers if each.id == self._outputs.get("nlbArn")]
-        balancer = next(iter(by_arn or [each for each in balancers if each.name == name]), None)
+        by_arn = [balancer for balancer in balancers if balancer.id == self._outputs.get("nlbArn")]
+        balancer = next(iter(by_arn or [balancer for balancer in balancers if balancer.name == name]), None)
         if balancer is None:
             return None, [problem("nlb", f"there is no load balancer {name}", self._up)]
         found = [self._judge_balancer(balancer)]
         listeners = self._inventory.listeners(balancer.id)
-        listener = next((each for each in listeners if each.inputs["port"] == config.udp_port), None)
+        listener = next((listener for listener in listeners if listener.inputs["port"] == config.udp_port), None)
         groups = self._inventory.target_groups()
         group_name = config.target_group_name
-        wanted = [each for each in groups if each.id == self._outputs.get("targetGroupArn")]
-        group = next(iter(wanted or [each for each in groups if each.name == group_name]), None)
+        wanted = [group for group in groups if group.id == self._outputs.get("targetGroupArn")]
+        group = next(iter(wanted or [group for group in groups if group.name == group_name]), None)
         if group is None:
             return None, [*found, problem("target-group", f"there is no target group {group_name}", self._up)]
         found.append(self._judge_listener(listener, listeners, group))
@@ -137,7 +137,10 @@ class Verification:
     def _judge_listener(self, listener: Thing | None, listeners: Iterable[Thing], group: Thing) -> Finding:
         port = self._config.udp_port
         if listener is None:
-            others = ", ".join(f"{each.inputs['protocol']} {each.inputs['port']}" for each in listeners) or "none"
+            others = (
+                ", ".join(f"{listener.inputs['protocol']} {listener.inputs['port']}" for listener in listeners)
+                or "none"
+            )
             return problem("listener", f"no listener on UDP {port} (there is: {others})", self._up)
         forwards = [action["targetGroupArn"] for action in listener.inputs["defaultActions"]]
         if listener.inputs["protocol"] not in ("UDP", "TCP_UDP") or group.id not in forwards:
@@ -151,10 +154,10 @@ class Verification:
         if not path.targets:
             return [problem("targets", f"nothing is registered in {path.group.name}", self._up)]
         found = [
-            ok("targets", f"{each.name}:{each.inputs['port']} is healthy")
-            if each.state == "healthy"
-            else problem("targets", f"{each.name}:{each.inputs['port']} is {each.state}", "see the causes below")
-            for each in path.targets
+            ok("targets", f"{target.name}:{target.inputs['port']} is healthy")
+            if target.state == "healthy"
+            else problem("targets", f"{target.name}:{target.inputs['port']} is {target.state}", "see the causes below")
+            for target in path.targets
         ]
         if path.unhealthy and len(path.unhealthy) == len(path.targets):
             found.append(
@@ -165,7 +168,7 @@ class Verification:
     def _check_way(self, path: Path) -> list[Finding]:
         """What stands in the way of media and health checks, target by target, healthy or not."""
         network = Network(self._account, path.balancer.outputs["vpcId"])
-        instances = network.instances(each.name for each in path.targets)
+        instances = network.instances(target.name for target in path.targets)
         causes: dict[tuple[str, str, str], list[str]] = {}
         for target in path.targets:
             for cause in self._obstacles(path, target, instances.get(target.name), network):
@@ -186,8 +189,8 @@ class Verification:
             yield "node-gone", f"its instance {instance.id} is {instance.state}", f"start it, or {self._up}"
             return
         subnets = {
-            network.subnet(each["subnetId"])["AvailabilityZone"]: each["subnetId"]
-            for each in path.balancer.inputs["subnetMappings"]
+            network.subnet(mapping["subnetId"])["AvailabilityZone"]: mapping["subnetId"]
+            for mapping in path.balancer.inputs["subnetMappings"]
         }
         if instance.zone not in subnets:
             zones = ", ".join(subnets)
@@ -229,7 +232,7 @@ class Verification:
     @property
     def _client(self) -> str:
         """An address that may stream."""
-        first = next((each for each in self._config.allowed_cidrs if ":" not in each), "0.0.0.0/0")
+        first = next((cidr for cidr in self._config.allowed_cidrs if ":" not in cidr), "0.0.0.0/0")
         return "198.51.100.7" if first == "0.0.0.0/0" else first.partition("/")[0]
 
     def _health(self, path: Path) -> Port:
@@ -252,11 +255,11 @@ class Verification:
         found += [
             problem(
                 "no-route",
-                f"{each['subnetId']} has no route to an internet gateway, so no client gets in",
+                f"{mapping['subnetId']} has no route to an internet gateway, so no client gets in",
                 "add the route 0.0.0.0/0 to an igw-..., or set lls:publicSubnetId to a public subnet",
             )
-            for each in path.balancer.inputs["subnetMappings"]
-            if not network.has_internet(each["subnetId"])
+            for mapping in path.balancer.inputs["subnetMappings"]
+            if not network.has_internet(mapping["subnetId"])
         ]
         return found
 
@@ -275,7 +278,7 @@ class Verification:
         proxy = self._proxy()
         services: list[Any] = proxy.services()
         pods: list[Any] = proxy.pods()
-        ports = {(port.protocol, port.node_port): each for each in services for port in each.spec.ports or ()}
+        ports = {(port.protocol, port.node_port): service for service in services for port in service.spec.ports or ()}
         bound = ", ".join(f"{protocol} {number}" for protocol, number in ports if number) or "none"
         found: list[Finding] = []
         for protocol, number, key in (
@@ -356,7 +359,7 @@ def _status(path: Path | None) -> str:
     if path is None:
         return "no load balancer yet"
     healthy = len(path.targets) - len(path.unhealthy)
-    waiting = ", ".join(sorted({each.state for each in path.unhealthy}))
+    waiting = ", ".join(sorted({target.state for target in path.unhealthy}))
     return f"load balancer {path.balancer.state}, {healthy} of {len(path.targets)} targets healthy" + (
         f" ({waiting})" if waiting else ""
     )
@@ -367,4 +370,4 @@ def _labels(selector: Mapping[str, str]) -> str:
 
 
 def _resolve(name: str) -> Sequence[str]:
-    return sorted({str(each[4][0]) for each in socket.getaddrinfo(name, None)})
+    return sorted({str(answer[4][0]) for answer in socket.getaddrinfo(name, None)})

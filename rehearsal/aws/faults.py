@@ -132,7 +132,7 @@ class Faults:
     @property
     def hang(self) -> bool:
         """Whether calls may be left without an answer."""
-        return any(not each.code for each in self._faults)
+        return any(not fault.code for fault in self._faults)
 
     def add(self, fault: Fault) -> Fault:
         """Have a fault from now on."""
@@ -154,7 +154,7 @@ class Faults:
         if _any_matches(names[1], self.denied):
             return refusal(names[1], "AccessDenied", user=user)
         with self._lock:
-            fault = next((each for each in self._faults if each.after == after and each.meets(*names)), None)
+            fault = next((fault for fault in self._faults if fault.after == after and fault.meets(*names)), None)
             if fault is None:
                 return None
             fault.seen += 1

@@ -63,8 +63,13 @@ class Reachability:
     def _running(self) -> Mapping[str, Instance]:
         """The running instances by id and by private address."""
         reservations = list(self._ec2.reservations.values())  # moto's all_instances copies each, for every call
-        running = [each for reservation in reservations for each in reservation.instances if each.state == "running"]
-        return {key: each for each in running for key in (each.private_ip or "", each.id)}
+        running = [
+            instance
+            for reservation in reservations
+            for instance in reservation.instances
+            if instance.state == "running"
+        ]
+        return {key: instance for instance in running for key in (instance.private_ip or "", instance.id)}
 
     def health(self, group: FakeTargetGroup, target: str) -> Verdict:
         """The state of a registered target once AWS has checked it often enough."""
@@ -95,7 +100,7 @@ class Reachability:
             return "no listener forwards to the target group"
         port = int(route.listener.port)
         groups = self._groups(route.balancer)
-        entering = [rule for each in groups for rule in each.ingress_rules]
+        entering = [rule for group in groups for rule in group.ingress_rules]
         if groups and not _allows(entering, "udp", port, address=client):
             return f"the load balancer's groups do not let in UDP {port} from {client}"
         targets = {**group.deregistered_targets, **group.targets} if draining else group.targets
@@ -140,19 +145,19 @@ class Reachability:
         """
         node_groups: list[SecurityGroup] = instance.security_groups
         groups = self._groups(route.balancer)
-        leaving = [rule for each in groups for rule in each.egress_rules]
-        ids = {each.id for each in node_groups}
+        leaving = [rule for group in groups for rule in group.egress_rules]
+        ids = {group.id for group in node_groups}
         if groups and not _allows(leaving, protocol, port, groups=ids, address=instance.private_ip or ""):
             return f"the load balancer's groups do not let out {protocol.upper()} {port}"
-        entering = [rule for each in node_groups for rule in each.ingress_rules]
+        entering = [rule for group in node_groups for rule in group.ingress_rules]
         senders = set(route.balancer.security_groups)
         if not _allows(entering, protocol, port, groups=senders, address=source):
             return f"the node's groups do not let in {protocol.upper()} {port} from the load balancer"
         return None
 
     def _groups(self, balancer: FakeLoadBalancer) -> list[SecurityGroup]:
-        found = (self._ec2.get_security_group_from_id(each) for each in balancer.security_groups)
-        return [each for each in found if each]
+        found = (self._ec2.get_security_group_from_id(group) for group in balancer.security_groups)
+        return [description for description in found if description]
 
     def _subnets(self, balancer: FakeLoadBalancer, instance: Instance) -> list[Subnet]:
         """The load balancer's own subnet in the instance's zone, if any."""
@@ -163,10 +168,10 @@ class Reachability:
 def forwarded(actions: Iterable[Mapping[str, Any]]) -> list[str]:
     """ARNs of the target groups that a listener's actions forward to, in either way of writing them."""
     return [
-        each["TargetGroupArn"]
+        forward["TargetGroupArn"]
         for action in actions
-        for each in (action, *action.get("ForwardConfig", {}).get("TargetGroups", ()))
-        if "TargetGroupArn" in each
+        for forward in (action, *action.get("ForwardConfig", {}).get("TargetGroups", ()))
+        if "TargetGroupArn" in forward
     ]
 
 

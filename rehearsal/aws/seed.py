@@ -14,7 +14,7 @@ from moto.ec2.models.instances import Instance
 from moto.eks.models import eks_backends
 
 from lls import guide
-from rehearsal.aws.identity import ROLE
+from rehearsal.aws.callers import ROLE
 from rehearsal.world import ManagedNodeGroup, Node, World
 
 VPC_CIDR: Final = "10.0.0.0/16"
@@ -121,7 +121,7 @@ class Seed:
         instance.nics[0].private_ip_address = address
         wanted = ipaddress.ip_network(f"{address}/24", strict=False)
         blocks = self._ec2.get_vpc(self.vpc_id).get_cidr_block_association_set()
-        if not any(wanted.overlaps(ipaddress.ip_network(str(each["cidr_block"]))) for each in blocks):
+        if not any(wanted.overlaps(ipaddress.ip_network(str(block["cidr_block"]))) for block in blocks):
             self._ec2.associate_vpc_cidr_block(self.vpc_id, str(wanted), amazon_provided_ipv6_cidr_block=False)
 
     def _make_cluster(self) -> None:
@@ -130,7 +130,7 @@ class Seed:
             name=world.cluster,
             roleArn=f"arn:{world.partition}:iam::{world.account}:role/cluster",
             resourcesVpcConfig={
-                "subnetIds": [subnet for each in self.subnets.values() for subnet in each],
+                "subnetIds": [subnet for of_zone in self.subnets.values() for subnet in of_zone],
                 "securityGroupIds": [],
             },
         )
@@ -179,7 +179,7 @@ class Seed:
         template = self._client("ec2").create_launch_template(
             LaunchTemplateName=name, LaunchTemplateData={"InstanceType": "g6e.12xlarge"}
         )["LaunchTemplate"]
-        placed = [subnet for each in subnets_of.values() for subnet in each]
+        placed = [subnet for of in subnets_of.values() for subnet in of]
         instances = [
             self.nodes[node.name][0]
             for node in world.nodes

@@ -37,14 +37,14 @@ from werkzeug.serving import make_server
 from werkzeug.test import EnvironBuilder, run_wsgi_app
 
 from lls.operations.world.account import TRIES
+from rehearsal.aws.callers import KEY, Identities
 from rehearsal.aws.faults import Fault, Faults, Response, action_of
 from rehearsal.aws.health import Answers
-from rehearsal.aws.identity import KEY, Identities
 from rehearsal.aws.seed import Seed
 from rehearsal.aws.strict_ec2 import NlbInterfaces, StrictEc2
 from rehearsal.aws.strict_elbv2 import NlbState, StrictElbv2
 from rehearsal.aws.strict_quotas import Quotas
-from rehearsal.world import Clock, World
+from rehearsal.world import World, WorldClock
 
 if TYPE_CHECKING:
     from types_boto3_autoscaling import AutoScalingClient
@@ -79,7 +79,7 @@ class Aws:
     `nodes` maps each node's name to its instance id and its private address.
     """
 
-    def __init__(self, world: World, clock: Clock, *, cluster_endpoint: str, answers: Answers) -> None:
+    def __init__(self, world: World, clock: WorldClock, *, cluster_endpoint: str, answers: Answers) -> None:
         """Prepare; nothing runs yet."""
         self._world = world
         self._clock = clock
@@ -234,9 +234,11 @@ class Aws:
             groups = self._elbv2_backend.target_groups
             registered = [(group, target) for group in groups.values() for target in group.targets]
             left = [(groups[arn], target) for arn, target in self._elbv2.draining() if draining and arn in groups]
-            media = [reachability.media_obstacle(*each, client, draining=True) for each in registered + left]
-            checks = [reachability.health(*each) for each in registered]
-            return [each for each in media if each] + [each.reason for each in checks if each.state == "unhealthy"]
+            media = [reachability.media_obstacle(*target, client, draining=True) for target in registered + left]
+            checks = [reachability.health(*target) for target in registered]
+            return [obstacle for obstacle in media if obstacle] + [
+                check.reason for check in checks if check.state == "unhealthy"
+            ]
 
     @property
     def _ec2_backend(self) -> EC2Backend:
@@ -249,7 +251,7 @@ class Aws:
     def _inventory(self) -> set[str]:
         with self._lock:
             ec2, elbv2 = self._ec2_backend, self._elbv2_backend
-            groups = [group for each in ec2.groups.values() for group in each.values()]
+            groups = [group for of_vpc in ec2.groups.values() for group in of_vpc.values()]
             rules = [rule for group in groups for rule in (*group.ingress_rules, *group.egress_rules)]
             return {
                 *(f"security group {group.id} {group.name}" for group in groups),
@@ -258,7 +260,7 @@ class Aws:
                 *(f"load balancer {balancer.name}" for balancer in elbv2.load_balancers.values()),
                 *(f"listener {arn}" for balancer in elbv2.load_balancers.values() for arn in balancer.listeners),
                 *(f"target group {group.name}" for group in elbv2.target_groups.values()),
-                *(f"network interface {each.id}" for each in self._interfaces.present()),
+                *(f"network interface {interface.id}" for interface in self._interfaces.present()),
             }
 
     # --- The server
@@ -319,7 +321,7 @@ class Aws:
     def _zones(self) -> Generator[None]:
         """Moto knows some zones of some regions; a world has those that it names."""
         world = self._world
-        names = sorted({world.zone(each.zone) for each in (*world.subnets, *world.nodes)})
+        names = sorted({world.zone(subnet.zone) for subnet in (*world.subnets, *world.nodes)})
         zones = [regions.Zone(region_name=world.region, name=name, zone_id=f"id-{name}") for name in names]
         with patch.dict(regions.RegionsAndZonesBackend.zones, {world.region: zones}):
             yield
@@ -376,7 +378,7 @@ def _moto_modules() -> tuple[str, ...]:
 
 
 def _method_names(owner: type) -> list[str]:
-    return _method_names_of(owner, sum(len(vars(each)) for each in owner.__mro__))
+    return _method_names_of(owner, sum(len(vars(class_)) for class_ in owner.__mro__))
 
 
 @cache

@@ -15,7 +15,7 @@ from moto.ec2.models import EC2Backend
 from moto.ec2.models.security_groups import SecurityGroupRule
 
 from rehearsal.aws.strict import Proceed, Rule, check_tags, enforce
-from rehearsal.world import Clock
+from rehearsal.world import WorldClock
 
 TEXT: Final = re.compile(r"[A-Za-z0-9 ._:/()#,@\[\]+=&;{}!$*-]{0,255}")
 """Names and descriptions of security groups and their rules."""
@@ -37,16 +37,20 @@ class NlbInterface:
 class NlbInterfaces:
     """The network interfaces of all NLBs, by id."""
 
-    clock: Clock
+    clock: WorldClock
     known: dict[str, NlbInterface] = field(default_factory=dict[str, NlbInterface])
 
     def present(self) -> list[NlbInterface]:
         """Those that are not gone yet."""
-        return [each for each in self.known.values() if each.gone_at is None or each.gone_at > self.clock.now()]
+        return [
+            interface
+            for interface in self.known.values()
+            if interface.gone_at is None or interface.gone_at > self.clock.now()
+        ]
 
     def of(self, balancer: str) -> list[NlbInterface]:
         """Those of one NLB."""
-        return [each for each in self.known.values() if each.balancer == balancer]
+        return [interface for interface in self.known.values() if interface.balancer == balancer]
 
     def expire(self, ec2: EC2Backend) -> None:
         """Forget the interfaces whose time has come."""
@@ -96,9 +100,9 @@ class StrictEc2:
         return proceed(name, description, *args, **kwargs)
 
     def _authorize(self, proceed: Proceed, _: EC2Backend, **kwargs: Any) -> Any:
-        for each in (*(kwargs["ip_ranges"] or ()), *(kwargs["source_groups"] or ())):
-            if not TEXT.fullmatch(each.get("Description", "")):
-                raise EC2ClientError("InvalidParameterValue", f"Invalid rule description '{each['Description']}'.")
+        for source in (*(kwargs["ip_ranges"] or ()), *(kwargs["source_groups"] or ())):
+            if not TEXT.fullmatch(source.get("Description", "")):
+                raise EC2ClientError("InvalidParameterValue", f"Invalid rule description '{source['Description']}'.")
         return proceed(**kwargs)
 
     def _delete_security_group(
@@ -107,7 +111,9 @@ class StrictEc2:
         group = ec2.get_security_group_by_name_or_id(group_id or name or "")
         if group:
             self.interfaces.expire(ec2)
-            holders = [each.balancer for each in self.interfaces.known.values() if group.id in each.groups]
+            holders = [
+                interface.balancer for interface in self.interfaces.known.values() if group.id in interface.groups
+            ]
             holders += [
                 other.id
                 for groups in ec2.groups.values()
@@ -115,8 +121,8 @@ class StrictEc2:
                 for rule in other.ingress_rules + other.egress_rules
                 if other.id != group.id and rule.source_group.get("GroupId") == group.id
             ]
-            holders += [each.id for each in ec2.all_instances() if group in each.security_groups]
-            holders += [each.id for each in ec2.enis.values() if group in each.group_set]
+            holders += [instance.id for instance in ec2.all_instances() if group in instance.security_groups]
+            holders += [eni.id for eni in ec2.enis.values() if group in eni.group_set]
             if holders:
                 raise DependencyViolationError(f"resource {group.id} has a dependent object ({', '.join(holders)})")
         return proceed(name, group_id)
@@ -125,7 +131,7 @@ class StrictEc2:
         self, proceed: Proceed, ec2: EC2Backend, address: str | None = None, allocation_id: str | None = None
     ) -> Any:
         self.interfaces.expire(ec2)
-        if any(each.allocation_id == allocation_id and each.association_id for each in ec2.addresses):
+        if any(address.allocation_id == allocation_id and address.association_id for address in ec2.addresses):
             raise EC2ClientError("InvalidIPAddress.InUse", f"Address with allocation id {allocation_id} is in use.")
         return proceed(address, allocation_id)
 

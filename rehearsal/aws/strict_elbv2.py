@@ -22,7 +22,7 @@ from rehearsal.aws.health import Answers, Reachability, Verdict, forwarded
 from rehearsal.aws.strict import Proceed, Rule, check_tags, enforce
 from rehearsal.aws.strict_ec2 import NlbInterface, NlbInterfaces
 from rehearsal.aws.strict_quotas import TARGETS, TARGETS_PER_ZONE
-from rehearsal.world import Clock, World
+from rehearsal.world import World, WorldClock
 
 NAME: Final = re.compile(r"(?!internal-)(?!-)[A-Za-z0-9-]{1,32}(?<!-)")
 CARRIES: Final[Mapping[str, Sequence[str]]] = {
@@ -52,7 +52,7 @@ class StrictElbv2:
     """The refusals of load balancing in one world, and the times at which it is done."""
 
     world: World
-    clock: Clock
+    clock: WorldClock
     answers: Answers
     interfaces: NlbInterfaces
     quotas: Mapping[str, int]
@@ -97,20 +97,22 @@ class StrictElbv2:
         name: str = kwargs["name"]
         if not NAME.fullmatch(name):
             raise ELBClientError("ValidationError", f"The load balancer name '{name}' is not valid")
-        if any(each.name == name for each in elbv2.load_balancers.values()):
+        if any(balancer.name == name for balancer in elbv2.load_balancers.values()):
             raise ELBClientError("DuplicateLoadBalancerName", f"A load balancer with the name '{name}' exists")
         check_tags(_pairs(kwargs.get("tags")), ELBClientError)
         mappings: list[dict[str, str]] = kwargs.get("subnet_mappings") or []
         ec2 = elbv2.ec2_backend
         self.interfaces.expire(ec2)
-        self._check_allocations(ec2, [each["AllocationId"] for each in mappings if "AllocationId" in each])
+        self._check_allocations(ec2, [mapping["AllocationId"] for mapping in mappings if "AllocationId" in mapping])
         subnet_ids: list[str] = kwargs.get("subnet_ids") or []
         group_ids: list[str] = kwargs.get("security_groups") or []
         try:
-            subnets = [ec2.get_subnet(each) for each in (*subnet_ids, *(each["SubnetId"] for each in mappings))]
+            subnets = [
+                ec2.get_subnet(subnet_id) for subnet_id in (*subnet_ids, *(mapping["SubnetId"] for mapping in mappings))
+            ]
         except InvalidSubnetIdError:
             raise SubnetNotFoundError from None
-        zones = [each.availability_zone for each in subnets]
+        zones = [subnet.availability_zone for subnet in subnets]
         if len(set(zones)) != len(zones):
             raise ELBClientError(
                 "InvalidConfigurationRequest", "A load balancer cannot be attached to multiple subnets in the same AZ"
@@ -119,21 +121,21 @@ class StrictElbv2:
             if subnet.available_ip_address_count < MINIMUM_FREE_ADDRESSES:
                 message = f"Not enough IP space available in {subnet.id}. ELB requires at least 8 free IP addresses."
                 raise ELBClientError("InvalidSubnet", message)
-        self._check_groups(ec2, group_ids, {each.vpc_id for each in subnets})
+        self._check_groups(ec2, group_ids, {subnet.vpc_id for subnet in subnets})
         balancer: FakeLoadBalancer = proceed(**kwargs)
         lb_id = balancer.arn.rpartition("/")[2]
         balancer.dns_name = f"{name}-{lb_id}.elb.{self.world.region}.{self.world.dns_suffix}"
         self.active_at[balancer.arn] = self.clock.now() + self.world.latencies.nlb_provisioning
-        allocations = {each["SubnetId"]: each.get("AllocationId") for each in mappings}
+        allocations = {mapping["SubnetId"]: mapping.get("AllocationId") for mapping in mappings}
         for subnet in balancer.subnets:
             self._attach(ec2, balancer, subnet.id, allocations.get(subnet.id))
         return balancer
 
     def _check_allocations(self, ec2: EC2Backend, wanted: Sequence[str]) -> None:
-        held = {each.allocation_id: each.association_id for each in ec2.addresses}
-        if unknown := [each for each in wanted if each not in held]:
+        held = {address.allocation_id: address.association_id for address in ec2.addresses}
+        if unknown := [subnet_id for subnet_id in wanted if subnet_id not in held]:
             raise ELBClientError("AllocationIdNotFound", f"The allocation IDs '{', '.join(unknown)}' do not exist")
-        if len(set(wanted)) < len(wanted) or any(held[each] for each in wanted):
+        if len(set(wanted)) < len(wanted) or any(held[subnet_id] for subnet_id in wanted):
             raise ELBClientError("ResourceInUse", "The allocation IDs are not available for use")
 
     def _check_groups(self, ec2: EC2Backend, group_ids: Iterable[str], vpc_ids: Collection[str]) -> None:
@@ -156,15 +158,15 @@ class StrictElbv2:
 
     def _availability_zones(self, balancer: FakeLoadBalancer) -> list[dict[str, Any]]:
         ec2 = ec2_backends[self.world.account][self.world.region]
-        public = {each.allocation_id: each.public_ip for each in ec2.addresses}
+        public = {address.allocation_id: address.public_ip for address in ec2.addresses}
         return [
             {
                 "ZoneName": subnet.availability_zone,
                 "SubnetId": subnet.id,
                 "LoadBalancerAddresses": [
-                    {"AllocationId": each.allocation_id, "IpAddress": public[each.allocation_id]}
-                    for each in self.interfaces.of(balancer.arn)
-                    if each.subnet == subnet.id and each.allocation_id
+                    {"AllocationId": interface.allocation_id, "IpAddress": public[interface.allocation_id]}
+                    for interface in self.interfaces.of(balancer.arn)
+                    if interface.subnet == subnet.id and interface.allocation_id
                 ],
             }
             for subnet in balancer.subnets
@@ -288,7 +290,7 @@ class StrictElbv2:
 
     def _check_listener_port(self, balancer: FakeLoadBalancer, port: str, besides: str = "") -> None:
         _check_port(port)
-        if any(str(each.port) == str(port) and each.arn != besides for each in balancer.listeners.values()):
+        if any(str(listener.port) == str(port) and listener.arn != besides for listener in balancer.listeners.values()):
             raise ELBClientError("DuplicateListener", f"A listener already exists on this port for '{balancer.arn}'")
 
     def _check_forward(
@@ -332,7 +334,10 @@ class StrictElbv2:
             for target in targets:
                 _check_port(target.get("Port", group.port))
                 self._check_target(elbv2.ec2_backend, reachability, group, target["Id"])
-            zones = [self._zone(reachability, each) for each in {*group.targets, *(target["Id"] for target in targets)}]
+            zones = [
+                self._zone(reachability, target_id)
+                for target_id in {*group.targets, *(target["Id"] for target in targets)}
+            ]
             most = max((zones.count(zone) for zone in set(zones)), default=0)
             if most > self.quotas[TARGETS_PER_ZONE] or len(zones) > self.quotas[TARGETS]:
                 raise ELBClientError("TooManyTargets", f"You have reached the maximum number of targets for '{arn}'")
@@ -343,9 +348,11 @@ class StrictElbv2:
 
     def _check_target(self, ec2: EC2Backend, reachability: Reachability, group: FakeTargetGroup, target: str) -> None:
         if group.target_type == "ip":
-            blocks = [each["cidr_block"] for each in ec2.get_vpc(group.vpc_id).get_cidr_block_association_set()]
+            blocks = [
+                association["cidr_block"] for association in ec2.get_vpc(group.vpc_id).get_cidr_block_association_set()
+            ]
             try:
-                inside = any(ipaddress.ip_address(target) in ipaddress.ip_network(str(each)) for each in blocks)
+                inside = any(ipaddress.ip_address(target) in ipaddress.ip_network(str(block)) for block in blocks)
             except ValueError:
                 raise ELBClientError("ValidationError", f"'{target}' is not a valid IPv4 address") from None
             if not inside:
@@ -377,7 +384,7 @@ class StrictElbv2:
 
     def draining(self) -> list[tuple[str, str]]:
         """Target groups, by ARN, and targets whose sessions may still end."""
-        return [each for each, until in self.draining_until.items() if until > self.clock.now()]
+        return [target for target, until in self.draining_until.items() if until > self.clock.now()]
 
     def _describe_target_health(
         self, proceed: Proceed, elbv2: ELBv2Backend, arn: str, targets: list[dict[str, Any]]
@@ -385,7 +392,7 @@ class StrictElbv2:
         group = elbv2.target_groups.get(arn)
         if group is None:
             return proceed(arn, targets)
-        draining = [id_ for each, id_ in self.draining() if each == arn]
+        draining = [id_ for target, id_ in self.draining() if target == arn]
         asked = [target["Id"] for target in targets] or [*group.targets, *draining]
         reachability = self.reachability(elbv2)
         return [self._status(reachability, group, id_, draining) for id_ in asked]

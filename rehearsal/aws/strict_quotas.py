@@ -119,8 +119,8 @@ class Quotas:
         held: list[Any] = getattr(group, direction) if group else []
         ranges: list[Any] = [*(kwargs.get("ip_ranges") or ()), *(kwargs.get("source_groups") or ())]
         for other in ("CidrIpv6", "CidrIp"):
-            number = sum(other not in each for each in ranges) + sum(
-                other not in (each.ip_range or {}) for each in held
+            number = sum(other not in range_ for range_ in ranges) + sum(
+                other not in (rule.ip_range or {}) for rule in held
             )
             if number > self.values[RULES]:
                 message = "The maximum number of rules per security group has been reached."
@@ -147,7 +147,7 @@ class Quotas:
 
     def _asked(self, response: ServiceQuotasResponse, values: Mapping[str, int]) -> dict[str, Any]:
         code = json.loads(response.body)["QuotaCode"]
-        found = next((each for each in self._of(response, values) if each["QuotaCode"] == code), None)
+        found = next((entry for entry in self._of(response, values) if entry["QuotaCode"] == code), None)
         if found is None:
             raise NoSuchResource
         return found

@@ -39,9 +39,9 @@ class Leg:
 
 def reaches_internet(ec2: EC2Backend, subnet: Subnet) -> bool:
     """Whether a subnet's route table sends what is for nobody inside to an internet gateway."""
-    tables = [each for each in ec2.route_tables.values() if each.vpc_id == subnet.vpc_id]
-    own = [each for each in tables if subnet.id in each._associations.values()]  # pyright: ignore[reportPrivateUsage]
-    main = [each for each in tables if each.main_association_id]
+    tables = [table for table in ec2.route_tables.values() if table.vpc_id == subnet.vpc_id]
+    own = [table for table in tables if subnet.id in table._associations.values()]  # pyright: ignore[reportPrivateUsage]
+    main = [table for table in tables if table.main_association_id]
     return any(
         route.destination_cidr_block == ANYWHERE and (route.gateway_id or "").startswith("igw-")
         for table in own or main
@@ -74,7 +74,7 @@ def _acl(ec2: EC2Backend, subnet: Subnet) -> NetworkAcl | None:
     found = (
         acl
         for acl in ec2.network_acls.values()
-        if any(each.subnet_id == subnet.id for each in acl._associations.values())  # pyright: ignore[reportPrivateUsage]
+        if any(association.subnet_id == subnet.id for association in acl._associations.values())  # pyright: ignore[reportPrivateUsage]
     )
     return next(found, None)
 
@@ -82,7 +82,7 @@ def _acl(ec2: EC2Backend, subnet: Subnet) -> NetworkAcl | None:
 def _allows(acl: NetworkAcl, leg: Leg, port: int) -> bool:
     """What the first rule that covers a packet says; without one it is denied."""
     peer = ipaddress.IPv4Network(leg.peer)
-    entries: list[Any] = sorted(acl.network_acl_entries, key=lambda each: int(each.rule_number))
+    entries: list[Any] = sorted(acl.network_acl_entries, key=lambda entry: int(entry.rule_number))
     for entry in entries:
         if str(entry.egress).lower() != str(leg.direction == "out").lower() or not entry.cidr_block:
             continue

@@ -170,14 +170,14 @@ class Engine:
 
     def _delete(self, resources: Iterable[Resource]) -> list[Step]:
         """Delete resources, each as soon as nothing that needs it is left; a failure holds back what it needs."""
-        waiting = {id(each): each for each in resources}
+        waiting = {id(resource): resource for resource in resources}
         running: dict[Future[Step], Resource] = {}
         steps: list[Step] = []
         failed: list[Resource] = []
-        holders = Counter(need for each in waiting.values() for need in each.needs)
+        holders = Counter(need for step in waiting.values() for need in step.needs)
         with self.workers() as pool:
             while waiting or running:
-                for resource in [each for each in waiting.values() if not holders[each.urn]]:
+                for resource in [step for step in waiting.values() if not holders[step.urn]]:
                     del waiting[id(resource)]
                     running[pool.submit(self._delete_one, resource)] = resource
                 if not running:
@@ -195,7 +195,7 @@ class Engine:
                     elif self.state.get(resource.urn) is resource:
                         del self.state[resource.urn]
         if failed:
-            kept = ", ".join(each.name for each in (*failed, *waiting.values()))
+            kept = ", ".join(step.name for step in (*failed, *waiting.values()))
             raise StepsFailedError(f"{_errors(steps)} (kept: {kept})")
         return steps
 

@@ -19,7 +19,7 @@ from rehearsal.aws.server import Aws
 from rehearsal.engine.engine import UnfinishedError
 from rehearsal.kubernetes.chart import KubernetesError
 from rehearsal.kubernetes.cluster_state import Cluster
-from rehearsal.world import Clock
+from rehearsal.world import WorldClock
 
 POLL: Final = 5.0
 """Seconds of the emulated world between two looks at something that AWS is still doing."""
@@ -43,7 +43,7 @@ class Lifecycle:
 class EmulatedProvider:
     """The AWS and Kubernetes providers of a world."""
 
-    def __init__(self, clock: Clock, aws: Aws, cluster: Cluster, cluster_endpoint: str) -> None:
+    def __init__(self, clock: WorldClock, aws: Aws, cluster: Cluster, cluster_endpoint: str) -> None:
         """Serve the resources of the cluster's world. `registry_status` is what the chart's registry answers."""
         self.registry_status = 200
         self._clock = clock
@@ -214,9 +214,9 @@ class EmulatedProvider:
 
     def _create_nlb(self, inputs: Properties) -> tuple[str, Properties]:
         mappings: list[Any] = [
-            {"SubnetId": each["subnetId"]}
-            | ({"AllocationId": each["allocationId"]} if each.get("allocationId") else {})
-            for each in inputs["subnetMappings"]
+            {"SubnetId": mapping["subnetId"]}
+            | ({"AllocationId": mapping["allocationId"]} if mapping.get("allocationId") else {})
+            for mapping in inputs["subnetMappings"]
         ]
         arn = self._elbv2.create_load_balancer(
             Name=inputs["name"],
@@ -344,7 +344,7 @@ class EmulatedProvider:
         self._cluster.unbind(inputs)
 
     def _check_kubeconfig(self, inputs: Properties) -> None:
-        servers = [each["cluster"]["server"] for each in read_yaml(inputs["kubeconfig"])["clusters"]]
+        servers = [cluster["cluster"]["server"] for cluster in read_yaml(inputs["kubeconfig"])["clusters"]]
         if servers != [self._cluster_endpoint]:
             raise ConnectionError(f"unable to connect to the Kubernetes API at {', '.join(servers)}")
 

@@ -296,13 +296,15 @@ class KubernetesApi:
         if request.verb not in ("get", "list", "delete"):
             raise NOT_ALLOWED
         found = [
-            each for each in self._objects(request) if request.namespace in ("", each["metadata"].get("namespace"))
+            object_
+            for object_ in self._objects(request)
+            if request.namespace in ("", object_["metadata"].get("namespace"))
         ]
         about = {"apiVersion": request.kind.version}
         if not request.name:
-            items = [each for each in found if _selected(each, request)]
+            items = [object_ for object_ in found if _selected(object_, request)]
             return {"kind": f"{request.kind.name}List", **about, "metadata": {"resourceVersion": "1"}, "items": items}
-        item = next((each for each in found if each["metadata"]["name"] == request.name), None)
+        item = next((object_ for object_ in found if object_["metadata"]["name"] == request.name), None)
         if item is None:
             raise StatusError(404, "NotFound", f'{request.title} "{request.name}" not found')
         if request.part == "log":
@@ -310,7 +312,7 @@ class KubernetesApi:
         if request.method == "DELETE":
             self._delete(request)
             left = self._objects(request)
-            item = next((each for each in left if each["metadata"]["uid"] == item["metadata"]["uid"]), item)
+            item = next((object_ for object_ in left if object_["metadata"]["uid"] == item["metadata"]["uid"]), item)
         return {"kind": request.kind.name, **about, **item}
 
     def _check(self, request: Request) -> None:
@@ -335,7 +337,7 @@ class KubernetesApi:
         """Everything of the request's resource, in all namespaces."""
         with self._cluster.settled():
             found = SHOWN[request.resource](self._cluster)
-        return sorted(found, key=lambda each: str(each["metadata"].get("name")))
+        return sorted(found, key=lambda object_: str(object_["metadata"].get("name")))
 
     def _log(self, request: Request) -> str:
         """The log of a pod's container, or of the one before its last restart."""
@@ -465,7 +467,7 @@ def _holds(match: re.Match[str], value_of: Callable[[str], str | None]) -> bool:
     if operator is None:
         return (value_of(key.removeprefix("!")) is None) is key.startswith("!")
     value = value_of(key)
-    listed = {each.strip() for each in (match["set"] if match["set"] is not None else match["value"]).split(",")}
+    listed = {value.strip() for value in (match["set"] if match["set"] is not None else match["value"]).split(",")}
     return (value in listed) is (operator in ("=", "==", "in"))
 
 

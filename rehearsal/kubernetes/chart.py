@@ -82,7 +82,7 @@ def documented(values: Mapping[str, Any]) -> ChartValues:
     try:
         return ChartValues.model_validate(values)
     except ValidationError as error:
-        problems = (f"{'.'.join(str(part) for part in each['loc'])}: {each['msg']}" for each in error.errors())
+        problems = (f"{'.'.join(str(part) for part in problem['loc'])}: {problem['msg']}" for problem in error.errors())
         raise KubernetesError(f"values don't meet the chart: {'; '.join(problems)}") from None
 
 

@@ -8,11 +8,11 @@ from dataclasses import replace
 from typing import Any
 
 from lls.target_registration import ZONE_LABEL
-from rehearsal.aws.identity import ROLE, Caller
+from rehearsal.aws.callers import ROLE, EmulatedCaller
 from rehearsal.kubernetes.chart import KubernetesError, Service, documented, foreign_service, service_of
 from rehearsal.kubernetes.release import HelmRelease, Status, next_revision, pod_of
 from rehearsal.kubernetes.scheduler import Pod, UnschedulableError, place, quantity
-from rehearsal.world import Clock, Node, World
+from rehearsal.world import Node, World, WorldClock
 
 
 class Cluster:
@@ -24,7 +24,7 @@ class Cluster:
     that have an access entry, and `guests` those of their sessions that have come in.
     """
 
-    def __init__(self, world: World, clock: Clock, node_selector: Mapping[str, str]) -> None:
+    def __init__(self, world: World, clock: WorldClock, node_selector: Mapping[str, str]) -> None:
         """Describe the cluster; nodes without labels of their own carry `node_selector`."""
         self.world = world
         self._clock = clock
@@ -33,17 +33,21 @@ class Cluster:
         self._gone_at: dict[str, float] = {}
         taken = map(foreign_service, world.quirks.taken_node_ports)
         self.nodes: dict[str, Node] = {}
-        self.services: dict[tuple[str, str], Service] = {(each.namespace, each.name): each for each in taken}
-        self.pods: dict[tuple[str, str], Pod] = {
-            (each.namespace, each.name): Pod(
-                name=each.name,
-                namespace=each.namespace,
-                node=each.node,
-                requests={"cpu": each.cpu, "memory": each.memory},
-            )
-            for each in world.pods
+        self.services: dict[tuple[str, str], Service] = {
+            (service.namespace, service.name): service for service in taken
         }
-        self.namespaces: set[str] = {"default", "kube-system"} | {each for each, _ in (*self.services, *self.pods)}
+        self.pods: dict[tuple[str, str], Pod] = {
+            (pod.namespace, pod.name): Pod(
+                name=pod.name,
+                namespace=pod.namespace,
+                node=pod.node,
+                requests={"cpu": pod.cpu, "memory": pod.memory},
+            )
+            for pod in world.pods
+        }
+        self.namespaces: set[str] = {"default", "kube-system"} | {
+            service for service, _ in (*self.services, *self.pods)
+        }
         self._before = frozenset(self.namespaces)
         self.releases: dict[tuple[str, str], HelmRelease] = {}
         self.bindings: dict[tuple[str, str], dict[str, Any]] = {}
@@ -53,7 +57,7 @@ class Cluster:
         self.user = f"arn:{world.partition}:sts::{world.account}:assumed-role/{ROLE}/session"
         self.roles: set[str] = {f"arn:{world.partition}:iam::{world.account}:role/{ROLE}"}
         self.guests: set[str] = set()
-        self.identify: Callable[[str, str], Caller | None] = lambda key, role: None
+        self.identify: Callable[[str, str], EmulatedCaller | None] = lambda key, role: None
 
     def admits(self, key: str, role: str) -> bool:
         """Whether somebody may come in whose token was signed by an access key, and as a role of that key's choice.
@@ -61,7 +65,7 @@ class Cluster:
         `identify` tells who that is in AWS.
         """
         caller = self.identify(key, role)
-        if caller is None or caller.role not in {re.sub(":role/.*/", ":role/", each) for each in self.roles}:
+        if caller is None or caller.role not in {re.sub(":role/.*/", ":role/", role) for role in self.roles}:
             return False
         self.guests.add(caller.arn)
         return True
@@ -106,8 +110,8 @@ class Cluster:
             if not self.world.quirks.mirrored and ".dkr.ecr." in chart:
                 raise KubernetesError(f"failed to download {chart!r} at version {version!r}: not found")
             read = documented(values)
-            for each in (*read.resources.requests.values(), *read.resources.limits.values()):
-                quantity(each)
+            for request in (*read.resources.requests.values(), *read.resources.limits.values()):
+                quantity(request)
             self.releases[key] = next_revision(before, HelmRelease(name, namespace, chart, version, values))
             service = service_of(name, namespace, read, self.world.quirks)
             if taken := self._taken(service):
@@ -136,7 +140,7 @@ class Cluster:
             if self.releases.pop((namespace, name), None) is None:
                 raise KubernetesError(f"uninstall: Release not loaded: {name}: release: not found")
             for kept in (self.services, self.pods):
-                for key in [each for each in kept if each[0] == namespace and kept[each].release == name]:
+                for key in [held for held in kept if held[0] == namespace and kept[held].release == name]:
                     del kept[key]
 
     # --- What runs
@@ -164,8 +168,8 @@ class Cluster:
             service = self.services.get((binding["metadata"]["namespace"], reference["name"]))
             ports = [port.node_port for port in service.ports if port.port == reference["port"]] if service else []
             wanted = binding["spec"]["nodeSelector"]["matchLabels"]
-            fitting = [each for each in self.nodes.values() if wanted.items() <= self.labels(each).items()]
-            return [{"Id": each.instance_id, "Port": port} for port in ports for each in fitting if not each.taints]
+            fitting = [node for node in self.nodes.values() if wanted.items() <= self.labels(node).items()]
+            return [{"Id": node.instance_id, "Port": port} for port in ports for node in fitting if not node.taints]
 
     def answers(self, address: str, port: int, path: str) -> bool:
         """Whether a node answers on a port: a service has it as NodePort, and a ready pod serves it.
@@ -179,7 +183,7 @@ class Cluster:
             return any(
                 self.ready(pod) and (service.external_traffic_policy == "Cluster" or pod.node == node)
                 for service in self.services.values()
-                if any(each.node_port == port for each in service.ports)
+                if any(taken.node_port == port for taken in service.ports)
                 for pod in self.selected(service)
             )
 
@@ -238,14 +242,14 @@ class Cluster:
 
     def _expire(self) -> None:
         """Remove the namespaces whose time has come, with what is in them."""
-        for name in [each for each, at in self._gone_at.items() if at <= self._clock.now()]:
+        for name in [gone for gone, at in self._gone_at.items() if at <= self._clock.now()]:
             del self._gone_at[name]
             self.namespaces.discard(name)
             for kept in (self.releases, self.services, self.pods, self.bindings):
-                for key in [each for each in kept if each[0] == name]:
+                for key in [held for held in kept if held[0] == name]:
                     del kept[key]
             for named in (self.secrets, self.config_maps):
-                named -= {each for each in named if each[0] == name}
+                named -= {held for held in named if held[0] == name}
 
     def _reconcile(self) -> None:
         """Let each release have its pods, on nodes that exist; pods of an old template go when the new ones run."""
@@ -255,12 +259,12 @@ class Cluster:
             if pod.state == "pending" and not pod.held:
                 self.pods[key] = self._scheduled(pod, starting=False)
         for release in self.releases.values():
-            if any((each.namespace, each.release) == (release.namespace, release.name) for each in self._serving()):
+            if any((pod.namespace, pod.release) == (release.namespace, release.name) for pod in self._serving()):
                 self._replicate(release)
 
     def _serving(self) -> list[Service]:
         """The services of namespaces that are there to stay."""
-        return [each for each in self.services.values() if each.namespace not in self._gone_at]
+        return [service for service in self.services.values() if service.namespace not in self._gone_at]
 
     def _replicate(self, release: HelmRelease) -> None:
         values = documented(release.values)
@@ -277,7 +281,7 @@ class Cluster:
                     del self.pods[pod.namespace, pod.name]
 
     def _scheduled(self, pod: Pod, *, starting: bool) -> Pod:
-        others = [each for each in self.pods.values() if each.name != pod.name]
+        others = [other for other in self.pods.values() if other.name != pod.name]
         try:
             node = place(pod, self.nodes.values(), self.labels, others, ZONE_LABEL)
         except UnschedulableError as error:
@@ -306,9 +310,9 @@ class Cluster:
     def _taken(self, wanted: Service) -> int | None:
         """The NodePort that another service holds."""
         held = {
-            (each.protocol, each.node_port)
+            (port.protocol, port.node_port)
             for key, service in self.services.items()
             if key != (wanted.namespace, wanted.name)
-            for each in service.ports
+            for port in service.ports
         }
-        return next((each.node_port for each in wanted.ports if (each.protocol, each.node_port) in held), None)
+        return next((port.node_port for port in wanted.ports if (port.protocol, port.node_port) in held), None)

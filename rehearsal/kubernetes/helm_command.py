@@ -76,7 +76,7 @@ def _run(endpoint: str, token: str, options: argparse.Namespace) -> None:
 def _show(secrets: Sequence[Any], options: argparse.Namespace) -> None:
     if not secrets:
         raise HelmError("release: not found")
-    last = max(secrets, key=lambda each: int(each["metadata"]["labels"]["version"]))
+    last = max(secrets, key=lambda secret: int(secret["metadata"]["labels"]["version"]))
     release = json.loads(gzip.decompress(base64.b64decode(base64.b64decode(last["data"]["release"]))))
     if options.output == "json":
         release.pop("chart")

@@ -31,7 +31,7 @@ PROBE: Final = {
 
 def nodes(cluster: Cluster) -> list[Json]:
     """All nodes."""
-    return [_node(cluster, each) for each in cluster.nodes.values()]
+    return [_node(cluster, node) for node in cluster.nodes.values()]
 
 
 def namespaces(cluster: Cluster) -> list[Json]:
@@ -41,30 +41,34 @@ def namespaces(cluster: Cluster) -> list[Json]:
 
 def pods(cluster: Cluster) -> list[Json]:
     """All pods."""
-    return [_pod(cluster, each) for each in cluster.pods.values()]
+    return [_pod(cluster, pod) for pod in cluster.pods.values()]
 
 
 def services(cluster: Cluster) -> list[Json]:
     """All services."""
-    return [_service(each) for each in cluster.services.values()]
+    return [_service(service) for service in cluster.services.values()]
 
 
 def endpoints(cluster: Cluster) -> list[Json]:
     """The endpoints of all services."""
     return [
         {
-            "metadata": metadata(each.name, each.namespace),
+            "metadata": metadata(service.name, service.namespace),
             "subsets": [
                 {
-                    key: [_target(pod) for pod in cluster.selected(each) if cluster.ready(pod) is ready]
+                    key: [_target(pod) for pod in cluster.selected(service) if cluster.ready(pod) is ready]
                     for key, ready in (("addresses", True), ("notReadyAddresses", False))
                 }
-                | {"ports": [{"name": port.name, "port": port.port, "protocol": port.protocol} for port in each.ports]}
+                | {
+                    "ports": [
+                        {"name": port.name, "port": port.port, "protocol": port.protocol} for port in service.ports
+                    ]
+                }
             ]
-            if cluster.selected(each)
+            if cluster.selected(service)
             else [],
         }
-        for each in cluster.services.values()
+        for service in cluster.services.values()
     ]
 
 
@@ -73,7 +77,10 @@ def endpoint_slices(cluster: Cluster) -> list[Json]:
     return [
         {
             "metadata": metadata(
-                f"{each.name}-1", each.namespace, labels={"kubernetes.io/service-name": each.name}, at=BEGINNING
+                f"{service.name}-1",
+                service.namespace,
+                labels={"kubernetes.io/service-name": service.name},
+                at=BEGINNING,
             ),
             "addressType": "IPv4",
             "endpoints": [
@@ -83,18 +90,18 @@ def endpoint_slices(cluster: Cluster) -> list[Json]:
                     "nodeName": pod.node,
                     "targetRef": {"kind": "Pod", "namespace": pod.namespace, "name": pod.name},
                 }
-                for pod in cluster.selected(each)
+                for pod in cluster.selected(service)
                 if pod.node
             ],
-            "ports": [{"name": port.name, "port": port.port, "protocol": port.protocol} for port in each.ports],
+            "ports": [{"name": port.name, "port": port.port, "protocol": port.protocol} for port in service.ports],
         }
-        for each in cluster.services.values()
+        for service in cluster.services.values()
     ]
 
 
 def secrets(cluster: Cluster) -> list[Json]:
     """The secrets in which Helm keeps the revisions of its releases, and somebody's own."""
-    kept = [_secret(each) for last in cluster.releases.values() for each in (*last.earlier, last)]
+    kept = [_secret(revision) for last in cluster.releases.values() for revision in (*last.earlier, last)]
     own = [{"metadata": metadata(name, namespace), "type": "Opaque"} for namespace, name in sorted(cluster.secrets)]
     return kept + own
 
@@ -281,13 +288,13 @@ def _service(service: Service) -> Json:
             "externalTrafficPolicy": service.external_traffic_policy,
             "ports": [
                 {
-                    "name": each.name,
-                    "protocol": each.protocol,
-                    "port": each.port,
-                    "targetPort": each.port,
-                    "nodePort": each.node_port,
+                    "name": port.name,
+                    "protocol": port.protocol,
+                    "port": port.port,
+                    "targetPort": port.port,
+                    "nodePort": port.node_port,
                 }
-                for each in service.ports
+                for port in service.ports
             ],
         },
         "status": {"loadBalancer": {}},

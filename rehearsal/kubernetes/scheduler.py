@@ -77,11 +77,11 @@ def place(
     Raises UnschedulableError where none fits.
     """
     nodes, others = sorted(nodes, key=lambda node: node.name), list(others)
-    alike = Counter(each.node for each in others if each.labels == pod.labels)
+    alike = Counter(other.node for other in others if other.labels == pod.labels)
     reasons: Counter[str] = Counter()
     fitting: list[str] = []
     for node in nodes:
-        against = _reasons(pod, node, labels(node), [each for each in others if each.node == node.name], zone_label)
+        against = _reasons(pod, node, labels(node), [other for other in others if other.node == node.name], zone_label)
         reasons.update(against)
         if not against:
             fitting.append(node.name)
@@ -102,7 +102,7 @@ def _reasons(pod: Pod, node: Node, labels: Mapping[str, str], on_it: list[Pod], 
     short = [
         f"Insufficient {resource}"
         for resource, allocatable in (("cpu", node.cpu), ("memory", node.memory))
-        if sum((_request(each, resource) for each in (pod, *on_it)), Decimal()) > quantity(allocatable)
+        if sum((_request(other, resource) for other in (pod, *on_it)), Decimal()) > quantity(allocatable)
     ]
     return ["Too many pods", *short] if len(on_it) >= PODS_PER_NODE else short
 

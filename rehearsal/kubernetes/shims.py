@@ -15,7 +15,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from unittest.mock import patch
 
-from rehearsal.aws.identity import KEY
+from rehearsal.aws.callers import KEY
 from rehearsal.kubernetes import helm_command
 from rehearsal.kubernetes.api import HOLDER, TOKEN
 

@@ -122,8 +122,8 @@ def test_an_edge_too_many_does_not_lengthen_the_path_and_its_cost_is_told() -> N
 def test_every_necessary_order_is_about_a_property_that_the_program_sets() -> None:
     made = recorded({"lls:staticIp": "true"})
     made.engine.up()
-    given = {(each.type.rpartition(":")[2], key) for each in made.resources for key in each.inputs}
-    types = {type_ for type_, _ in given} | {each.type.rpartition(":")[2] for each in made.resources}
+    given = {(resource.type.rpartition(":")[2], key) for resource in made.resources for key in resource.inputs}
+    types = {type_ for type_, _ in given} | {resource.type.rpartition(":")[2] for resource in made.resources}
     for need in NEEDS:
         assert (need.what, need.property) in given, need
         assert need.needs in types, need
@@ -132,30 +132,37 @@ def test_every_necessary_order_is_about_a_property_that_the_program_sets() -> No
 # --- The guide
 
 
-def release_of(it: Rehearsal) -> Mapping[str, Any]:
-    [release] = it.cluster.releases.values()
+def release_of(rehearsal: Rehearsal) -> Mapping[str, Any]:
+    [release] = rehearsal.cluster.releases.values()
     return {key: getattr(release, key) for key in ("name", "namespace", "chart", "version", "status")}
 
 
 def test_the_guides_commands_leave_what_ours_leave_but_for_the_written_list() -> None:
     fixed = {"lls:vpcId": "vpc-0a1b2c3d", "lls:publicSubnetId": "subnet-0a1b2c3d"}
-    with a_rehearsal(fixed) as it:
-        commands = follow_all(it)
-        guide, guides_release, guides_namespaces = state_of(it.aws), release_of(it), it.cluster.namespaces
-    with a_rehearsal(fixed) as it:
-        it.engine.up()
-        ours, release, namespaces = state_of(it.aws), release_of(it), it.cluster.namespaces
+    with a_rehearsal(fixed) as rehearsal:
+        commands = follow_all(rehearsal)
+        guide, guides_release, guides_namespaces = (
+            state_of(rehearsal.aws),
+            release_of(rehearsal),
+            rehearsal.cluster.namespaces,
+        )
+    with a_rehearsal(fixed) as rehearsal:
+        rehearsal.engine.up()
+        ours, release, namespaces = state_of(rehearsal.aws), release_of(rehearsal), rehearsal.cluster.namespaces
     assert differences(guide, ours) == set(INTENDED) - {"address.tags"}
     assert (guides_release, guides_namespaces) == (release, namespaces)
-    assert {each.name.partition(" ")[0] for each in commands} >= {f"2.{step}" for step in range(2, 10)} | {"4.1", "4.2"}
+    assert {command.name.partition(" ")[0] for command in commands} >= {f"2.{step}" for step in range(2, 10)} | {
+        "4.1",
+        "4.2",
+    }
 
 
 def test_the_guides_clean_up_leaves_nothing() -> None:
-    with a_rehearsal() as it:
-        follow_all(it)
-        assert it.leftovers() != []
-        clean_up(it)
-        assert it.leftovers() == []
+    with a_rehearsal() as rehearsal:
+        follow_all(rehearsal)
+        assert rehearsal.leftovers() != []
+        clean_up(rehearsal)
+        assert rehearsal.leftovers() == []
 
 
 # --- What is printed

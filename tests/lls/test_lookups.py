@@ -281,7 +281,7 @@ def token_of(aws: Mapping[str, Any], **options: Any) -> tuple[list[str], list[st
     told = {f"aws:{key}": value if isinstance(value, str) else json.dumps(value) for key, value in aws.items()}
     made = up(told, **options)
     exec_ = json.loads(made.named("cluster").inputs["kubeconfig"])["users"][0]["user"]["exec"]
-    return exec_["args"], [each for each in made.log.messages if each.startswith(UNFOLLOWED)]
+    return exec_["args"], [message for message in made.log.messages if message.startswith(UNFOLLOWED)]
 
 
 @pytest.mark.parametrize("more", [{}, {"sessionName": "ci"}, {"sessionName": "ci", "duration": "1h"}])
@@ -333,4 +333,4 @@ def test_keys_of_the_environment_that_come_before_the_profile_are_told_of(monkey
 def test_a_kubeconfig_of_the_stacks_own_needs_no_warning() -> None:
     own = as_config(kubeconfig=json.dumps({"contexts": [{"name": "one"}]}))
     made = up({**own, "aws:accessKey": "a", "aws:secretKey": "b"})
-    assert not any(each.startswith(UNFOLLOWED) for each in made.log.messages)
+    assert not any(message.startswith(UNFOLLOWED) for message in made.log.messages)

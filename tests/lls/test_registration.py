@@ -19,18 +19,18 @@ from tests.support.strategies import QUIRKS, STRATEGIES
 from tests.support.worlds import a_rehearsal
 
 
-def registered(it: Rehearsal) -> set[str]:
-    elbv2: Any = it.aws.client("elbv2")
-    health = elbv2.describe_target_health(TargetGroupArn=it.engine.outputs["targetGroupArn"])
+def registered(rehearsal: Rehearsal) -> set[str]:
+    elbv2: Any = rehearsal.aws.client("elbv2")
+    health = elbv2.describe_target_health(TargetGroupArn=rehearsal.engine.outputs["targetGroupArn"])
     return {
-        each["Target"]["Id"]
-        for each in health["TargetHealthDescriptions"]
-        if each["TargetHealth"]["State"] != "draining"
+        description["Target"]["Id"]
+        for description in health["TargetHealthDescriptions"]
+        if description["TargetHealth"]["State"] != "draining"
     }
 
 
-def instances(it: Rehearsal, *names: str) -> set[str]:
-    return {it.aws.nodes[name][0] for name in names}
+def instances(rehearsal: Rehearsal, *names: str) -> set[str]:
+    return {rehearsal.aws.nodes[name][0] for name in names}
 
 
 # --- Each strategy
@@ -38,56 +38,56 @@ def instances(it: Rehearsal, *names: str) -> set[str]:
 
 @pytest.mark.parametrize("config", STRATEGIES.values(), ids=list(STRATEGIES))
 def test_each_strategy_registers_converges_and_leaves_nothing(config: Mapping[str, str]) -> None:
-    with a_rehearsal(config, quirks=QUIRKS) as it:
-        it.engine.up()
-        assert registered(it) >= instances(it, "gpu-1", "gpu-2")
-        assert {step.operation for step in it.engine.up()} == {"same"}
-        assert {each.state for each in it.await_health()} == {"healthy"}
-        it.engine.destroy()
-        assert it.leftovers() == []
+    with a_rehearsal(config, quirks=QUIRKS) as rehearsal:
+        rehearsal.engine.up()
+        assert registered(rehearsal) >= instances(rehearsal, "gpu-1", "gpu-2")
+        assert {step.operation for step in rehearsal.engine.up()} == {"same"}
+        assert {health.state for health in rehearsal.await_health()} == {"healthy"}
+        rehearsal.engine.destroy()
+        assert rehearsal.leftovers() == []
 
 
 def test_autoscaling_attaches_the_groups_of_the_zone_whose_labels_match() -> None:
-    with a_rehearsal(STRATEGIES["autoscaling"], quirks=QUIRKS) as it:
-        it.engine.up()
-        attached = [each.inputs for each in it.engine.state.values() if each.type.endswith(":Attachment")]
+    with a_rehearsal(STRATEGIES["autoscaling"], quirks=QUIRKS) as rehearsal:
+        rehearsal.engine.up()
+        attached = [each.inputs for each in rehearsal.engine.state.values() if each.type.endswith(":Attachment")]
     assert [each["autoscalingGroupName"] for each in attached] == ["eks-gpu"]
 
 
 def test_a_group_that_spans_other_zones_is_refused_with_the_reason_unless_allowed() -> None:
     config = {**STRATEGIES["autoscaling"], **as_config(nodeGroups=["wide"])}
-    with a_rehearsal(config, quirks=QUIRKS) as it:
+    with a_rehearsal(config, quirks=QUIRKS) as rehearsal:
         with pytest.raises(pulumi.RunError, match=r"wide \(eks-wide\) spans us-west-2a, us-west-2b.*allowOtherZones"):
-            it.engine.up()
-        assert it.aws.leftovers() == ()
-        it.reconfigure(as_config(allowOtherZones=True))
-        it.engine.up()
-        assert any(each.name == "targets-eks-wide" for each in it.engine.state.values())
+            rehearsal.engine.up()
+        assert rehearsal.aws.leftovers() == ()
+        rehearsal.reconfigure(as_config(allowOtherZones=True))
+        rehearsal.engine.up()
+        assert any(each.name == "targets-eks-wide" for each in rehearsal.engine.state.values())
 
 
 def test_without_a_matching_group_the_error_points_to_binding() -> None:
     config = {**STRATEGIES["autoscaling"], **as_config(nodeSelector={"node-type": "nosuch"})}
-    with a_rehearsal(config, quirks=QUIRKS) as it, pytest.raises(pulumi.RunError, match=r"Karpenter.*binding"):
-        it.engine.up()
+    with a_rehearsal(config, quirks=QUIRKS) as rehearsal, pytest.raises(pulumi.RunError, match=r"Karpenter.*binding"):
+        rehearsal.engine.up()
 
 
 def test_a_named_group_that_does_not_exist_names_the_key() -> None:
     config = {**STRATEGIES["autoscaling"], **as_config(nodeGroups=["nosuch"])}
-    with a_rehearsal(config, quirks=QUIRKS) as it, pytest.raises(pulumi.RunError, match="lls:nodeGroups"):
-        it.engine.up()
+    with a_rehearsal(config, quirks=QUIRKS) as rehearsal, pytest.raises(pulumi.RunError, match="lls:nodeGroups"):
+        rehearsal.engine.up()
 
 
 def test_without_the_controller_a_binding_is_refused_before_anything_is_made() -> None:
-    with a_rehearsal(STRATEGIES["binding"]) as it:
+    with a_rehearsal(STRATEGIES["binding"]) as rehearsal:
         with pytest.raises(pulumi.RunError, match="install the AWS Load Balancer Controller"):
-            it.engine.up()
-        assert it.aws.leftovers() == ()
+            rehearsal.engine.up()
+        assert rehearsal.aws.leftovers() == ()
 
 
 def test_the_binding_names_service_zone_and_instances_and_makes_no_rules() -> None:
-    with a_rehearsal(STRATEGIES["binding"], quirks=QUIRKS) as it:
-        it.engine.up()
-        [binding] = [each for each in it.engine.state.values() if each.name == "targets-binding"]
+    with a_rehearsal(STRATEGIES["binding"], quirks=QUIRKS) as rehearsal:
+        rehearsal.engine.up()
+        [binding] = [each for each in rehearsal.engine.state.values() if each.name == "targets-binding"]
     spec = binding.inputs["spec"]
     assert spec["targetType"] == "instance"
     assert spec["serviceRef"] == {"name": "streaming-proxy", "port": 6004}
@@ -99,9 +99,9 @@ def test_the_binding_names_service_zone_and_instances_and_makes_no_rules() -> No
 
 
 def test_the_binding_goes_before_the_target_group_that_it_would_wait_for() -> None:
-    with a_rehearsal(STRATEGIES["binding"], quirks=QUIRKS) as it:
-        it.engine.up()
-        order = [step.resource.name for step in it.engine.destroy()]
+    with a_rehearsal(STRATEGIES["binding"], quirks=QUIRKS) as rehearsal:
+        rehearsal.engine.up()
+        order = [step.resource.name for step in rehearsal.engine.destroy()]
     assert order.index("targets-binding") < order.index("proxy-release")
     assert order.index("targets-binding") < order.index("streaming-tg")
 
@@ -111,54 +111,54 @@ def test_the_binding_goes_before_the_target_group_that_it_would_wait_for() -> No
 def test_a_switch_fills_a_group_of_its_own_before_the_old_one_goes(before: str, after: str) -> None:
     if before == after:
         return
-    with a_rehearsal(STRATEGIES[before], quirks=QUIRKS) as it:
-        it.engine.up()
-        old = it.engine.outputs["targetGroupArn"]
-        steps = it.engine.up() and []
-        it.reconfigure(STRATEGIES[after])
-        steps = it.engine.up()
-        assert it.engine.outputs["targetGroupArn"] != old
-        assert registered(it) == instances(it, "gpu-1", "gpu-2") | (
-            instances(it, "gpu-3") if after == "autoscaling" else set()
+    with a_rehearsal(STRATEGIES[before], quirks=QUIRKS) as rehearsal:
+        rehearsal.engine.up()
+        old = rehearsal.engine.outputs["targetGroupArn"]
+        steps = rehearsal.engine.up() and []
+        rehearsal.reconfigure(STRATEGIES[after])
+        steps = rehearsal.engine.up()
+        assert rehearsal.engine.outputs["targetGroupArn"] != old
+        assert registered(rehearsal) == instances(rehearsal, "gpu-1", "gpu-2") | (
+            instances(rehearsal, "gpu-3") if after == "autoscaling" else set()
         )
         order = [(step.operation, step.resource.name) for step in steps]
         removed = [index for index, (operation, _) in enumerate(order) if operation == "delete"]
         made = [index for index, (operation, name) in enumerate(order) if operation == "create" and "targets-" in name]
         assert max(made) < min(removed)
-        it.engine.destroy()
-        assert it.leftovers() == []
+        rehearsal.engine.destroy()
+        assert rehearsal.leftovers() == []
 
 
 def test_from_nodes_to_static_and_back_nothing_that_stays_is_touched() -> None:
-    with a_rehearsal() as it:
-        it.engine.up()
-        before = list(it.aws.calls)
-        it.reconfigure(as_config(registration="static", targets=["10.0.16.4", "10.0.16.5"]))
-        it.engine.up()
-        it.reconfigure(as_config(registration="nodes"))
-        it.engine.up()
-        assert not [each for each in it.aws.calls[len(before) :] if "egister" in each]
+    with a_rehearsal() as rehearsal:
+        rehearsal.engine.up()
+        before = list(rehearsal.aws.calls)
+        rehearsal.reconfigure(as_config(registration="static", targets=["10.0.16.4", "10.0.16.5"]))
+        rehearsal.engine.up()
+        rehearsal.reconfigure(as_config(registration="nodes"))
+        rehearsal.engine.up()
+        assert not [call for call in rehearsal.aws.calls[len(before) :] if "egister" in call]
 
 
 @pytest.mark.parametrize("config", STRATEGIES.values(), ids=list(STRATEGIES))
 def test_the_operations_understand_each_strategy(config: Mapping[str, str]) -> None:
-    with a_rehearsal(config, quirks=QUIRKS) as it:
-        assert "streaming-nlb" in {each.name for each in adoption(it).missing}
-        it.engine.up()
-        it.await_health()
-        assert outcome(Preflight(it.installation()).run(Unwatched())) == Exit.FINE
-        assert outcome(drift(it.installation())) == Exit.FINE
-        assert adoption(it, it.state()).matches == []
+    with a_rehearsal(config, quirks=QUIRKS) as rehearsal:
+        assert "streaming-nlb" in {each.name for each in adoption(rehearsal).missing}
+        rehearsal.engine.up()
+        rehearsal.await_health()
+        assert outcome(Preflight(rehearsal.installation()).run(Unwatched())) == Exit.FINE
+        assert outcome(drift(rehearsal.installation())) == Exit.FINE
+        assert adoption(rehearsal, rehearsal.state()).matches == []
 
 
 # --- Draining and stickiness
 
 
 def test_draining_and_stickiness_are_the_target_groups_attributes() -> None:
-    with a_rehearsal(as_config(deregistrationDelay=60, stickiness=True, replicas=2)) as it:
-        it.engine.up()
-        elbv2: Any = it.aws.client("elbv2")
-        arn = it.engine.outputs["targetGroupArn"]
+    with a_rehearsal(as_config(deregistrationDelay=60, stickiness=True, replicas=2)) as rehearsal:
+        rehearsal.engine.up()
+        elbv2: Any = rehearsal.aws.client("elbv2")
+        arn = rehearsal.engine.outputs["targetGroupArn"]
         found = elbv2.describe_target_group_attributes(TargetGroupArn=arn)["Attributes"]
     attributes = {each["Key"]: each["Value"] for each in found}
     assert attributes["deregistration_delay.timeout_seconds"] == "60"
@@ -166,10 +166,10 @@ def test_draining_and_stickiness_are_the_target_groups_attributes() -> None:
 
 
 def test_a_destroy_waits_for_draining_between_the_targets_and_the_release() -> None:
-    with a_rehearsal(as_config(drainSeconds=120)) as it:
-        it.engine.up()
-        steps = {step.resource.name: step for step in it.engine.destroy()}
-        assert it.leftovers() == []
+    with a_rehearsal(as_config(drainSeconds=120)) as rehearsal:
+        rehearsal.engine.up()
+        steps = {step.resource.name: step for step in rehearsal.engine.destroy()}
+        assert rehearsal.leftovers() == []
     pause = steps["targets-draining"]
     assert pause.started >= max(step.finished for name, step in steps.items() if name.startswith("targets-10."))
     assert pause.finished - pause.started >= 120
@@ -194,30 +194,32 @@ def test_more_targets_than_aws_takes_name_the_quota() -> None:
 
 
 def seen(findings: list[Finding]) -> list[tuple[str, str]]:
-    return [(each.check, each.seen) for each in findings if each.level is not Level.OK]
+    return [(finding.check, finding.seen) for finding in findings if finding.level is not Level.OK]
 
 
 def test_drift_says_what_up_would_do() -> None:
-    with a_rehearsal() as it:
-        assert seen(drift(it.installation()))[0][0] == "target-group"
-        it.engine.up()
-        assert seen(drift(it.installation())) == []
-        del it.cluster.nodes["gpu-1"]
-        breakage.change_node(it.cluster, "gpu-3", taints=())
-        assert seen(drift(it.installation())) == [
+    with a_rehearsal() as rehearsal:
+        assert seen(drift(rehearsal.installation()))[0][0] == "target-group"
+        rehearsal.engine.up()
+        assert seen(drift(rehearsal.installation())) == []
+        del rehearsal.cluster.nodes["gpu-1"]
+        breakage.change_node(rehearsal.cluster, "gpu-3", taints=())
+        assert seen(drift(rehearsal.installation())) == [
             ("missing", "10.0.16.6 is eligible and not registered"),
             ("surplus", "10.0.16.4 is registered and not eligible"),
         ]
-        it.engine.up()
-        assert seen(drift(it.installation())) == []
+        rehearsal.engine.up()
+        assert seen(drift(rehearsal.installation())) == []
 
 
 def test_a_target_that_somebody_else_registered_is_no_difference_that_up_would_mend() -> None:
-    with a_rehearsal() as it:
-        it.engine.up()
+    with a_rehearsal() as rehearsal:
+        rehearsal.engine.up()
         target: Any = {"Id": "10.0.48.4", "Port": 30504}
-        it.aws.client("elbv2").register_targets(TargetGroupArn=it.engine.outputs["targetGroupArn"], Targets=[target])
-        [found] = [each for each in drift(it.installation()) if each.check == "surplus"]
+        rehearsal.aws.client("elbv2").register_targets(
+            TargetGroupArn=rehearsal.engine.outputs["targetGroupArn"], Targets=[target]
+        )
+        [found] = [each for each in drift(rehearsal.installation()) if each.check == "surplus"]
     assert found.level is Level.NOTE
 
 
@@ -234,8 +236,8 @@ CHANGES = st.lists(
 NAMES = ("gpu-1", "gpu-2", "gpu-3", "gpu-4", "system-1")
 
 
-def change(it: Rehearsal, kind: str, name: str, original: Mapping[str, Node]) -> None:
-    nodes = it.cluster.nodes
+def change(rehearsal: Rehearsal, kind: str, name: str, original: Mapping[str, Node]) -> None:
+    nodes = rehearsal.cluster.nodes
     if kind == "join":
         nodes[name] = original[name].model_copy(update={"labels": None, "taints": (), "zone": "a"})
     elif kind == "return":
@@ -255,11 +257,11 @@ def change(it: Rehearsal, kind: str, name: str, original: Mapping[str, Node]) ->
             nodes[name] = nodes[name].model_copy(update=changed[kind])
 
 
-def eligible(it: Rehearsal) -> set[str]:
+def eligible(rehearsal: Rehearsal) -> set[str]:
     """Written anew, from the words of the documentation."""
     return {
         node.ip or ""
-        for node in it.cluster.nodes.values()
+        for node in rehearsal.cluster.nodes.values()
         if node.zone == "a"
         and not node.taints
         and (node.labels is None or node.labels.get("node-type") == "compute")
@@ -272,22 +274,22 @@ def eligible(it: Rehearsal) -> set[str]:
 def test_after_any_churn_the_registered_are_the_eligible_and_no_survivor_was_ever_deregistered(
     changes: list[tuple[str, int]],
 ) -> None:
-    with a_rehearsal() as it:
-        original = dict(it.cluster.nodes)
-        it.engine.up()
+    with a_rehearsal() as rehearsal:
+        original = dict(rehearsal.cluster.nodes)
+        rehearsal.engine.up()
         for kind, number in changes:
-            before = eligible(it)
-            change(it, kind, NAMES[number], original)
-            after = eligible(it)
+            before = eligible(rehearsal)
+            change(rehearsal, kind, NAMES[number], original)
+            after = eligible(rehearsal)
             if not after:
                 with pytest.raises(pulumi.RunError, match="can be a target"):
-                    it.engine.up()
+                    rehearsal.engine.up()
                 return
-            steps = it.engine.up()
+            steps = rehearsal.engine.up()
             touched = {
                 step.resource.inputs["targetId"]
                 for step in steps
                 if step.resource.type.endswith(":TargetGroupAttachment") and step.operation != "same"
             }
-            assert registered(it) == after
+            assert registered(rehearsal) == after
             assert touched == before ^ after

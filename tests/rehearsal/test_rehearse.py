@@ -60,8 +60,8 @@ def test_nodes_without_a_group_of_their_own_are_reached_through_the_cluster_secu
 
 
 def test_the_guides_order_is_kept() -> None:
-    with a_rehearsal() as it:
-        steps = {step.resource.name: step for step in it.engine.up()}
+    with a_rehearsal() as rehearsal:
+        steps = {step.resource.name: step for step in rehearsal.engine.up()}
     assert steps["proxy-release"].started > steps["streaming-nlb"].finished
     assert steps["targets-10.0.16.4"].started > steps["proxy-release"].finished
 
@@ -70,45 +70,45 @@ def test_the_guides_order_is_kept() -> None:
 
 
 def test_a_world_with_two_node_groups_is_refused_before_anything_is_made() -> None:
-    with a_rehearsal(quirks={"node_groups": 2}) as it:
+    with a_rehearsal(quirks={"node_groups": 2}) as rehearsal:
         with pytest.raises(pulumi.RunError, match="lls:nodeSecurityGroupId"):
-            it.engine.up()
-        assert it.aws.leftovers() == ()
+            rehearsal.engine.up()
+        assert rehearsal.aws.leftovers() == ()
 
 
 def test_a_taken_node_port_fails_the_release_with_kubernetess_own_words() -> None:
     with (
-        a_rehearsal(quirks={"taken_node_ports": (30504,)}) as it,
+        a_rehearsal(quirks={"taken_node_ports": (30504,)}) as rehearsal,
         pytest.raises(StepsFailedError, match="provided port is already allocated"),
     ):
-        it.engine.up()
+        rehearsal.engine.up()
 
 
 def test_what_was_made_before_a_failure_is_in_the_state_and_destroyed_from_there() -> None:
-    with a_rehearsal(quirks={"taken_node_ports": (30504,)}) as it:
+    with a_rehearsal(quirks={"taken_node_ports": (30504,)}) as rehearsal:
         with pytest.raises(Exception, match="already allocated"):
-            it.engine.up()
-        assert it.aws.leftovers()
-        it.engine.destroy()
-        assert it.leftovers() == []
+            rehearsal.engine.up()
+        assert rehearsal.aws.leftovers()
+        rehearsal.engine.destroy()
+        assert rehearsal.leftovers() == []
 
 
 def test_what_a_failed_replacement_left_behind_goes_with_the_next_up() -> None:
-    with a_rehearsal() as it:
-        it.engine.up()
-        it.reconfigure({"lls:targetType": "instance", **as_config(helmValues={"env": {"lbPort": 5004}})})
+    with a_rehearsal() as rehearsal:
+        rehearsal.engine.up()
+        rehearsal.reconfigure({"lls:targetType": "instance", **as_config(helmValues={"env": {"lbPort": 5004}})})
         with pytest.raises(StepsFailedError, match="lbPort"):
-            it.engine.up()
-        assert len(groups(it)) == 2
-        it.reconfigure({"lls:helmValues": "{}"})
-        it.engine.up()
-        assert len(groups(it)) == 1
-        it.engine.destroy()
-        assert it.leftovers() == []
+            rehearsal.engine.up()
+        assert len(groups(rehearsal)) == 2
+        rehearsal.reconfigure({"lls:helmValues": "{}"})
+        rehearsal.engine.up()
+        assert len(groups(rehearsal)) == 1
+        rehearsal.engine.destroy()
+        assert rehearsal.leftovers() == []
 
 
-def groups(it: Rehearsal) -> list[str]:
-    found = it.aws.client("elbv2").describe_target_groups()["TargetGroups"]
+def groups(rehearsal: Rehearsal) -> list[str]:
+    found = rehearsal.aws.client("elbv2").describe_target_groups()["TargetGroups"]
     return [each.get("TargetGroupName", "") for each in found]
 
 
@@ -118,16 +118,16 @@ def test_a_chart_with_another_health_port_leaves_every_target_unhealthy() -> Non
 
 
 def test_a_protected_nlb_stops_destroy_and_only_what_it_needs_stays() -> None:
-    with a_rehearsal({"lls:deletionProtection": "true"}) as it:
-        it.engine.up()
+    with a_rehearsal({"lls:deletionProtection": "true"}) as rehearsal:
+        rehearsal.engine.up()
         with pytest.raises(StepsFailedError, match="deletion protection is enabled"):
-            it.engine.destroy()
-        left = {resource.name for resource in it.engine.state.values() if resource.custom}
+            rehearsal.engine.destroy()
+        left = {resource.name for resource in rehearsal.engine.state.values() if resource.custom}
         assert left == {"streaming-nlb", "streaming-sg", "streaming-tg"}
-        it.reconfigure({"lls:deletionProtection": "false"})
-        it.engine.up()
-        it.engine.destroy()
-        assert it.leftovers() == []
+        rehearsal.reconfigure({"lls:deletionProtection": "false"})
+        rehearsal.engine.up()
+        rehearsal.engine.destroy()
+        assert rehearsal.leftovers() == []
 
 
 # --- The program, broken on purpose
@@ -160,15 +160,15 @@ def test_a_missing_rule_fails_the_rehearsal_as_it_fails_in_life(
 
 
 def test_an_nlb_in_another_zone_fails_the_rehearsal(monkeypatch: pytest.MonkeyPatch) -> None:
-    with a_rehearsal() as it:
-        other = it.aws.subnets["b"][0]
+    with a_rehearsal() as rehearsal:
+        other = rehearsal.aws.subnets["b"][0]
 
         def elsewhere(config: Config, vpc_id: str) -> str:
             return other
 
         monkeypatch.setattr(lookups, "find_public_subnet", elsewhere)
-        it.engine.up()
-        assert {target.state for target in it.await_health()} == {"unused"}
+        rehearsal.engine.up()
+        assert {target.state for target in rehearsal.await_health()} == {"unused"}
 
 
 def test_a_port_that_kubernetes_takes_for_a_number_fails_the_release(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -193,19 +193,19 @@ def changed(
     meanwhile: Callable[[Rehearsal], None] = lambda _: None,
 ) -> tuple[dict[str, set[str]], list[str]]:
     """What one `up` does about a change, and the AWS calls it takes; everything must be healthy afterwards."""
-    with a_rehearsal(start) as it:
-        it.engine.up()
-        it.reconfigure(changes)
-        meanwhile(it)
-        it.aws.calls.clear()
+    with a_rehearsal(start) as rehearsal:
+        rehearsal.engine.up()
+        rehearsal.reconfigure(changes)
+        meanwhile(rehearsal)
+        rehearsal.aws.calls.clear()
         done: dict[str, set[str]] = {}
-        for step in it.engine.up():
+        for step in rehearsal.engine.up():
             done.setdefault(step.operation, set()).add(step.resource.name)
-        calls = [call for call in it.aws.calls if ":Describe" not in call]
-        assert {(each.state, each.obstacle) for each in it.await_health()} == {("healthy", None)}
-        assert {step.operation for step in it.engine.up()} == {"same"}
-        it.engine.destroy()
-        assert it.leftovers() == []
+        calls = [call for call in rehearsal.aws.calls if ":Describe" not in call]
+        assert {(health.state, health.obstacle) for health in rehearsal.await_health()} == {("healthy", None)}
+        assert {step.operation for step in rehearsal.engine.up()} == {"same"}
+        rehearsal.engine.destroy()
+        assert rehearsal.leftovers() == []
     return done, calls
 
 
@@ -239,20 +239,20 @@ def test_another_target_type_moves_the_listener_to_a_new_target_group_before_the
 
 
 def test_another_node_port_registers_anew_before_the_old_target_group_goes() -> None:
-    with a_rehearsal() as it:
-        it.engine.up()
-        it.reconfigure({"lls:streamingNodePort": "30600"})
-        it.aws.calls.clear()
-        it.engine.up()
-        calls = it.aws.calls
+    with a_rehearsal() as rehearsal:
+        rehearsal.engine.up()
+        rehearsal.reconfigure({"lls:streamingNodePort": "30600"})
+        rehearsal.aws.calls.clear()
+        rehearsal.engine.up()
+        calls = rehearsal.aws.calls
         register = calls.index("elasticloadbalancing:RegisterTargets")
         assert register < calls.index("elasticloadbalancing:DeregisterTargets")
         assert register < calls.index("elasticloadbalancing:DeleteTargetGroup")
 
 
 def test_a_node_that_leaves_is_deregistered_and_no_other_is_touched() -> None:
-    def leave(it: Rehearsal) -> None:
-        del it.cluster.nodes["gpu-1"]
+    def leave(rehearsal: Rehearsal) -> None:
+        del rehearsal.cluster.nodes["gpu-1"]
 
     done, calls = changed({}, meanwhile=leave)
     assert len(done["delete"]) == 1
@@ -260,9 +260,9 @@ def test_a_node_that_leaves_is_deregistered_and_no_other_is_touched() -> None:
 
 
 def test_a_node_that_joins_is_registered_and_no_other_is_touched() -> None:
-    def join(it: Rehearsal) -> None:
-        node = it.cluster.nodes["gpu-3"]
-        it.cluster.nodes["gpu-3"] = node.model_copy(update={"taints": ()})
+    def join(rehearsal: Rehearsal) -> None:
+        node = rehearsal.cluster.nodes["gpu-3"]
+        rehearsal.cluster.nodes["gpu-3"] = node.model_copy(update={"taints": ()})
 
     done, calls = changed({}, meanwhile=join)
     assert len(done["create"]) == 1
@@ -321,14 +321,14 @@ def test_a_stack_with_encrypted_values_is_rehearsed_without_decrypting_them(tmp_
     )
     stack = stack_to_rehearse("x", tmp_path)
     stack.parsed()
-    with Rehearsal(stack, world_for(stack, DEFAULT_WORLD.read_text()), factor=10_000) as it:
-        assert broken(it.perform(Silence())) == {}
+    with Rehearsal(stack, world_for(stack, DEFAULT_WORLD.read_text()), factor=10_000) as rehearsal:
+        assert broken(rehearsal.perform(Silence())) == {}
 
 
 def test_a_stacks_own_kubeconfig_never_reaches_a_real_cluster() -> None:
     kubeconfig = json.dumps({"contexts": [{"name": "mine"}], "clusters": ["https://real.example"]})
-    with a_rehearsal(as_config(kubeconfig=kubeconfig, kubeContext="mine")) as it:
-        assert "real.example" not in json.dumps(dict(it.engine.config))
+    with a_rehearsal(as_config(kubeconfig=kubeconfig, kubeContext="mine")) as rehearsal:
+        assert "real.example" not in json.dumps(dict(rehearsal.engine.config))
 
 
 def command(*arguments: str) -> int:

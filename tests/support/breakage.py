@@ -59,7 +59,7 @@ def change_node(cluster: Cluster, name: str, **changes: Any) -> None:
 def change_node_port(cluster: Cluster, old: int, new: int) -> None:
     """Give the service with that NodePort another one."""
     for key, service in cluster.services.items():
-        ports = tuple(replace(each, node_port=new) if each.node_port == old else each for each in service.ports)
+        ports = tuple(replace(port, node_port=new) if port.node_port == old else port for port in service.ports)
         cluster.services[key] = replace(service, ports=ports)
 
 

@@ -10,7 +10,7 @@ from rehearsal.aws.server import Aws
 from tests.support.worlds import PatientClock
 
 
-class Fixture:
+class EmulatedAws:
     """An emulated AWS, and short ways to make things in it."""
 
     def __init__(self, aws: Aws, clock: PatientClock) -> None:
@@ -56,7 +56,7 @@ class Fixture:
         return made["Listeners"][0].get("ListenerArn", "")
 
     def register(self, group: str, *targets: str) -> None:
-        self.elbv2.register_targets(TargetGroupArn=group, Targets=[{"Id": each, "Port": 30504} for each in targets])
+        self.elbv2.register_targets(TargetGroupArn=group, Targets=[{"Id": target, "Port": 30504} for target in targets])
 
     def allow(self, group: str, source: str, protocol: str, port: int) -> None:
         self.ec2.authorize_security_group_ingress(

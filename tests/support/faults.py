@@ -26,9 +26,11 @@ CREATIONS: Collection[str] = (
 NODES = as_config(staticIp=True)
 
 
-def destroyed_but(it: Rehearsal) -> tuple[set[str], set[str]]:
+def destroyed_but(rehearsal: Rehearsal) -> tuple[set[str], set[str]]:
     """What a destroy could not delete, and what is left."""
     with pytest.raises(StepsFailedError) as caught:
-        it.engine.destroy()
+        rehearsal.engine.destroy()
     message = str(caught.value)
-    return {urn for urn, each in it.engine.state.items() if f"{each.name}: " in message}, set(it.engine.state)
+    return {urn for urn, each in rehearsal.engine.state.items() if f"{each.name}: " in message}, set(
+        rehearsal.engine.state
+    )

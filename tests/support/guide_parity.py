@@ -60,7 +60,7 @@ def state_of(aws: Aws) -> State:
         attributes = elbv2.describe_load_balancer_attributes(LoadBalancerArn=arn)["Attributes"]
         facts |= {
             "zones": zones,
-            "groups": [names[each] for each in balancer["SecurityGroups"]],
+            "groups": [names[group] for group in balancer["SecurityGroups"]],
             "attributes": attributes,
         }
         put("NLB", facts, tags_of(aws, arn))

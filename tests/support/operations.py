@@ -14,19 +14,19 @@ from rehearsal.rehearse import Rehearsal
 from tests.support.worlds import KnownStates, PatientClockOf, knowing, ownership_of
 
 
-def install(it: Rehearsal) -> None:
+def install(rehearsal: Rehearsal) -> None:
     """Step 4.1 by hand."""
-    guide_commands.install(it.cluster, "rp-public-demo.elb.example")
+    guide_commands.install(rehearsal.cluster, "rp-public-demo.elb.example")
 
 
-def planned(it: Rehearsal, backend: KnownStates | None = None, **changes: str) -> Sweep:
-    installation = knowing(it, backend, **changes)
+def planned(rehearsal: Rehearsal, backend: KnownStates | None = None, **changes: str) -> Sweep:
+    installation = knowing(rehearsal, backend, **changes)
     return plan(installation, ownership_of(installation))[0]
 
 
-def cleaned(it: Rehearsal, backend: KnownStates | None = None, **changes: str) -> list[Finding]:
+def cleaned(rehearsal: Rehearsal, backend: KnownStates | None = None, **changes: str) -> list[Finding]:
     """What check-clean finds."""
-    installation = knowing(it, backend, **changes)
+    installation = knowing(rehearsal, backend, **changes)
     return check_clean(installation, ownership_of(installation))[0]
 
 
@@ -36,55 +36,61 @@ def kinds(sweep: Sweep) -> list[str]:
 
 
 def problems(findings: list[Finding]) -> list[str]:
-    return [each.seen for each in findings if each.level is Level.PROBLEM]
+    return [finding.seen for finding in findings if finding.level is Level.PROBLEM]
 
 
-def adoption(it: Rehearsal, state: State | None = None, backend: KnownStates | None = None, **changes: str) -> Adoption:
-    installation = knowing(it, backend or KnownStates({"test": state or State()}), **changes)
+def adoption(
+    rehearsal: Rehearsal, state: State | None = None, backend: KnownStates | None = None, **changes: str
+) -> Adoption:
+    installation = knowing(rehearsal, backend or KnownStates({"test": state or State()}), **changes)
     return find(installation, state or State(), ownership_of(installation))[0]
 
 
-def take_over(it: Rehearsal, found: Adoption) -> None:
+def take_over(rehearsal: Rehearsal, found: Adoption) -> None:
     """Put into the engine's state what `pulumi import` would: each match as it is, below its parents."""
     for parent in found.parents:
-        it.engine.state[parent.urn] = parent
+        rehearsal.engine.state[parent.urn] = parent
     for match in found.matches:
-        inputs = match.resource.inputs | {each.key: each.now for each in match.differences}
+        inputs = match.resource.inputs | {difference.key: difference.now for difference in match.differences}
         outputs = inputs | match.thing.outputs
-        it.engine.state[match.resource.urn] = replace(match.resource, id=match.thing.id, inputs=inputs, outputs=outputs)
+        rehearsal.engine.state[match.resource.urn] = replace(
+            match.resource, id=match.thing.id, inputs=inputs, outputs=outputs
+        )
 
 
-def preflight_of(it: Rehearsal, backend: KnownStates | None = None, **changes: str) -> list[Finding]:
-    return Preflight(knowing(it, backend or KnownStates({it.engine.stack: it.state()}), **changes)).run(Unwatched())
+def preflight_of(rehearsal: Rehearsal, backend: KnownStates | None = None, **changes: str) -> list[Finding]:
+    return Preflight(
+        knowing(rehearsal, backend or KnownStates({rehearsal.engine.stack: rehearsal.state()}), **changes)
+    ).run(Unwatched())
 
 
 def problems_by_check(findings: list[Finding]) -> dict[str, str]:
     found: dict[str, str] = {}
-    for each in findings:
-        if each.level is Level.PROBLEM:
-            found[each.check] = f"{found.get(each.check, '')}{each.seen} -> {each.remedy}\n"
+    for finding in findings:
+        if finding.level is Level.PROBLEM:
+            found[finding.check] = f"{found.get(finding.check, '')}{finding.seen} -> {finding.remedy}\n"
     return found
 
 
-def streams(it: Rehearsal) -> bool:
-    return {(each.state, each.obstacle) for each in it.await_health()} == {("healthy", None)}
+def streams(rehearsal: Rehearsal) -> bool:
+    return {(health.state, health.obstacle) for health in rehearsal.await_health()} == {("healthy", None)}
 
 
-def run_instance(it: Rehearsal, group: str) -> str:
+def run_instance(rehearsal: Rehearsal, group: str) -> str:
     """Somebody's instance that carries a group."""
-    ec2: Any = it.aws.client("ec2")
+    ec2: Any = rehearsal.aws.client("ec2")
     [instance] = ec2.run_instances(
         ImageId=ec2.describe_images()["Images"][0]["ImageId"],
         MinCount=1,
         MaxCount=1,
-        SubnetId=it.aws.subnets["a"][0],
+        SubnetId=rehearsal.aws.subnets["a"][0],
         SecurityGroupIds=[group],
     )["Instances"]
     return instance["InstanceId"]
 
 
-def swept(it: Rehearsal, backend: KnownStates | None = None) -> Sweep:
+def swept(rehearsal: Rehearsal, backend: KnownStates | None = None) -> Sweep:
     """Sweep without any state, the cluster included."""
-    sweep = planned(it, backend)
-    assert carry_out(sweep, it.installation(), PatientClockOf(it), Unwatched()) is None
+    sweep = planned(rehearsal, backend)
+    assert carry_out(sweep, rehearsal.installation(), PatientClockOf(rehearsal), Unwatched()) is None
     return sweep

@@ -175,7 +175,7 @@ Trouble = int | Literal["cut", "lost", "wrong"]
 
 
 @dataclass
-class Fault:
+class RegistryFault:
     """What to do to requests that match, how many `times`."""
 
     pattern: str
@@ -210,7 +210,7 @@ class Registry:
         self.blobs: dict[tuple[str, str], bytes] = {}
         self.manifests: dict[tuple[str, str], tuple[str, bytes]] = {}
         self.log: list[str] = []
-        self.faults: list[Fault] = []
+        self.faults: list[RegistryFault] = []
         self.token_uses = 1000
         self.may: Sequence[str] = ("pull", "push")
         self.challenged = True
@@ -232,7 +232,7 @@ class Registry:
         self.manifests[repository, tag] = content.manifests[-1]
 
     def fail(self, pattern: str, what: Trouble, times: float = float("inf")) -> None:
-        self.faults.append(Fault(pattern, what, times))
+        self.faults.append(RegistryFault(pattern, what, times))
 
     def count(self, pattern: str) -> int:
         return sum(bool(re.fullmatch(pattern, request)) for request in self.log)
@@ -314,7 +314,7 @@ class _Handler(BaseHTTPRequestHandler):
         registry, url = self.registry, urlsplit(self.path)
         line = f"{self.command} {url.path}"
         registry.log.append(line)
-        fault = next((each.what for each in registry.faults if each.applies(line)), None)
+        fault = next((fault.what for fault in registry.faults if fault.applies(line)), None)
         size = int(self.headers.get("Content-Length", 0))
         if fault == "cut" and self.command == "PUT":
             self.rfile.read(size // 2)
@@ -423,7 +423,7 @@ def internet(folder: Path, *names: str) -> Generator[Path]:
         x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
         .not_valid_before(now - datetime.timedelta(days=1))
         .not_valid_after(now + datetime.timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName([x509.DNSName(each) for each in names]), critical=False)
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName(name) for name in names]), critical=False)
         .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
         .sign(key, SHA256())
     )

@@ -121,8 +121,8 @@ class Turns(Workers):
 class Watch(Listener):
     """Looks after each deletion and creation at what stops media on its way to targets."""
 
-    def __init__(self, it: Rehearsal, *, draining: bool) -> None:
-        self._it = it
+    def __init__(self, rehearsal: Rehearsal, *, draining: bool) -> None:
+        self._it = rehearsal
         self._draining = draining
         self.cut: list[str] = []
 
@@ -146,11 +146,11 @@ class Scheduled:
 
     def _renew(self) -> None:
         self._exit.close()
-        self.it = self._begin()
-        self.clock = cast(Schedule, self.it.clock)
-        self.it.engine.workers = self.clock.workers
-        self.it.engine.up()
-        self.goals = dict(self.it.engine.state)
+        self.rehearsal = self._begin()
+        self.clock = cast(Schedule, self.rehearsal.clock)
+        self.rehearsal.engine.workers = self.clock.workers
+        self.rehearsal.engine.up()
+        self.goals = dict(self.rehearsal.engine.state)
         self._is_whole = True
 
     def destroy(self, choose: Choice, lost: Edge | None = None) -> Sequence[str]:
@@ -162,35 +162,37 @@ class Scheduled:
             self._renew()
         self._is_whole = False
         self.clock.choose = choose
-        self.it.engine.listener = watch = Watch(self.it, draining=self._is_drained)
-        self.it.engine.state = _without(self.it.engine.state, lost)
-        self.it.engine.destroy()
+        self.rehearsal.engine.listener = watch = Watch(self.rehearsal, draining=self._is_drained)
+        self.rehearsal.engine.state = _without(self.rehearsal.engine.state, lost)
+        self.rehearsal.engine.destroy()
         return watch.cut
 
     def create(self, choose: Choice, lost: Edge | None = None) -> Sequence[str]:
         """Create everything again. Answers as `destroy` does."""
         self.clock.choose = choose
-        watch = Watch(self.it, draining=self._is_drained)
+        watch = Watch(self.rehearsal, draining=self._is_drained)
         waiting = _without(self.goals, lost)
         unmade = set(waiting)
         renewed: dict[str, str] = {}
 
         def make(goal: Resource) -> Resource:
             inputs = _renewed(goal.inputs, renewed)
-            id_, outputs = self.it.provider.create(goal.type, inputs) if goal.custom else ("", {})
+            id_, outputs = self.rehearsal.provider.create(goal.type, inputs) if goal.custom else ("", {})
             made = replace(goal, id=id_, inputs=inputs, outputs=outputs | inputs)
             watch.finished(Step("create", made, 0, 0))
             return made
 
         running: dict[Future[Any], Resource] = {}
-        with self.it.engine.workers() as pool:
+        with self.rehearsal.engine.workers() as pool:
             while unmade:
                 for goal in [each for each in waiting.values() if not each.needs & unmade]:
                     running[pool.submit(make, waiting.pop(goal.urn))] = goal
                 for future in pool.first(running):
                     goal, made = running.pop(future), cast(Resource, future.result())
                     unmade.remove(goal.urn)
-                    self.it.engine.state[made.urn] = replace(made, dependencies=self.goals[made.urn].dependencies)
+                    self.rehearsal.engine.state[made.urn] = replace(
+                        made, dependencies=self.goals[made.urn].dependencies
+                    )
                     renewed |= _strings({"id": goal.id, **goal.outputs}, {"id": made.id, **made.outputs})
         self._is_whole = True
         return watch.cut

@@ -22,7 +22,7 @@ from rehearsal.aws.server import KEY
 from rehearsal.display import Silence
 from rehearsal.rehearse import Audience, Rehearsal, Report
 from rehearsal.stack_world import in_cluster, world_for
-from rehearsal.world import DEFAULT_WORLD, Clock, World
+from rehearsal.world import DEFAULT_WORLD, World, WorldClock
 
 STACK: Mapping[str, str] = {
     "aws:region": "us-west-2",
@@ -35,7 +35,7 @@ SESSION: Callable[..., Any] = boto3.Session
 CREDENTIALS = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")
 
 
-class PatientClock(Clock):
+class PatientClock(WorldClock):
     """Time that passes at once and only when somebody sleeps."""
 
     def __init__(self) -> None:
@@ -107,21 +107,21 @@ def a_rehearsal(config: Mapping[str, str] | None = None, **options: Any) -> Muta
 
 
 @contextmanager
-def reached(it: Rehearsal) -> Generator[None]:
+def reached(rehearsal: Rehearsal) -> Generator[None]:
     """Lets the command line reach a world, without a detour over the network: three times as fast."""
 
     def account(_: Identity) -> Account:
-        return Account(it.aws.patient_client)
+        return Account(rehearsal.aws.patient_client)
 
     with patch.object(Identity, "account", account):
         yield
 
 
 @contextmanager
-def reached_by_network(it: Rehearsal) -> Generator[None]:
+def reached_by_network(rehearsal: Rehearsal) -> Generator[None]:
     """Lets the command line reach a world as it would reach AWS."""
     keys = {"AWS_ACCESS_KEY_ID": KEY, "AWS_SECRET_ACCESS_KEY": KEY}
-    with patch.dict(os.environ, {"AWS_ENDPOINT_URL": it.aws.endpoint, **keys}), patch("boto3.Session", session):
+    with patch.dict(os.environ, {"AWS_ENDPOINT_URL": rehearsal.aws.endpoint, **keys}), patch("boto3.Session", session):
         yield
 
 
@@ -151,7 +151,7 @@ class KnownStates:
 
     def stacks(self) -> Sequence[ListedStack]:
         self._reach()
-        return [ListedStack(each, each in self.updating) for each in sorted({*self.states, *self.unreadable})]
+        return [ListedStack(state, state in self.updating) for state in sorted({*self.states, *self.unreadable})]
 
     def state(self, stack: str) -> State:
         self._reach()
@@ -169,10 +169,10 @@ class KnownStates:
 NO_CLI = NoCliError("The Pulumi CLI is needed.")
 
 
-def knowing(it: Rehearsal, backend: KnownStates | None = None, **changes: str) -> Installation:
+def knowing(rehearsal: Rehearsal, backend: KnownStates | None = None, **changes: str) -> Installation:
     """The installation of a rehearsal's stack, with changed keys, as a backend knows its states: empty by default."""
-    stack = it.installation().stack.with_config({f"lls:{key}": value for key, value in changes.items()})
-    return Installation(stack, it.installation().account, backend or KnownStates())
+    stack = rehearsal.installation().stack.with_config({f"lls:{key}": value for key, value in changes.items()})
+    return Installation(stack, rehearsal.installation().account, backend or KnownStates())
 
 
 def ownership_of(installation: Installation, *, stateless: bool = False) -> Callable[[], Ownership]:

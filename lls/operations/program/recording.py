@@ -54,7 +54,7 @@ class Resource:
         return self.dependencies | {self.parent, self.provider}
 
 
-class Surroundings(Protocol):
+class Responder(Protocol):
     """What the program is run against."""
 
     def invoke(self, token: str, arguments: Properties) -> Properties:
@@ -102,10 +102,10 @@ class NoMocks(Mocks):
 class Monitor(MockMonitor):
     """Pulumi's mock monitor, for one run. `recorded` holds what was registered, by URN."""
 
-    def __init__(self, surroundings: Surroundings) -> None:
-        """Record against these surroundings."""
+    def __init__(self, responder: Responder) -> None:
+        """Record what that answers."""
         super().__init__(NoMocks())
-        self._surroundings = surroundings
+        self._responder = responder
         self.recorded: dict[str, Resource] = {}
         self.outputs: Properties = {}
 
@@ -120,9 +120,9 @@ class Monitor(MockMonitor):
         return super().make_urn(parent, type_, name).replace(f"::{STACK_TYPE}$", "::")
 
     def RegisterResource(self, request: Any) -> Any:  # noqa: N802
-        """Record one resource, as the surroundings have it."""
+        """Record one resource, as the responder has it."""
         goal = _goal(self.make_urn(request.parent, request.type, request.name), request)
-        made = self._surroundings.register(goal)
+        made = self._responder.register(goal)
         self.recorded[made.urn] = made
         return resource_pb2.RegisterResourceResponse(urn=made.urn, id=made.id, object=_struct(made.outputs))
 
@@ -136,7 +136,7 @@ class Monitor(MockMonitor):
         """Answer a look-up."""
         arguments, _ = _plain(request.args)
         try:
-            answer = self._surroundings.invoke(request.tok, arguments)
+            answer = self._responder.invoke(request.tok, arguments)
         except Exception as error:
             message = f"invocation of {request.tok} returned an error: {error}"
             raise MonitorError(grpc.StatusCode.UNKNOWN, message) from error
@@ -151,7 +151,7 @@ class Monitor(MockMonitor):
             engine_pb2.ERROR: "error",
         }
         if severity := severities.get(request.severity):
-            self._surroundings.log(severity, request.message)
+            self._responder.log(severity, request.message)
 
 
 def record(

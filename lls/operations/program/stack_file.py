@@ -81,7 +81,7 @@ def read_stack(name: str, folder: Path = PROJECT) -> Stack:
     """
     path = folder / f"Pulumi.{name.rpartition('/')[2]}.yaml"
     if not path.is_file():
-        known = sorted(each.name.split(".")[1] for each in folder.glob("Pulumi.*.yaml"))
+        known = sorted(file.name.split(".")[1] for file in folder.glob("Pulumi.*.yaml"))
         raise StackError(f"--stack {name}: there is no {path.name}. Known stacks: {', '.join(known) or 'none'}.")
     try:
         content = cast(dict[str, Any], read_yaml(path.read_text()) or {})
@@ -102,7 +102,7 @@ def _of_every_stack(folder: Path) -> dict[str, Any]:
     path = folder / SCHEMA.name
     content: Any = read_yaml(path.read_text()) if path.is_file() else {}
     declared: dict[str, Any] = content.get("config") or {}
-    return {key: each["value"] for key, each in declared.items() if "value" in each}
+    return {key: key_schema["value"] for key, key_schema in declared.items() if "value" in key_schema}
 
 
 def reveal(stack: Stack, keys: Iterable[str]) -> Stack:

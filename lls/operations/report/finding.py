@@ -103,7 +103,7 @@ def problem(check: str, seen: str, remedy: str) -> Finding:
 
 def outcome(findings: Iterable[Finding]) -> Exit:
     """The exit code that findings amount to. What could not be judged needs attention as a problem does."""
-    return Exit.FOUND if any(each.level in (Level.PROBLEM, Level.UNKNOWN) for each in findings) else Exit.FINE
+    return Exit.FOUND if any(finding.level in (Level.PROBLEM, Level.UNKNOWN) for finding in findings) else Exit.FINE
 
 
 Check = Callable[[], list[Finding]]
@@ -134,4 +134,4 @@ def run_checks(
 
     with ThreadPoolExecutor(max_workers=16) as pool:
         found = [pool.submit(run, name, check) for name, check in checks.items()]
-        return [finding for each in found for finding in each.result()]
+        return [finding for future in found for finding in future.result()]

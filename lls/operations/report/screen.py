@@ -99,18 +99,19 @@ class Screen:
 
 def print_findings(console: Console, findings: Sequence[Finding]) -> None:
     """A line for each finding; a remedy that several in a row share comes once, after the last."""
-    width = max((len(each.check) for each in findings), default=0)
+    width = max((len(finding.check) for finding in findings), default=0)
     indent = " " * (width + 10)
-    for each, following in zip_longest(findings, findings[1:]):
-        seen = escape(each.seen).replace("\n", f"\n{indent}")
-        line = f"[{COLOURS[each.level]}]{each.level:7}[/]  {each.check.ljust(width)} {seen}"
+    for finding, following in zip_longest(findings, findings[1:]):
+        seen = escape(finding.seen).replace("\n", f"\n{indent}")
+        line = f"[{COLOURS[finding.level]}]{finding.level:7}[/]  {finding.check.ljust(width)} {seen}"
         console.print(line, highlight=False, soft_wrap=True)
-        if each.remedy and not (following and following.remedy == each.remedy):
-            console.print(f"{indent}[dim]-> {escape(each.remedy)}[/]", highlight=False, soft_wrap=True)
+        if finding.remedy and not (following and following.remedy == finding.remedy):
+            console.print(f"{indent}[dim]-> {escape(finding.remedy)}[/]", highlight=False, soft_wrap=True)
 
 
 def as_facts(findings: Sequence[Finding]) -> list[dict[str, str]]:
     """Findings for JSON."""
     return [
-        {"check": each.check, "level": each.level.value, "seen": each.seen, "remedy": each.remedy} for each in findings
+        {"check": finding.check, "level": finding.level.value, "seen": finding.seen, "remedy": finding.remedy}
+        for finding in findings
     ]

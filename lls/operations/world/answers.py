@@ -41,7 +41,7 @@ class LookUps:
 
     def _partition(self, _: Properties) -> Properties:
         partitions: list[Any] = botocore.session.get_session().get_data("partitions")["partitions"]
-        [found] = [each for each in partitions if re.fullmatch(each["regionRegex"], self._region)]
+        [found] = [partition for partition in partitions if re.fullmatch(partition["regionRegex"], self._region)]
         return {"partition": found["id"], "dnsSuffix": found["outputs"]["dnsSuffix"], "id": found["id"]}
 
     def _eks_cluster(self, arguments: Properties) -> Properties:
@@ -63,11 +63,11 @@ class LookUps:
 
     def _subnets(self, arguments: Properties) -> Properties:
         found = self._account.every("ec2", "describe_subnets", "Subnets", Filters=_filters(arguments))
-        return {"ids": [each["SubnetId"] for each in found]}
+        return {"ids": [description["SubnetId"] for description in found]}
 
     def _security_groups(self, arguments: Properties) -> Properties:
         found = self._account.every("ec2", "describe_security_groups", "SecurityGroups", Filters=_filters(arguments))
-        return {"ids": [each["GroupId"] for each in found]}
+        return {"ids": [description["GroupId"] for description in found]}
 
     def _elastic_ip(self, arguments: Properties) -> Properties:
         [address] = self._account.call("ec2", "describe_addresses", AllocationIds=[arguments["id"]])["Addresses"]
@@ -84,7 +84,7 @@ class LookUps:
             clusterName=arguments["clusterName"],
             nodegroupName=arguments["nodeGroupName"],
         )["nodegroup"]
-        groups = [{"name": each["name"]} for each in found.get("resources", {}).get("autoScalingGroups", ())]
+        groups = [{"name": group["name"]} for group in found.get("resources", {}).get("autoScalingGroups", ())]
         return {
             "labels": found.get("labels", {}),
             "subnetIds": found["subnets"],
@@ -116,4 +116,4 @@ class LookUps:
 
 
 def _filters(arguments: Properties) -> list[Any]:
-    return [{"Name": each["name"], "Values": each["values"]} for each in arguments.get("filters", [])]
+    return [{"Name": filter_["name"], "Values": filter_["values"]} for filter_ in arguments.get("filters", [])]

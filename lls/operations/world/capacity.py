@@ -17,7 +17,7 @@ def lacks(node: Any, pods: Iterable[Any], config: Config) -> str:
         return ""
     if node.spec.unschedulable:
         return "cordoned"
-    ready = [each.status for each in node.status.conditions or () if each.type == "Ready"]
+    ready = [condition.status for condition in node.status.conditions or () if condition.type == "Ready"]
     if ready != ["True"]:
         return "not ready"
     allocatable: dict[str, str] = node.status.allocatable or {}
@@ -36,9 +36,9 @@ def _amount(value: Decimal, resource: str) -> str:
 
 def _requested(pod: Any, resource: str) -> Decimal:
     requests: list[dict[str, str]] = [
-        (each.resources.requests or {}) if each.resources else {} for each in pod.spec.containers
+        (container.resources.requests or {}) if container.resources else {} for container in pod.spec.containers
     ]
-    return sum((parse_quantity(each.get(resource, "0")) for each in requests), Decimal(0))
+    return sum((parse_quantity(request.get(resource, "0")) for request in requests), Decimal(0))
 
 
 def name_of(thing: Any) -> str:

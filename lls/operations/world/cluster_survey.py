@@ -106,7 +106,7 @@ def _chart_yaml(path: Path) -> bytes:
     if path.is_dir():
         return (path / "Chart.yaml").read_bytes()
     with tarfile.open(path) as archive:
-        inside = [each for each in archive if each.name.count("/") == 1 and each.name.endswith("/Chart.yaml")]
+        inside = [member for member in archive if member.name.count("/") == 1 and member.name.endswith("/Chart.yaml")]
         file = archive.extractfile(inside[0]) if inside else None
         if file is None:
             raise ValueError("it has no Chart.yaml")

@@ -133,7 +133,9 @@ class Identity:
 
     def _endpoint(self, service: str) -> str:
         names = (service.replace("-", ""), OTHER_NAMES.get(service, ""))
-        found = [url for each in self._settings.endpoints for name, url in each.items() if name in names and url]
+        found = [
+            url for endpoint in self._settings.endpoints for name, url in endpoint.items() if name in names and url
+        ]
         return found[0] if found else ""
 
     def _credentials(self, usual: CredentialResolver) -> Credentials | None:
@@ -141,7 +143,7 @@ class Identity:
         settings, web = self._settings, self._settings.assume_role_with_web_identity
         if settings.access_key:
             keys = (settings.access_key, settings.secret_key, settings.token)
-            access, secret, token = (each.get_secret_value() for each in keys)
+            access, secret, token = (key.get_secret_value() for key in keys)
             credentials = Credentials(access, secret, token or None)
         elif web:
             fetcher = AssumeRoleWithWebIdentityCredentialFetcher(

@@ -165,7 +165,7 @@ class Installation:
 
 
 class _OnlyLookUps:
-    """Surroundings in which nothing is registered."""
+    """A responder that registers nothing."""
 
     def __init__(self, look_ups: LookUps) -> None:
         self.invoke = look_ups.invoke

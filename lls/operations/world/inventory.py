@@ -69,7 +69,9 @@ class Thing:
     @property
     def uses(self) -> tuple[str, ...]:
         """Ids of what a load balancer cannot be without."""
-        addresses = [each["allocationId"] for each in self.inputs.get("subnetMappings", ()) if "allocationId" in each]
+        addresses = [
+            mapping["allocationId"] for mapping in self.inputs.get("subnetMappings", ()) if "allocationId" in mapping
+        ]
         return (*self.inputs.get("securityGroups", ()), *addresses)
 
     def __str__(self) -> str:
@@ -133,16 +135,16 @@ class Inventory:
         return [
             Thing(
                 type=GROUP,
-                id=each["GroupId"],
+                id=group["GroupId"],
                 inputs={
-                    "name": each["GroupName"],
-                    "description": each["Description"],
-                    "vpcId": each.get("VpcId", ""),
-                    "tags": _tags(each),
+                    "name": group["GroupName"],
+                    "description": group["Description"],
+                    "vpcId": group.get("VpcId", ""),
+                    "tags": _tags(group),
                 },
-                outputs={"id": each["GroupId"]},
+                outputs={"id": group["GroupId"]},
             )
-            for each in self._account.every(
+            for group in self._account.every(
                 "ec2", "describe_security_groups", "SecurityGroups", Filters=_filters(filters)
             )
         ]
@@ -154,18 +156,18 @@ class Inventory:
             return []
         filters = [{"Name": "group-id", "Values": wanted}]
         found = self._account.every("ec2", "describe_security_group_rules", "SecurityGroupRules", Filters=filters)
-        return [_rule(each) for each in found]
+        return [_rule(description) for description in found]
 
     def rules_naming(self, group_ids: Collection[str]) -> list[tuple[Thing, Thing]]:
         """The rules of other groups, of either way, whose peer is one of these groups, each with the group it is in."""
         others: dict[str, Thing] = {}
         for id_ in group_ids:
             for way in ("ip_permission__group_id", "egress__ip_permission__group_id"):
-                others |= {each.id: each for each in self.groups(**{way: id_}) if each.id not in group_ids}
+                others |= {group.id: group for group in self.groups(**{way: id_}) if group.id not in group_ids}
         return [
-            (each, others[each.inputs["securityGroupId"]])
-            for each in self.rules(others)
-            if each.inputs.get("referencedSecurityGroupId") in group_ids
+            (rule, others[rule.inputs["securityGroupId"]])
+            for rule in self.rules(others)
+            if rule.inputs.get("referencedSecurityGroupId") in group_ids
         ]
 
     def addresses(self) -> list[Thing]:
@@ -173,24 +175,24 @@ class Inventory:
         return [
             Thing(
                 type=ADDRESS,
-                id=each["AllocationId"],
-                inputs={"domain": each.get("Domain", "vpc"), "tags": _tags(each)},
-                outputs={"allocationId": each["AllocationId"], "publicIp": each["PublicIp"]},
-                state=each.get("NetworkInterfaceId", ""),
+                id=address["AllocationId"],
+                inputs={"domain": address.get("Domain", "vpc"), "tags": _tags(address)},
+                outputs={"allocationId": address["AllocationId"], "publicIp": address["PublicIp"]},
+                state=address.get("NetworkInterfaceId", ""),
             )
-            for each in self._account.call("ec2", "describe_addresses")["Addresses"]
-            if "AllocationId" in each
+            for address in self._account.call("ec2", "describe_addresses")["Addresses"]
+            if "AllocationId" in address
         ]
 
     def balancers(self) -> list[Thing]:
         """The Network Load Balancers."""
-        return [each for each in self.all_balancers() if each.type == BALANCER]
+        return [balancer for balancer in self.all_balancers() if balancer.type == BALANCER]
 
     def all_balancers(self) -> list[Thing]:
         """The load balancers of every type; those of another than Network are of the type OTHER_BALANCER."""
         found = list(self._account.every("elbv2", "describe_load_balancers", "LoadBalancers"))
-        tags = self._tags_of([each["LoadBalancerArn"] for each in found])
-        return [_balancer(each, tags[each["LoadBalancerArn"]]) for each in found]
+        tags = self._tags_of([description["LoadBalancerArn"] for description in found])
+        return [_balancer(description, tags[description["LoadBalancerArn"]]) for description in found]
 
     def is_protected(self, balancer: Thing) -> bool:
         """Whether a load balancer refuses to be deleted."""
@@ -200,38 +202,38 @@ class Inventory:
     def target_groups(self) -> list[Thing]:
         """The target groups."""
         found = list(self._account.every("elbv2", "describe_target_groups", "TargetGroups"))
-        tags = self._tags_of([each["TargetGroupArn"] for each in found])
-        return [_target_group(each, tags[each["TargetGroupArn"]]) for each in found]
+        tags = self._tags_of([description["TargetGroupArn"] for description in found])
+        return [_target_group(description, tags[description["TargetGroupArn"]]) for description in found]
 
     def listeners(self, balancer_arn: str) -> list[Thing]:
         """The listeners of a load balancer."""
         found = list(self._account.every("elbv2", "describe_listeners", "Listeners", LoadBalancerArn=balancer_arn))
-        tags = self._tags_of([each["ListenerArn"] for each in found])
+        tags = self._tags_of([description["ListenerArn"] for description in found])
         return [
             Thing(
                 type=LISTENER,
-                id=each["ListenerArn"],
+                id=description["ListenerArn"],
                 inputs={
-                    "loadBalancerArn": each["LoadBalancerArn"],
-                    "protocol": each["Protocol"],
-                    "port": each["Port"],
+                    "loadBalancerArn": description["LoadBalancerArn"],
+                    "protocol": description["Protocol"],
+                    "port": description["Port"],
                     "defaultActions": [
                         {"type": action["Type"], "targetGroupArn": action.get("TargetGroupArn", "")}
-                        for action in each["DefaultActions"]
+                        for action in description["DefaultActions"]
                     ],
-                    "tags": tags[each["ListenerArn"]],
+                    "tags": tags[description["ListenerArn"]],
                 },
-                outputs={"arn": each["ListenerArn"]},
+                outputs={"arn": description["ListenerArn"]},
             )
-            for each in found
+            for description in found
         ]
 
     def targets(self, target_group_arn: str) -> list[Thing]:
         """What is registered in a target group and not draining; `state` is its health, with the reason."""
         answer = self._account.call("elbv2", "describe_target_health", TargetGroupArn=target_group_arn)
         found: list[Thing] = []
-        for each in answer["TargetHealthDescriptions"]:
-            target, health = each["Target"], each["TargetHealth"]
+        for description in answer["TargetHealthDescriptions"]:
+            target, health = description["Target"], description["TargetHealth"]
             inputs = {"targetGroupArn": target_group_arn, "targetId": target["Id"], "port": target["Port"]}
             if health["State"] != "draining":
                 found.append(
@@ -243,7 +245,7 @@ class Inventory:
                         state=f"{health['State']} {health.get('Reason', '')}".strip(),
                     )
                 )
-        return sorted(found, key=lambda each: each.id)
+        return sorted(found, key=lambda thing: thing.id)
 
     def attachments(self, target_group_arns: Collection[str]) -> list[Thing]:
         """What attaches Auto Scaling groups to these target groups."""
@@ -253,12 +255,12 @@ class Inventory:
         return [
             Thing(
                 type=ATTACHMENT,
-                id=f"{each['AutoScalingGroupName']},{arn}",
-                inputs={"autoscalingGroupName": each["AutoScalingGroupName"], "lbTargetGroupArn": arn},
+                id=f"{description['AutoScalingGroupName']},{arn}",
+                inputs={"autoscalingGroupName": description["AutoScalingGroupName"], "lbTargetGroupArn": arn},
                 outputs={},
             )
-            for each in found
-            for arn in each.get("TargetGroupARNs", ())
+            for description in found
+            for arn in description.get("TargetGroupARNs", ())
             if arn in target_group_arns
         ]
 
@@ -272,12 +274,12 @@ class Inventory:
                 if values
                 else ()
             )
-            for each in listed:
-                found[each["NetworkInterfaceId"]] = Interface(
-                    each["NetworkInterfaceId"],
-                    each.get("Description", ""),
-                    each.get("Attachment", {}).get("InstanceId", ""),
-                    tuple(group["GroupId"] for group in each.get("Groups", ())),
+            for description in listed:
+                found[description["NetworkInterfaceId"]] = Interface(
+                    description["NetworkInterfaceId"],
+                    description.get("Description", ""),
+                    description.get("Attachment", {}).get("InstanceId", ""),
+                    tuple(group["GroupId"] for group in description.get("Groups", ())),
                 )
         return list(found.values())
 
@@ -291,7 +293,7 @@ class Inventory:
         found: dict[str, Mapping[str, str]] = {}
         for start in range(0, len(arns), TAGS_AT_ONCE):
             answer = self._account.call("elbv2", "describe_tags", ResourceArns=arns[start : start + TAGS_AT_ONCE])
-            found |= {each["ResourceArn"]: _tags(each) for each in answer["TagDescriptions"]}
+            found |= {description["ResourceArn"]: _tags(description) for description in answer["TagDescriptions"]}
         return found
 
 
@@ -305,84 +307,84 @@ def _filters(filters: Mapping[str, str]) -> list[dict[str, Any]]:
 
 
 def _tags(described: Any) -> dict[str, str]:
-    return {each["Key"]: each["Value"] for each in described.get("Tags", ())}
+    return {tag["Key"]: tag["Value"] for tag in described.get("Tags", ())}
 
 
-def _rule(each: Any) -> Thing:
+def _rule(described: Any) -> Thing:
     inputs: Properties = {
-        "securityGroupId": each["GroupId"],
-        "ipProtocol": each["IpProtocol"],
-        "description": each.get("Description", ""),
-        "cidrIpv4": each.get("CidrIpv4"),
-        "cidrIpv6": each.get("CidrIpv6"),
-        "referencedSecurityGroupId": each.get("ReferencedGroupInfo", {}).get("GroupId"),
-        "tags": _tags(each),
+        "securityGroupId": described["GroupId"],
+        "ipProtocol": described["IpProtocol"],
+        "description": described.get("Description", ""),
+        "cidrIpv4": described.get("CidrIpv4"),
+        "cidrIpv6": described.get("CidrIpv6"),
+        "referencedSecurityGroupId": described.get("ReferencedGroupInfo", {}).get("GroupId"),
+        "tags": _tags(described),
     }
-    if each["IpProtocol"] != "-1":
-        inputs |= {"fromPort": each["FromPort"], "toPort": each["ToPort"]}
-    rule_id = each["SecurityGroupRuleId"]
+    if described["IpProtocol"] != "-1":
+        inputs |= {"fromPort": described["FromPort"], "toPort": described["ToPort"]}
+    rule_id = described["SecurityGroupRuleId"]
     return Thing(
-        type=EGRESS if each["IsEgress"] else INGRESS,
+        type=EGRESS if described["IsEgress"] else INGRESS,
         id=rule_id,
         inputs={key: value for key, value in inputs.items() if value is not None},
         outputs={"securityGroupRuleId": rule_id},
     )
 
 
-def _balancer(each: Any, tags: Mapping[str, str]) -> Thing:
-    arn = each["LoadBalancerArn"]
+def _balancer(described: Any, tags: Mapping[str, str]) -> Thing:
+    arn = described["LoadBalancerArn"]
     mappings: list[Properties] = []
-    for zone in each["AvailabilityZones"]:
+    for zone in described["AvailabilityZones"]:
         allocations = [
             address["AllocationId"] for address in zone.get("LoadBalancerAddresses", ()) if "AllocationId" in address
         ]
         mappings.append({"subnetId": zone["SubnetId"], **({"allocationId": allocations[0]} if allocations else {})})
     return Thing(
-        type=BALANCER if each["Type"] == "network" else OTHER_BALANCER,
+        type=BALANCER if described["Type"] == "network" else OTHER_BALANCER,
         id=arn,
         inputs={
-            "name": each["LoadBalancerName"],
-            "loadBalancerType": each["Type"],
-            "internal": each["Scheme"] == "internal",
-            "securityGroups": sorted(each.get("SecurityGroups", ())),
+            "name": described["LoadBalancerName"],
+            "loadBalancerType": described["Type"],
+            "internal": described["Scheme"] == "internal",
+            "securityGroups": sorted(described.get("SecurityGroups", ())),
             "subnetMappings": mappings,
             "tags": tags,
         },
         outputs={
             "arn": arn,
-            "name": each["LoadBalancerName"],
-            "dnsName": each["DNSName"],
-            "zoneId": each.get("CanonicalHostedZoneId", ""),
-            "vpcId": each["VpcId"],
+            "name": described["LoadBalancerName"],
+            "dnsName": described["DNSName"],
+            "zoneId": described.get("CanonicalHostedZoneId", ""),
+            "vpcId": described["VpcId"],
         },
-        state=each["State"]["Code"],
+        state=described["State"]["Code"],
     )
 
 
-def _target_group(each: Any, tags: Mapping[str, str]) -> Thing:
-    arn = each["TargetGroupArn"]
+def _target_group(described: Any, tags: Mapping[str, str]) -> Thing:
+    arn = described["TargetGroupArn"]
     return Thing(
         type=TARGET_GROUP,
         id=arn,
         inputs={
-            "name": each["TargetGroupName"],
-            "protocol": each["Protocol"],
-            "port": each["Port"],
-            "vpcId": each["VpcId"],
-            "targetType": each["TargetType"],
+            "name": described["TargetGroupName"],
+            "protocol": described["Protocol"],
+            "port": described["Port"],
+            "vpcId": described["VpcId"],
+            "targetType": described["TargetType"],
             "healthCheck": {
-                "enabled": each["HealthCheckEnabled"],
-                "protocol": each["HealthCheckProtocol"],
-                "port": each["HealthCheckPort"],
-                "path": each.get("HealthCheckPath"),
-                "interval": each["HealthCheckIntervalSeconds"],
-                "timeout": each["HealthCheckTimeoutSeconds"],
-                "healthyThreshold": each["HealthyThresholdCount"],
-                "unhealthyThreshold": each["UnhealthyThresholdCount"],
-                "matcher": each.get("Matcher", {}).get("HttpCode"),
+                "enabled": described["HealthCheckEnabled"],
+                "protocol": described["HealthCheckProtocol"],
+                "port": described["HealthCheckPort"],
+                "path": described.get("HealthCheckPath"),
+                "interval": described["HealthCheckIntervalSeconds"],
+                "timeout": described["HealthCheckTimeoutSeconds"],
+                "healthyThreshold": described["HealthyThresholdCount"],
+                "unhealthyThreshold": described["UnhealthyThresholdCount"],
+                "matcher": described.get("Matcher", {}).get("HttpCode"),
             },
             "tags": tags,
         },
         outputs={"arn": arn},
-        state=", ".join(each.get("LoadBalancerArns", ())),
+        state=", ".join(described.get("LoadBalancerArns", ())),
     )

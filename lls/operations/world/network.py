@@ -43,22 +43,22 @@ class Network:
     def instances(self, targets: Iterable[str]) -> Mapping[str, Instance]:
         """The instances that have these ids or private addresses, by target."""
         wanted = sorted(targets)
-        ids = [each for each in wanted if each.startswith("i-")]
-        addresses = [each for each in wanted if not each.startswith("i-")]
+        ids = [target for target in wanted if target.startswith("i-")]
+        addresses = [target for target in wanted if not target.startswith("i-")]
         found: dict[str, Instance] = {}
         for name, values in (("instance-id", ids), ("private-ip-address", addresses)):
             if not values:
                 continue
             filters = [{"Name": name, "Values": values}, {"Name": "vpc-id", "Values": [self._vpc_id]}]
             for reservation in self._account.every("ec2", "describe_instances", "Reservations", Filters=filters):
-                for each in reservation["Instances"]:
+                for described in reservation["Instances"]:
                     instance = Instance(
-                        each["InstanceId"],
-                        each.get("PrivateIpAddress", ""),
-                        each["State"]["Name"],
-                        each["Placement"]["AvailabilityZone"],
-                        each.get("SubnetId", ""),
-                        tuple(group["GroupId"] for group in each.get("SecurityGroups", ())),
+                        described["InstanceId"],
+                        described.get("PrivateIpAddress", ""),
+                        described["State"]["Name"],
+                        described["Placement"]["AvailabilityZone"],
+                        described.get("SubnetId", ""),
+                        tuple(group["GroupId"] for group in described.get("SecurityGroups", ())),
                     )
                     found[instance.id if name == "instance-id" else instance.address] = instance
         return found
@@ -73,22 +73,22 @@ class Network:
     def rules(self, group_ids: Iterable[str]) -> list[Thing]:
         """The rules of security groups."""
         wanted = list(group_ids)
-        if missing := [each for each in wanted if each not in self._rules]:
-            self._rules |= {each: [] for each in missing}
+        if missing := [group_id for group_id in wanted if group_id not in self._rules]:
+            self._rules |= {group_id: [] for group_id in missing}
             for rule in self._inventory.rules(missing):
                 self._rules[rule.inputs["securityGroupId"]].append(rule)
-        return [rule for each in wanted for rule in self._rules[each]]
+        return [rule for group_id in wanted for rule in self._rules[group_id]]
 
     def lets_in(self, group_ids: Iterable[str], port: Port, *, source: str, from_groups: Iterable[str] = ()) -> bool:
         """Whether groups accept traffic from an address or CIDR, or from members of other groups."""
-        rules = [each for each in self.rules(group_ids) if each.type.endswith("IngressRule")]
+        rules = [rule for rule in self.rules(group_ids) if rule.type.endswith("IngressRule")]
         return _allows(rules, port, source, from_groups)
 
     def lets_out(
         self, group_ids: Iterable[str], port: Port, *, destination: str, to_groups: Iterable[str] = ()
     ) -> bool:
         """Whether groups may send to an address or CIDR, or to members of other groups."""
-        rules = [each for each in self.rules(group_ids) if each.type.endswith("EgressRule")]
+        rules = [rule for rule in self.rules(group_ids) if rule.type.endswith("EgressRule")]
         return _allows(rules, port, destination, to_groups)
 
     def has_internet(self, subnet_id: str) -> bool:
@@ -154,7 +154,7 @@ def _allows(rules: Iterable[Thing], port: Port, peer: str, groups: Iterable[str]
 
 
 def _acl_allows(entries: Iterable[Any], egress: bool, port: Port, peer: str) -> bool:
-    for entry in sorted(entries, key=lambda each: each["RuleNumber"]):
+    for entry in sorted(entries, key=lambda entry: entry["RuleNumber"]):
         ports = entry.get("PortRange", {"From": 0, "To": 65535})
         if (
             entry["Egress"] == egress

@@ -118,17 +118,17 @@ class Ownership:
 
         What is used by something of another stack's is that stack's too: its state may have lost it.
         """
-        owned = [self._owners[each] for each in (thing.id, *thing.holders) if each in self._owners]
-        used = [self._owners[each] for each in thing.uses if each in self._owners]
-        anothers = [each for each in used if each.kind is Kind.ANOTHERS]
+        owned = [self._owners[id_] for id_ in (thing.id, *thing.holders) if id_ in self._owners]
+        used = [self._owners[id_] for id_ in thing.uses if id_ in self._owners]
+        anothers = [owner for owner in used if owner.kind is Kind.ANOTHERS]
         return next(iter([*owned, *anothers]), self._rest())
 
     def of_itself(self, thing: Thing) -> Owner:
         """The same for the thing alone: a listener may be nobody's although its load balancer is this stack's."""
         anothers = [
-            self._owners[each]
-            for each in (*thing.holders, *thing.uses)
-            if each in self._owners and self._owners[each].kind is Kind.ANOTHERS
+            self._owners[id_]
+            for id_ in (*thing.holders, *thing.uses)
+            if id_ in self._owners and self._owners[id_].kind is Kind.ANOTHERS
         ]
         return self._owners.get(thing.id) or next(iter(anothers), self._rest())
 
@@ -136,10 +136,10 @@ class Ownership:
         """Whose a namespace or a release is, by its id in that cluster. A namesake in another cluster is no owner."""
         doubts: list[Owner] = []
         for name, state in ((None, self.own or State()), *self._others.items()):
-            for each in state.owned:
-                if (each.type, each.id) != (type_, id_):
+            for resource in state.owned:
+                if (resource.type, resource.id) != (type_, id_):
                     continue
-                match _is_in(each, state, cluster):
+                match _is_in(resource, state, cluster):
                     case True:
                         return Owner(Kind.ANOTHERS, name) if name else Owner(Kind.OURS)
                     case None:
@@ -192,13 +192,16 @@ def read_ownership(backend: Backend, stack: str, watcher: Watcher, *, stateless:
         return Ownership(
             stack, None, {}, [Gap(_clause(error), _STATELESS)], backend="no Pulumi backend", stateless=stateless
         )
-    own = next((each for each in listed if each.name == stack), None) or _only(
-        [each for each in listed if StackName.of(each.name).may_be(StackName.of(stack))]
+    own = next((candidate for candidate in listed if candidate.name == stack), None) or _only(
+        [candidate for candidate in listed if StackName.of(candidate.name).may_be(StackName.of(stack))]
     )
     states: dict[str, State] = {}
-    others = [each for each in listed if each is not own]
+    others = [candidate for candidate in listed if candidate is not own]
     with ThreadPoolExecutor(READERS) as pool:
-        reading = {each.name: pool.submit(backend.state, each.name) for each in (*([own] if own else []), *others)}
+        reading = {
+            candidate.name: pool.submit(backend.state, candidate.name)
+            for candidate in (*([own] if own else []), *others)
+        }
         for number, (name, state) in enumerate(reading.items(), 1):
             task = f"reading states: {number} of {len(reading)} ({name})"
             watcher.began(task)
@@ -216,7 +219,11 @@ def read_ownership(backend: Backend, stack: str, watcher: Watcher, *, stateless:
                 f"if the stack is another backend's: pulumi login there; if it has no state: pulumi stack init {stack}",
             ),
         )
-    gaps += [gap for each in listed for gap in _unsettled(each, states.get(each.name), is_own=each is own)]
+    gaps += [
+        gap
+        for candidate in listed
+        for gap in _unsettled(candidate, states.get(candidate.name), is_own=candidate is own)
+    ]
     return Ownership(
         stack,
         states.get(own.name) if own else None,
@@ -267,7 +274,7 @@ def _unsettled(listed: ListedStack, state: State | None, *, is_own: bool) -> Ite
     if listed.is_updating:
         yield Gap(f"stack {listed.name} is being updated", remedy)
     ours = StackName.of(listed.name).project == NAMESPACE
-    pending = [each for each in (state.pending if state else ()) if ours or each.type in OURS]
+    pending = [operation for operation in (state.pending if state else ()) if ours or operation.type in OURS]
     if pending:
         if is_own:
             remedy = (
@@ -279,7 +286,7 @@ def _unsettled(listed: ListedStack, state: State | None, *, is_own: bool) -> Ite
 
 
 def _ids_in_aws(state: State) -> Iterable[str]:
-    return (each.id for each in state.owned if not each.type.startswith("kubernetes:"))
+    return (resource.id for resource in state.owned if not resource.type.startswith("kubernetes:"))
 
 
 def _is_in(resource: StateResource, state: State, cluster: ClusterIdentity | None) -> bool | None:
@@ -289,7 +296,7 @@ def _is_in(resource: StateResource, state: State, cluster: ClusterIdentity | Non
     """
     if cluster is None:
         return False
-    provider = next((each for each in state.owned if each.urn == resource.provider), None)
+    provider = next((owned for owned in state.owned if owned.urn == resource.provider), None)
     inputs: Mapping[str, Any] = provider.inputs if provider else {}
     identifier = str(inputs.get("clusterIdentifier") or "")
     server = _server(inputs.get("kubeconfig"), inputs.get("context")) or ""

@@ -35,18 +35,18 @@ class Grant(NamedTuple):
 
 def statements(part: str) -> list[dict[str, Any]]:
     """The policy's statements of a part: Deploy, Operate or CleanUp."""
-    return [each for each in json.loads(POLICY.read_text())["Statement"] if each["Sid"].startswith(part)]
+    return [statement for statement in json.loads(POLICY.read_text())["Statement"] if statement["Sid"].startswith(part)]
 
 
 def needed(config: Config, *, partition: str, account: str) -> Iterator[Grant]:
     """What `up` and `destroy` need for a stack's config: each action on such resources as the stack's own."""
-    for each in (*statements("Deploy"), *statements("CleanUp")):
-        actions = tuple(action for action in each["Action"] if _concerns(action, config))
-        listed: str | list[str] = each["Resource"]
+    for statement in (*statements("Deploy"), *statements("CleanUp")):
+        actions = tuple(action for action in statement["Action"] if _concerns(action, config))
+        listed: str | list[str] = statement["Resource"]
         patterns = [listed] if isinstance(listed, str) else listed
         if actions:
             resources = tuple(_example(pattern, config, partition, account) for pattern in patterns)
-            yield Grant(actions, resources, tuple(_context(each.get("Condition", {}))))
+            yield Grant(actions, resources, tuple(_context(statement.get("Condition", {}))))
 
 
 def _concerns(action: str, config: Config) -> bool:

@@ -42,8 +42,8 @@ def check_logs(proxy: Proxy) -> list[Finding]:
     for pod in pods:
         name = pod.metadata.name
         containers: Sequence[Any] = pod.status.container_statuses or ()
-        restarted = any(each.restart_count and not each.ready for each in containers)
-        if not restarted and not any(each.state.running for each in containers):
+        restarted = any(container.restart_count and not container.ready for container in containers)
+        if not restarted and not any(container.state.running for container in containers):
             continue
         log = proxy.logs(name, LOG_LINES, previous=restarted)
         lines = [line for line in log.splitlines() if line.strip() and not TRACE.match(line)]
@@ -55,27 +55,33 @@ def check_logs(proxy: Proxy) -> list[Finding]:
 def is_ready(pod: Any) -> bool:
     """Whether a pod runs and its readiness probe passes."""
     conditions: Sequence[Any] = pod.status.conditions or ()
-    return pod.status.phase == "Running" and any(each.type == "Ready" and each.status == "True" for each in conditions)
+    return pod.status.phase == "Running" and any(
+        condition.type == "Ready" and condition.status == "True" for condition in conditions
+    )
 
 
 def _judge(pod: Any, events: Sequence[Any], namespace: str) -> Finding:
     name, status = pod.metadata.name, pod.status
     containers: Sequence[Any] = status.container_statuses or ()
-    ready = sum(bool(each.ready) for each in containers)
-    restarts = sum(each.restart_count for each in containers)
+    ready = sum(bool(container.ready) for container in containers)
+    restarts = sum(container.restart_count for container in containers)
     seen = f"{name} {ready}/{len(pod.spec.containers)} {status.phase} on {pod.spec.node_name or 'no node'}"
     if restarts:
         seen += f", {restarts} restarts"
     if is_ready(pod):
-        gets = [each.http_get for each in _probes(pod) if each and each.http_get]
-        probes = ", ".join(sorted({f"{each.path} on {each.port}" for each in gets}))
+        gets = [probe.http_get for probe in _probes(pod) if probe and probe.http_get]
+        probes = ", ".join(sorted({f"{probe.path} on {probe.port}" for probe in gets}))
         return ok("pods", seen + (f", probes pass ({probes})" if probes else ", without HTTP probes"))
-    waiting = [each.state.waiting for each in containers if each.state.waiting]
-    why = [f"{each.reason} {each.message or ''}" for each in waiting]
+    waiting = [container.state.waiting for container in containers if container.state.waiting]
+    why = [f"{state.reason} {state.message or ''}" for state in waiting]
     conditions: Sequence[Any] = status.conditions or ()
-    why += [each.message or "" for each in conditions if each.type == "PodScheduled" and each.status != "True"]
-    warnings = [each.message for each in events if each.involved_object.name == name and each.type == "Warning"]
-    reasons = dict.fromkeys(" ".join(each.split()) for each in (*why, *warnings[-2:]))
+    why += [
+        condition.message or ""
+        for condition in conditions
+        if condition.type == "PodScheduled" and condition.status != "True"
+    ]
+    warnings = [event.message for event in events if event.involved_object.name == name and event.type == "Warning"]
+    reasons = dict.fromkeys(" ".join(reason.split()) for reason in (*why, *warnings[-2:]))
     return problem(
         "pod-not-running",
         f"{seen}: {'; '.join(filter(None, reasons)) or 'not ready'}",
@@ -84,4 +90,6 @@ def _judge(pod: Any, events: Sequence[Any], namespace: str) -> Finding:
 
 
 def _probes(pod: Any) -> list[Any]:
-    return [probe for each in pod.spec.containers for probe in (each.liveness_probe, each.readiness_probe)]
+    return [
+        probe for container in pod.spec.containers for probe in (container.liveness_probe, container.readiness_probe)
+    ]

@@ -132,7 +132,7 @@ class Role(_Model):
             "RoleSessionName": self.session_name,
             "DurationSeconds": self.duration,
             "Policy": self.policy,
-            "PolicyArns": [{"arn": each} for each in self.policy_arns],
+            "PolicyArns": [{"arn": arn} for arn in self.policy_arns],
         }
         return {key: value for key, value in asked.items() if value}
 

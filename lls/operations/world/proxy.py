@@ -61,7 +61,7 @@ class Proxy:
         secrets = self._list("list_namespaced_secret", label_selector=selector)
         if not secrets:
             return None
-        last = max(secrets, key=lambda each: int(each.metadata.labels.get("version", 0)))
+        last = max(secrets, key=lambda secret: int(secret.metadata.labels.get("version", 0)))
         packed = base64.b64decode(base64.b64decode(last.data["release"]))
         found: Any = json.loads(gzip.decompress(packed))
         chart = found["chart"]["metadata"]
@@ -72,7 +72,7 @@ class Proxy:
     def pods(self) -> list[V1Pod]:
         """The pods of the namespace that belong to no job."""
         pods = cast(list[V1Pod], self._list("list_namespaced_pod"))
-        return [pod for pod in pods if not any(each.kind == "Job" for each in _owners(pod))]
+        return [pod for pod in pods if not any(owner.kind == "Job" for owner in _owners(pod))]
 
     def services(self) -> list[V1Service]:
         """The services of the namespace."""
@@ -81,7 +81,7 @@ class Proxy:
     def events(self) -> list[Any]:
         """What happened lately in the namespace, oldest first."""
         events = self._list("list_namespaced_event")
-        return sorted(events, key=lambda each: str(each.last_timestamp or each.event_time or ""))
+        return sorted(events, key=lambda event: str(event.last_timestamp or event.event_time or ""))
 
     def logs(self, pod: str, lines: int, *, previous: bool = False) -> str:
         """The last lines of a pod's log; `previous` of the container before its last restart."""
@@ -93,11 +93,15 @@ class Proxy:
 
     def others(self) -> list[str]:
         """What is in the namespace and would go with it, but for what Kubernetes puts into each and what Helm keeps."""
-        secrets = [each for each in self._list("list_namespaced_secret") if each.type not in KEPT_SECRETS]
-        config_maps = [each for each in self._list("list_namespaced_config_map") if _name(each) != ROOT_CERTIFICATE]
+        secrets = [secret for secret in self._list("list_namespaced_secret") if secret.type not in KEPT_SECRETS]
+        config_maps = [
+            config_map
+            for config_map in self._list("list_namespaced_config_map")
+            if _name(config_map) != ROOT_CERTIFICATE
+        ]
         claims = self._list("list_namespaced_persistent_volume_claim")
         return [
-            f"{kind} {_name(each)}"
+            f"{kind} {_name(object_)}"
             for kind, found in (
                 ("pod", self.pods()),
                 ("service", self.services()),
@@ -105,13 +109,13 @@ class Proxy:
                 ("config map", config_maps),
                 ("secret", secrets),
             )
-            for each in found
-        ] + [f"release {each}" for each in sorted(self._other_releases())]
+            for object_ in found
+        ] + [f"release {release}" for release in sorted(self._other_releases())]
 
     def _other_releases(self) -> set[str]:
         """Names of Helm's other releases in the namespace."""
         kept = self._list("list_namespaced_secret", label_selector="owner=helm")
-        return {each.metadata.labels.get("name", "") for each in kept} - {self.release_name}
+        return {secret.metadata.labels.get("name", "") for secret in kept} - {self.release_name}
 
     def delete_namespace(self) -> None:
         """Delete the namespace. Does not wait."""

@@ -227,7 +227,7 @@ def mirror(artifact: Artifact, *, logins: Mapping[str, Login], watch: Watch = la
 
         try:
             for blob in blobs.values():
-                before = sum(each.size for each in (*copied, *skipped))
+                before = sum(blob.size for blob in (*copied, *skipped))
                 if _patiently(partial(destination.has, f"blobs/{blob.digest}")):
                     skipped.append(blob)
                     report(blob, before, blob.size, was_there=True)
@@ -241,7 +241,7 @@ def mirror(artifact: Artifact, *, logins: Mapping[str, Login], watch: Watch = la
             what = str(error).rstrip(".") if isinstance(error, MirrorError) else f"{artifact.destination}: interrupted"
             cause = error if isinstance(error, KeyboardInterrupt) else None
             raise MirrorError(
-                f"{what}; {len(present)} of {len(blobs)} blobs ({sum(each.size for each in present)} of {total} bytes) "
+                f"{what}; {len(present)} of {len(blobs)} blobs ({sum(blob.size for blob in present)} of {total} bytes) "
                 f"are in {artifact.destination}, without a tag: running it again goes on from there."
             ) from cause
         if (there := _digest_at(destination, artifact)) != top.digest:
@@ -252,9 +252,9 @@ def mirror(artifact: Artifact, *, logins: Mapping[str, Login], watch: Watch = la
         return Mirrored(
             artifact=artifact,
             digest=top.digest,
-            copied=tuple(each.digest for each in copied),
-            copied_bytes=sum(each.size for each in copied),
-            skipped=tuple(each.digest for each in skipped),
+            copied=tuple(blob.digest for blob in copied),
+            copied_bytes=sum(blob.size for blob in copied),
+            skipped=tuple(blob.digest for blob in skipped),
         )
 
 
@@ -470,7 +470,7 @@ def _with_children(source: _Repository, top: _Manifest) -> list[_Manifest]:
     found: dict[str, _Manifest] = {}
     for child in top.children:
         manifest = source.manifest(child.digest, "its index names this manifest, so ask those who run this registry")
-        found |= {each.digest: each for each in _with_children(source, manifest)}
+        found |= {child.digest: child for child in _with_children(source, manifest)}
     return [*found.values(), top]
 
 

@@ -65,18 +65,21 @@ class State:
     @property
     def owned(self) -> tuple[StateResource, ...]:
         """Everything that exists because of this stack, as far as its state knows."""
-        return tuple(each for each in (*self.resources, *self.condemned) if each.id)
+        return tuple(resource for resource in (*self.resources, *self.condemned) if resource.id)
 
     @property
     def ids(self) -> frozenset[str]:
         """Ids of everything that it owns."""
-        return frozenset(each.id for each in self.owned)
+        return frozenset(resource.id for resource in self.owned)
 
     @property
     def accounts(self) -> frozenset[str]:
         """The AWS accounts that it lives in, as the ARNs of what it owns tell."""
         arns = [
-            arn for each in self.owned if each.type.startswith("aws:") for arn in (each.id, each.outputs.get("arn"))
+            arn
+            for resource in self.owned
+            if resource.type.startswith("aws:")
+            for arn in (resource.id, resource.outputs.get("arn"))
         ]
         found = [ARN.match(arn) for arn in arns if isinstance(arn, str)]
         return frozenset(match["account"] for match in found if match)
@@ -118,7 +121,7 @@ class CliBackend:
     def stacks(self) -> Sequence[ListedStack]:
         """All stacks of all projects that the user has access to. Raises NoCliError or StackError."""
         listed: Iterable[Any] = _json("stack", "ls", "--all", "--json")
-        return [ListedStack(each["name"], bool(each.get("updateInProgress"))) for each in listed]
+        return [ListedStack(entry["name"], bool(entry.get("updateInProgress"))) for entry in listed]
 
     def state(self, stack: str) -> State:
         """The state of one. Raises NoSuchStackError, NoCliError or StackError."""
@@ -144,25 +147,27 @@ def parse_state(exported: Any) -> State:
     deployment: Any = exported.get("deployment") or {}
     listed: list[Any] = deployment.get("resources") or []
     pending: list[Any] = deployment.get("pending_operations") or []
-    stacks = [each.get("outputs", {}) for each in listed if each["type"] == "pulumi:pulumi:Stack"]
+    stacks = [entry.get("outputs", {}) for entry in listed if entry["type"] == "pulumi:pulumi:Stack"]
     return State(
-        resources=tuple(_resource(each) for each in listed if not each.get("delete")),
-        condemned=tuple(_resource(each) for each in listed if each.get("delete")),
+        resources=tuple(_resource(entry) for entry in listed if not entry.get("delete")),
+        condemned=tuple(_resource(entry) for entry in listed if entry.get("delete")),
         outputs=stacks[0] if stacks else {},
         pending=tuple(
-            Operation(each["type"], each["resource"]["type"], each["resource"]["urn"].rpartition("::")[2])
-            for each in pending
+            Operation(
+                operation["type"], operation["resource"]["type"], operation["resource"]["urn"].rpartition("::")[2]
+            )
+            for operation in pending
         ),
     )
 
 
-def _resource(each: Any) -> StateResource:
+def _resource(described: Any) -> StateResource:
     return StateResource(
-        urn=each["urn"],
-        type=each["type"],
-        id=each.get("id", ""),
-        parent=each.get("parent", ""),
-        provider=each.get("provider", "").rpartition("::")[0],
-        inputs=each.get("inputs", {}),
-        outputs=each.get("outputs", {}),
+        urn=described["urn"],
+        type=described["type"],
+        id=described.get("id", ""),
+        parent=described.get("parent", ""),
+        provider=described.get("provider", "").rpartition("::")[0],
+        inputs=described.get("inputs", {}),
+        outputs=described.get("outputs", {}),
     )

@@ -71,29 +71,31 @@ class Survey:
             self._balancers = balancing.result()
             self._target_groups = grouping.result()
             self._addresses = addressing.result()
-            self._groups = list({each.id: each for each in (*tagged.result(), *named.result())}.values())
+            self._groups = list({group.id: group for group in (*tagged.result(), *named.result())}.values())
             self._rules = tagged_rules.result()
-            balancers = [each for each in self._balancers if each.type == BALANCER and names.claims(each.tags)]
-            target_groups = [each for each in self._target_groups if names.claims(each.tags)]
-            groups = [each for each in self._groups if names.claims(each.tags)]
-            listeners = pool.map(inventory.listeners, (each.id for each in balancers))
-            targets = pool.map(inventory.targets, (each.id for each in target_groups))
-            attachments = pool.submit(inventory.attachments, [each.id for each in target_groups])
-            naming = pool.submit(inventory.rules_naming, [each.id for each in groups])
-            inner = {each.id for each in groups}
+            balancers = [
+                balancer for balancer in self._balancers if balancer.type == BALANCER and names.claims(balancer.tags)
+            ]
+            target_groups = [group for group in self._target_groups if names.claims(group.tags)]
+            groups = [group for group in self._groups if names.claims(group.tags)]
+            listeners = pool.map(inventory.listeners, (balancer.id for balancer in balancers))
+            targets = pool.map(inventory.targets, (group.id for group in target_groups))
+            attachments = pool.submit(inventory.attachments, [group.id for group in target_groups])
+            naming = pool.submit(inventory.rules_naming, [group.id for group in groups])
+            inner = {group.id for group in groups}
             self._naming = {rule.id: (rule, group) for rule, group in naming.result()}
-            rules = {each.id: each for each in self._rules if names.claims(each.tags)} | {
+            rules = {rule.id: rule for rule in self._rules if names.claims(rule.tags)} | {
                 id_: rule for id_, (rule, group) in self._naming.items() if _is_for_the_nodes(rule, group, config)
             }
             self.things: tuple[Thing, ...] = (
                 *attachments.result(),
-                *(each for found in targets for each in found),
-                *(each for _, each in sorted(rules.items()) if each.inputs["securityGroupId"] not in inner),
-                *(each for found in listeners for each in found),
+                *(target for found in targets for target in found),
+                *(rule for _, rule in sorted(rules.items()) if rule.inputs["securityGroupId"] not in inner),
+                *(listener for found in listeners for listener in found),
                 *balancers,
                 *target_groups,
                 *groups,
-                *(each for each in self._addresses if names.claims(each.tags)),
+                *(address for address in self._addresses if names.claims(address.tags)),
             )
 
     @property
@@ -106,14 +108,17 @@ class Survey:
             GROUP: {names.security_group},
             ADDRESS: {names.elastic_ip},
         }
-        known = {each.id for each in self.things}
-        outer = (each for each in self._rules if each.inputs["securityGroupId"] not in known)
+        known = {thing.id for thing in self.things}
+        outer = (rule for rule in self._rules if rule.inputs["securityGroupId"] not in known)
         candidates = (*self._balancers, *self._target_groups, *self._groups, *self._addresses, *outer)
         return [
-            Lookalike(each, tuple(names.missing(each.tags)), _tagging(each, names, region))
-            for each in candidates
-            if each.id not in known
-            and (names.resembles(each.tags) or (_nameless(each.tags) and each.name in called.get(each.type, ())))
+            Lookalike(candidate, tuple(names.missing(candidate.tags)), _tagging(candidate, names, region))
+            for candidate in candidates
+            if candidate.id not in known
+            and (
+                names.resembles(candidate.tags)
+                or (_nameless(candidate.tags) and candidate.name in called.get(candidate.type, ()))
+            )
         ]
 
     def owner_of(self, thing: Thing, ownership: Ownership) -> Owner:
@@ -129,16 +134,16 @@ class Survey:
 
     def dependents(self, doomed: Iterable[Thing]) -> list[Dependent]:
         """What uses these things, or protects them, and is not itself among them. Raises AwsError."""
-        things = {each.id: each for each in doomed}
-        groups = [each for each in things.values() if each.type == GROUP]
-        addresses = {each.state: each for each in things.values() if each.type == ADDRESS and each.state}
+        things = {thing.id: thing for thing in doomed}
+        groups = [thing for thing in things.values() if thing.type == GROUP]
+        addresses = {thing.state: thing for thing in things.values() if thing.type == ADDRESS and thing.state}
         found = [
             *self._protected(things.values()),
             *self._balancers_beyond(things),
             *self._target_groups_beyond(things),
         ]
         region = self._config.region
-        for rule in (each for each in things.values() if each.type in RULES):
+        for rule in (thing for thing in things.values() if thing.type in RULES):
             source = rule.inputs.get("referencedSecurityGroupId")
             if source and source not in things and source != rule.inputs["securityGroupId"]:
                 user = f"the members of security group {source}, which stays"
@@ -152,43 +157,43 @@ class Survey:
                     f"--security-group-rule-ids {id_}"
                 )
                 found.append(Dependent(things[source], f"{way} rule {id_} of {group}", remedy, id_))
-        told = {(each.thing.id, each.by) for each in found}
-        for interface in self._inventory.interfaces(groups=[each.id for each in groups], ids=sorted(addresses)):
+        told = {(dependent.thing.id, dependent.by) for dependent in found}
+        for interface in self._inventory.interfaces(groups=[group.id for group in groups], ids=sorted(addresses)):
             balancer = self._holder_of(interface)
             if balancer in things or (interface.is_balancers and not balancer):
                 continue  # it goes with its load balancer, or that is gone already and it lingers
-            used = [each for each in groups if each.id in interface.group_ids]
+            used = [group for group in groups if group.id in interface.group_ids]
             used += [addresses[interface.id]] if interface.id in addresses else []
             found += [
-                Dependent(each, str(interface), f"free it of {each.id}, or delete it", interface.id)
-                for each in used
-                if (each.id, balancer) not in told
+                Dependent(thing, str(interface), f"free it of {thing.id}, or delete it", interface.id)
+                for thing in used
+                if (thing.id, balancer) not in told
             ]
         return found
 
     def _protected(self, doomed: Iterable[Thing]) -> Iterable[Dependent]:
-        for each in doomed:
-            if each.type == BALANCER and self._inventory.is_protected(each):
+        for thing in doomed:
+            if thing.type == BALANCER and self._inventory.is_protected(thing):
                 yield Dependent(
-                    each,
+                    thing,
                     "somebody: its deletion protection is on",
                     f"aws elbv2 modify-load-balancer-attributes --region {self._config.region} "
-                    f"--load-balancer-arn {each.id} --attributes Key=deletion_protection.enabled,Value=false",
+                    f"--load-balancer-arn {thing.id} --attributes Key=deletion_protection.enabled,Value=false",
                 )
 
     def _remedy_of(self, id_: str) -> str:
         """What to do about a lookalike; empty for anything else."""
-        return next((each.remedy for each in self.lookalikes if each.thing.id == id_), "")
+        return next((lookalike.remedy for lookalike in self.lookalikes if lookalike.thing.id == id_), "")
 
     def _balancers_beyond(self, doomed: Mapping[str, Thing]) -> Iterable[Dependent]:
         """Load balancers, of any type, that stay and use what goes."""
-        why = {each.thing.id: each for each in self.lookalikes}
+        why = {lookalike.thing.id: lookalike for lookalike in self.lookalikes}
         for balancer in self._balancers:
             if balancer.id in doomed:
                 continue
             like = why.get(balancer.id)
             remedy = like.remedy if like else "free it of that, or delete it, first"
-            serving = [each.id for each in self._target_groups if balancer.id in each.state.split(", ")]
+            serving = [group.id for group in self._target_groups if balancer.id in group.state.split(", ")]
             for id_ in (*balancer.uses, *serving):
                 if id_ in doomed:
                     user = f"{balancer}, which stays" + (f": {like.why}" if like else "")
@@ -206,9 +211,9 @@ class Survey:
         """The ARN of the load balancer that an interface is of; empty where it is none's."""
         return next(
             (
-                each.id
-                for each in self._balancers
-                if interface.description == f"ELB {each.id.partition(':loadbalancer/')[2]}"
+                balancer.id
+                for balancer in self._balancers
+                if interface.description == f"ELB {balancer.id.partition(':loadbalancer/')[2]}"
             ),
             "",
         )
@@ -238,7 +243,7 @@ def _tagging(thing: Thing, names: Names, region: str) -> str:
     """The command that makes a thing this installation's by its tags, or lets an address go, which the guide leaves."""
     if thing.type == ADDRESS:
         return f"aws ec2 release-address --allocation-id {thing.id}"
-    tags = " ".join(f"Key={each.replace('=', ',Value=')}" for each in names.missing(thing.tags))
+    tags = " ".join(f"Key={tag.replace('=', ',Value=')}" for tag in names.missing(thing.tags))
     if thing.type == GROUP or thing.type in RULES:
         tagging = f"aws ec2 create-tags --region {region} --resources {thing.id} --tags {tags}"
     else:

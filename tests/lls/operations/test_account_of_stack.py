@@ -17,8 +17,8 @@ def owning(type_: str, id_: str, arn: object = None) -> State:
     return State(resources=(StateResource(urn="urn:x::it", type=type_, id=id_, outputs={"arn": arn}),))
 
 
-def seen_with(it: Rehearsal, state: State) -> Installation:
-    return knowing(it, KnownStates({"test": state}))
+def seen_with(rehearsal: Rehearsal, state: State) -> Installation:
+    return knowing(rehearsal, KnownStates({"test": state}))
 
 
 @pytest.mark.parametrize(
@@ -44,21 +44,21 @@ def test_a_state_is_of_the_accounts_of_its_own_arns(state: State, accounts: str 
 
 
 def test_the_account_of_a_live_stack_is_confirmed_with_one_question() -> None:
-    with a_rehearsal() as it:
-        it.engine.up()
-        assert it.state().accounts == {"123456789012"}
-        installation = it.installation()
-        it.aws.calls.clear()
+    with a_rehearsal() as rehearsal:
+        rehearsal.engine.up()
+        assert rehearsal.state().accounts == {"123456789012"}
+        installation = rehearsal.installation()
+        rehearsal.aws.calls.clear()
         assert installation.confirm_account() == Caller("123456789012", ROLE)
         assert installation.confirm_account().account == "123456789012"
-        assert it.aws.calls == ["sts:GetCallerIdentity"]
+        assert rehearsal.aws.calls == ["sts:GetCallerIdentity"]
 
 
 def test_a_state_of_another_account_is_one_sentence_with_both_and_the_remedy() -> None:
-    with a_rehearsal() as it:
+    with a_rehearsal() as rehearsal:
         state = owning("aws:ec2/eip:Eip", "eipalloc-1", "arn:aws:ec2:us-west-2:210987654321:elastic-ip/x")
         with pytest.raises(WrongAccountError) as caught:
-            seen_with(it, state).confirm_account()
+            seen_with(rehearsal, state).confirm_account()
     assert str(caught.value) == (
         f"The AWS credentials are of account 123456789012 ({ROLE}), and the state of stack test is of account "
         "210987654321: use credentials of that account (aws:profile, aws:assumeRoles or the environment), or name "
@@ -67,15 +67,15 @@ def test_a_state_of_another_account_is_one_sentence_with_both_and_the_remedy() -
 
 
 def test_without_resources_or_without_a_readable_state_there_is_nothing_to_compare() -> None:
-    with a_rehearsal() as it:
-        assert seen_with(it, State()).confirm_account().account == "123456789012"
-        installation = knowing(it, KnownStates(failure=NO_CLI))
+    with a_rehearsal() as rehearsal:
+        assert seen_with(rehearsal, State()).confirm_account().account == "123456789012"
+        installation = knowing(rehearsal, KnownStates(failure=NO_CLI))
         assert installation.confirm_account().account == "123456789012"
 
 
 def test_mirror_makes_no_repository_in_another_account() -> None:
-    with a_rehearsal(quirks={"mirrored": False}) as it:
+    with a_rehearsal(quirks={"mirrored": False}) as rehearsal:
         state = owning("aws:ec2/eip:Eip", "eipalloc-1", "arn:aws:ec2:us-west-2:210987654321:elastic-ip/x")
         with pytest.raises(WrongAccountError), Screen(as_json=True) as screen:
-            mirror_stack(seen_with(it, state), "nvcr.io/x", None, {"NGC_API_KEY": "nvapi-1"}, screen)
-        assert "ecr:CreateRepository" not in it.aws.calls
+            mirror_stack(seen_with(rehearsal, state), "nvcr.io/x", None, {"NGC_API_KEY": "nvapi-1"}, screen)
+        assert "ecr:CreateRepository" not in rehearsal.aws.calls

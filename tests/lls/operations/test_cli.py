@@ -21,10 +21,10 @@ CAPTURED = pytest.CaptureFixture[str]
 
 
 @pytest.fixture
-def it() -> Generator[Rehearsal]:
+def rehearsal() -> Generator[Rehearsal]:
     """A world that the command line reaches as it would reach AWS, for the stack of Pulumi.dev.yaml."""
-    with a_rehearsal({"lls:clusterName": "nvcf-dev"}) as it, reached(it):
-        yield it
+    with a_rehearsal({"lls:clusterName": "nvcf-dev"}) as rehearsal, reached(rehearsal):
+        yield rehearsal
 
 
 @pytest.fixture
@@ -46,72 +46,78 @@ def run(capsys: CAPTURED, *arguments: str) -> tuple[int, dict[str, Any]]:
     return code, json.loads(capsys.readouterr().out)
 
 
-def test_a_sweep_without_yes_changes_nothing_and_says_so(it: Rehearsal, states: object, capsys: CAPTURED) -> None:
-    follow(it.aws, "nvcf-dev", "us-west-2a")
-    before = it.leftovers()
+def test_a_sweep_without_yes_changes_nothing_and_says_so(
+    rehearsal: Rehearsal, states: object, capsys: CAPTURED
+) -> None:
+    follow(rehearsal.aws, "nvcf-dev", "us-west-2a")
+    before = rehearsal.leftovers()
     assert main(["sweep", "--stack", "dev"]) == Exit.FOUND
     shown = capsys.readouterr().out
     assert "   1  delete  target 10.0.16.4" in shown
     assert "Nothing was deleted: this was a dry run. Add --yes to delete in this order." in shown
-    assert it.leftovers() == before
+    assert rehearsal.leftovers() == before
 
 
 def test_a_sweep_with_yes_deletes_and_a_second_finds_nothing(
-    it: Rehearsal, states: object, capsys: CAPTURED, monkeypatch: pytest.MonkeyPatch
+    rehearsal: Rehearsal, states: object, capsys: CAPTURED, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(cli, "RealClock", lambda: PatientClockOf(it))
-    follow(it.aws, "nvcf-dev", "us-west-2a")
-    install(it)
+    monkeypatch.setattr(cli, "RealClock", lambda: PatientClockOf(rehearsal))
+    follow(rehearsal.aws, "nvcf-dev", "us-west-2a")
+    install(rehearsal)
     code, found = run(capsys, "sweep", "--yes")
     assert (code, found["exit"]) == (0, 0)
     assert found["done"] == found["delete"]
     assert found["done"][:2] == ["release gdn-streaming", "namespace gdn-streaming"]
     assert found["left"] == []
-    assert it.leftovers() == []
+    assert rehearsal.leftovers() == []
     assert run(capsys, "sweep")[0] == Exit.FINE
 
 
 def test_a_sweep_of_a_live_stack_deletes_nothing_even_with_yes(
-    it: Rehearsal, states: dict[str, State], capsys: CAPTURED
+    rehearsal: Rehearsal, states: dict[str, State], capsys: CAPTURED
 ) -> None:
-    it.engine.up()
-    states["dev"] = it.state()
-    before = it.leftovers()
+    rehearsal.engine.up()
+    states["dev"] = rehearsal.state()
+    before = rehearsal.leftovers()
     code, found = run(capsys, "sweep", "--yes")
     assert (code, found["done"]) == (Exit.FINE, [])
     assert {each["owner"] for each in found["kept"]} == {"ours"}
-    assert it.leftovers() == before
+    assert rehearsal.leftovers() == before
 
 
 def test_without_a_readable_state_a_sweep_wants_to_be_told_twice(
-    it: Rehearsal, capsys: CAPTURED, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    rehearsal: Rehearsal, capsys: CAPTURED, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     def missing(name: str) -> None:
         return None
 
     monkeypatch.setattr("lls.operations.program.stack_file.shutil.which", missing)
-    monkeypatch.setattr(cli, "RealClock", lambda: PatientClockOf(it))
-    follow(it.aws, "nvcf-dev", "us-west-2a")
-    before = it.leftovers()
+    monkeypatch.setattr(cli, "RealClock", lambda: PatientClockOf(rehearsal))
+    follow(rehearsal.aws, "nvcf-dev", "us-west-2a")
+    before = rehearsal.leftovers()
     code, found = run(capsys, "sweep", "--yes")
     assert (code, found["delete"], found["done"]) == (Exit.FOUND, [], [])
-    [states] = [each for each in found["findings"] if each["check"] == "states" and each["level"] == "unknown"]
+    [states] = [
+        finding for finding in found["findings"] if finding["check"] == "states" and finding["level"] == "unknown"
+    ]
     assert "The Pulumi CLI is needed" in states["seen"]
     assert "--stateless" in states["remedy"]
-    assert it.leftovers() == before
+    assert rehearsal.leftovers() == before
     assert run(capsys, "sweep", "--yes", "--stateless")[0] == Exit.FINE
-    assert it.leftovers() == []
+    assert rehearsal.leftovers() == []
 
 
-def test_adopt_writes_a_file_and_the_commands_that_use_it(it: Rehearsal, states: object, capsys: CAPTURED) -> None:
-    follow(it.aws, "nvcf-dev", "us-west-2a")
+def test_adopt_writes_a_file_and_the_commands_that_use_it(
+    rehearsal: Rehearsal, states: object, capsys: CAPTURED
+) -> None:
+    follow(rehearsal.aws, "nvcf-dev", "us-west-2a")
     code, found = run(capsys, "adopt")
     assert code == Exit.FINE
     assert found["file"] == ".lls/dev/import.json"
     written = json.loads(Path(found["file"]).read_text())
     assert len(written["resources"]) > len(found["adopt"]) > 5
     assert "node-ports-internal-udp-6004" in found["create"]
-    assert any("pulumi import --stack dev --file .lls/dev/import.json" in each for each in found["commands"])
+    assert any("pulumi import --stack dev --file .lls/dev/import.json" in command for command in found["commands"])
     main(["adopt", "--stack", "dev"])
     shown = capsys.readouterr().out
     assert "adopt   streaming-nlb: arn:" in shown
@@ -119,36 +125,38 @@ def test_adopt_writes_a_file_and_the_commands_that_use_it(it: Rehearsal, states:
     assert "create  node-ports-internal-udp-6004" in shown
 
 
-def test_adopt_writes_nothing_where_up_would_replace(it: Rehearsal, states: object, capsys: CAPTURED) -> None:
-    follow(it.aws, "nvcf-dev", "us-west-2a", static=True)
+def test_adopt_writes_nothing_where_up_would_replace(rehearsal: Rehearsal, states: object, capsys: CAPTURED) -> None:
+    follow(rehearsal.aws, "nvcf-dev", "us-west-2a", static=True)
     code, found = run(capsys, "adopt")
     assert (code, found["file"]) == (Exit.FOUND, None)
-    assert any("streaming interrupted" in each["seen"] for each in found["findings"])
+    assert any("streaming interrupted" in finding["seen"] for finding in found["findings"])
     assert not Path(".lls/dev/import.json").exists()
 
 
 def test_adopt_takes_nothing_that_an_up_may_be_making_and_says_how_to_go_on(
-    it: Rehearsal, states: dict[str, State], capsys: CAPTURED
+    rehearsal: Rehearsal, states: dict[str, State], capsys: CAPTURED
 ) -> None:
-    follow(it.aws, "nvcf-dev", "us-west-2a")
+    follow(rehearsal.aws, "nvcf-dev", "us-west-2a")
     states["dev"] = State(pending=(Operation("creating", BALANCER, "streaming-nlb"),))
     code, found = run(capsys, "adopt")
     assert (code, found["adopt"], found["file"]) == (Exit.FOUND, [], None)
-    [pending] = [each for each in found["findings"] if each["level"] == "unknown" and each["check"] == "states"]
+    [pending] = [
+        finding for finding in found["findings"] if finding["level"] == "unknown" and finding["check"] == "states"
+    ]
     assert "creating streaming-nlb" in pending["seen"]
     assert "pulumi stack export --stack dev | pulumi stack import --stack dev" in pending["remedy"]
 
 
 def test_verify_and_check_clean_end_with_the_code_for_what_they_found(
-    it: Rehearsal, states: dict[str, State], capsys: CAPTURED, monkeypatch: pytest.MonkeyPatch
+    rehearsal: Rehearsal, states: dict[str, State], capsys: CAPTURED, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert run(capsys, "check-clean")[0] == Exit.FINE
     code, found = run(capsys, "verify")
     assert code == Exit.FOUND
-    assert any(each["check"] == "nlb" for each in found["findings"])
-    it.engine.up()
-    it.await_health()
-    states["dev"] = it.state()
+    assert any(finding["check"] == "nlb" for finding in found["findings"])
+    rehearsal.engine.up()
+    rehearsal.await_health()
+    states["dev"] = rehearsal.state()
     assert run(capsys, "verify")[0] == Exit.FOUND  # the name resolves nowhere
     monkeypatch.setattr("lls.operations.verify._resolve", resolve)
     assert run(capsys, "verify")[0] == Exit.FINE
@@ -156,7 +164,7 @@ def test_verify_and_check_clean_end_with_the_code_for_what_they_found(
 
 
 def test_mirror_copies_chart_and_image_between_the_registries_that_it_is_given(
-    it: Rehearsal, capsys: CAPTURED, monkeypatch: pytest.MonkeyPatch
+    rehearsal: Rehearsal, capsys: CAPTURED, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("NGC_API_KEY", raising=False)
     image, chart = an_image(), a_chart()
@@ -166,15 +174,15 @@ def test_mirror_copies_chart_and_image_between_the_registries_that_it_is_given(
         arguments = ("mirror", "--source", f"{source.host}/nvcf", "--destination", f"{destination.host}/demo")
         code, found = run(capsys, *arguments)
         assert code == Exit.FINE
-        assert {each["check"] for each in found["findings"]} == {"chart", "image"}
+        assert {finding["check"] for finding in found["findings"]} == {"chart", "image"}
         assert destination.holds("demo/streaming-proxy", "2.0.1", image)
         assert destination.holds("demo/gdn-streaming", "2.0.1", chart)
         _, again = run(capsys, *arguments)
-        assert all(each["seen"].endswith("as it was") for each in again["findings"])
+        assert all(finding["seen"].endswith("as it was") for finding in again["findings"])
 
 
 def test_mirror_without_the_key_for_ngc_says_how_to_get_one(
-    it: Rehearsal, capsys: CAPTURED, monkeypatch: pytest.MonkeyPatch
+    rehearsal: Rehearsal, capsys: CAPTURED, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("NGC_API_KEY", raising=False)
     code, found = run(capsys, "mirror")
@@ -182,14 +190,14 @@ def test_mirror_without_the_key_for_ngc_says_how_to_get_one(
     assert "NGC_API_KEY is not set in the environment" in found["error"]
 
 
-def test_drift_exits_with_2_on_a_difference(it: Rehearsal, states: dict[str, State], capsys: CAPTURED) -> None:
-    it.engine.up()
-    states["dev"] = it.state()
+def test_drift_exits_with_2_on_a_difference(rehearsal: Rehearsal, states: dict[str, State], capsys: CAPTURED) -> None:
+    rehearsal.engine.up()
+    states["dev"] = rehearsal.state()
     assert run(capsys, "drift")[0] == Exit.FINE
-    del it.cluster.nodes["gpu-2"]
+    del rehearsal.cluster.nodes["gpu-2"]
     code, found = run(capsys, "drift")
     assert code == Exit.FOUND
-    assert [each["check"] for each in found["findings"]] == ["surplus"]
+    assert [finding["check"] for finding in found["findings"]] == ["surplus"]
 
 
 def test_graph_prints_just_the_drawing(capsys: CAPTURED) -> None:

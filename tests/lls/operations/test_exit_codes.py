@@ -28,29 +28,29 @@ ROWS = [tuple(line.strip("| ").split(" | ")) for line in DOCUMENT.splitlines() i
 class Scene:
     """A world, the backend of its states, and what is broken until the end."""
 
-    it: Rehearsal
+    rehearsal: Rehearsal
     backend: KnownStates
     until: ExitStack
     patch: pytest.MonkeyPatch
 
     def by_hand(self, **options: Any) -> None:
-        follow(self.it.aws, "nvcf-dev", "us-west-2a", **options)
-        install(self.it)
+        follow(self.rehearsal.aws, "nvcf-dev", "us-west-2a", **options)
+        install(self.rehearsal)
 
     def up(self, stack: str = "dev") -> None:
-        self.it.engine.up()
-        self.backend.states[stack] = self.it.state()
+        self.rehearsal.engine.up()
+        self.backend.states[stack] = self.rehearsal.state()
 
     def streams(self) -> None:
         self.up()
-        self.it.await_health()
+        self.rehearsal.await_health()
         self.patch.setattr("lls.operations.verify._resolve", _resolve)
 
     def outage(self) -> None:
-        self.until.enter_context(self.it.kubernetes.outage("refused"))
+        self.until.enter_context(self.rehearsal.kubernetes.outage("refused"))
 
     def refuse(self, action: str, code: str) -> None:
-        self.it.aws.refuse(action, code)
+        self.rehearsal.aws.refuse(action, code)
 
     def no_credentials(self) -> None:
         self.refuse("*", "ExpiredToken")
@@ -65,9 +65,9 @@ def scene(monkeypatch: pytest.MonkeyPatch) -> Generator[Scene]:
     backend = KnownStates({"dev": State()})
     monkeypatch.setattr("lls.operations.world.installation.CliBackend", lambda: backend)
     monkeypatch.delenv("NGC_API_KEY", raising=False)
-    with a_rehearsal({"lls:clusterName": "nvcf-dev"}) as it, reached(it), ExitStack() as until:
-        monkeypatch.setattr(cli, "RealClock", lambda: PatientClockOf(it))
-        yield Scene(it, backend, until, monkeypatch)
+    with a_rehearsal({"lls:clusterName": "nvcf-dev"}) as rehearsal, reached(rehearsal), ExitStack() as until:
+        monkeypatch.setattr(cli, "RealClock", lambda: PatientClockOf(rehearsal))
+        yield Scene(rehearsal, backend, until, monkeypatch)
 
 
 def nothing(_: Scene) -> None:
@@ -76,20 +76,20 @@ def nothing(_: Scene) -> None:
 
 def and_then(*steps: Callable[[Scene], object]) -> Callable[[Scene], None]:
     def bring_about(scene: Scene) -> None:
-        for each in steps:
-            each(scene)
+        for step in steps:
+            step(scene)
 
     return bring_about
 
 
 def another_node(scene: Scene) -> None:
     scene.up()
-    del scene.it.cluster.nodes["gpu-2"]
+    del scene.rehearsal.cluster.nodes["gpu-2"]
 
 
 def protected(scene: Scene) -> None:
     scene.by_hand()
-    elbv2: Any = scene.it.aws.client("elbv2")
+    elbv2: Any = scene.rehearsal.aws.client("elbv2")
     [balancer] = elbv2.describe_load_balancers()["LoadBalancers"]
     on = [{"Key": "deletion_protection.enabled", "Value": "true"}]
     elbv2.modify_load_balancer_attributes(LoadBalancerArn=balancer["LoadBalancerArn"], Attributes=on)

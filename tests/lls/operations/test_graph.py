@@ -51,10 +51,10 @@ def test_each_strategy_is_drawn_without_an_account(registration: str, name: str)
 @pytest.mark.parametrize(("draw", "arrow"), [(mermaid, " --> "), (dot, " -> ")])
 def test_the_texts_have_every_resource_and_arrow(draw: object, arrow: str) -> None:
     assert callable(draw)
-    it = made()
-    text = str(draw(it))
-    assert all(node.name in text for node in it.nodes)
-    assert text.count(arrow) == len(it.edges)
+    rehearsal = made()
+    text = str(draw(rehearsal))
+    assert all(node.name in text for node in rehearsal.nodes)
+    assert text.count(arrow) == len(rehearsal.edges)
 
 
 def test_a_stack_with_secrets_is_drawn_without_them() -> None:

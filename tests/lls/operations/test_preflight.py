@@ -17,57 +17,57 @@ from tests.support.worlds import NO_CLI, KnownStates, a_rehearsal
 Breaking = Callable[[Rehearsal], object]
 
 
-def nothing(it: Rehearsal) -> None:
+def nothing(rehearsal: Rehearsal) -> None:
     """The world is broken from its beginning."""
 
 
-def a_group(it: Rehearsal, name: str) -> None:
-    it.aws.client("elbv2").create_target_group(Name=name, Protocol="UDP", Port=1, VpcId=it.aws.vpc_id)
+def a_group(rehearsal: Rehearsal, name: str) -> None:
+    rehearsal.aws.client("elbv2").create_target_group(Name=name, Protocol="UDP", Port=1, VpcId=rehearsal.aws.vpc_id)
 
 
 def allow_in_node_group(protocol: str, port: int) -> Breaking:
-    def breaking(it: Rehearsal) -> None:
-        group = it.aws.node_security_group_ids[0]
+    def breaking(rehearsal: Rehearsal) -> None:
+        group = rehearsal.aws.node_security_group_ids[0]
         permission: Any = {
             "IpProtocol": protocol,
             "FromPort": port,
             "ToPort": port,
             "UserIdGroupPairs": [{"GroupId": group}],
         }
-        it.aws.client("ec2").authorize_security_group_ingress(GroupId=group, IpPermissions=[permission])
+        rehearsal.aws.client("ec2").authorize_security_group_ingress(GroupId=group, IpPermissions=[permission])
 
     return breaking
 
 
-def carry_another_group(it: Rehearsal) -> None:
+def carry_another_group(rehearsal: Rehearsal) -> None:
     """The nodes of the zone lose the group that is called theirs."""
     for name in ("gpu-1", "gpu-2"):
-        it.aws.client("ec2").modify_instance_attribute(
-            InstanceId=it.aws.nodes[name][0], Groups=[it.aws.cluster_security_group_id]
+        rehearsal.aws.client("ec2").modify_instance_attribute(
+            InstanceId=rehearsal.aws.nodes[name][0], Groups=[rehearsal.aws.cluster_security_group_id]
         )
 
 
-def hold_address(it: Rehearsal) -> None:
-    ec2: Any = it.aws.client("ec2")
-    interface = ec2.create_network_interface(SubnetId=it.aws.subnets["a"][0])["NetworkInterface"]
+def hold_address(rehearsal: Rehearsal) -> None:
+    ec2: Any = rehearsal.aws.client("ec2")
+    interface = ec2.create_network_interface(SubnetId=rehearsal.aws.subnets["a"][0])["NetworkInterface"]
     ec2.associate_address(AllocationId="eipalloc-0a1b2c3d", NetworkInterfaceId=interface["NetworkInterfaceId"])
 
 
-def fill_quota(it: Rehearsal) -> None:
+def fill_quota(rehearsal: Rehearsal) -> None:
     for _ in range(5):
-        it.aws.client("ec2").allocate_address(Domain="vpc")
+        rehearsal.aws.client("ec2").allocate_address(Domain="vpc")
 
 
-def deny_action(it: Rehearsal) -> None:
-    it.aws.denied.add("elasticloadbalancing:CreateLoadBalancer")
+def deny_action(rehearsal: Rehearsal) -> None:
+    rehearsal.aws.denied.add("elasticloadbalancing:CreateLoadBalancer")
 
 
-def deny_verb(it: Rehearsal) -> None:
-    it.cluster.denied.add(("create", "namespaces"))
+def deny_verb(rehearsal: Rehearsal) -> None:
+    rehearsal.cluster.denied.add(("create", "namespaces"))
 
 
-def follow_guide(it: Rehearsal) -> None:
-    follow(it.aws, "demo", "us-west-2a")
+def follow_guide(rehearsal: Rehearsal) -> None:
+    follow(rehearsal.aws, "demo", "us-west-2a")
 
 
 def small_nodes() -> tuple[Node, ...]:
@@ -104,13 +104,18 @@ FAULTS: dict[str, tuple[Breaking, Mapping[str, Any], str, str]] = {
         "elastic ip",
         "is held by eni-",
     ),
-    "taken name": (lambda it: a_group(it, "demo-rp-tg"), {}, "names", "target group demo-rp-tg"),
+    "taken name": (lambda rehearsal: a_group(rehearsal, "demo-rp-tg"), {}, "names", "target group demo-rp-tg"),
     "rule of someone else": (allow_in_node_group("udp", 6004), {}, "node group", "lls:nodeInternalRules false"),
     "group that nodes do not carry": (carry_another_group, {}, "node group", "do not carry"),
     "two groups": (nothing, {"quirks": {"node_groups": 2}}, "node group", "lls:nodeSecurityGroupId"),
     "no room": (nothing, {"nodes": small_nodes()}, "nodes", "4000m cpu free"),
     "taken NodePort": (nothing, {"quirks": {"taken_node_ports": (30800,)}}, "node ports", "lls:healthNodePort"),
-    "namespace": (lambda it: it.cluster.create_namespace("gdn-streaming"), {}, "namespace", "not in the stack's state"),
+    "namespace": (
+        lambda rehearsal: rehearsal.cluster.create_namespace("gdn-streaming"),
+        {},
+        "namespace",
+        "not in the stack's state",
+    ),
     "chart and image": (nothing, {"quirks": {"mirrored": False}}, "chart image", "python -m lls mirror"),
     "leftovers": (follow_guide, {}, "leftovers", "python -m lls adopt --stack test takes them over"),
     "release of the guide": (install, {}, "namespace", "adopt"),
@@ -122,11 +127,11 @@ def test_each_fault_is_found_and_nothing_else(
     breaking: Breaking, options: Mapping[str, Any], expected: str, words: str
 ) -> None:
     options = dict(options)
-    with a_rehearsal(options.pop("config", None), **options) as it:
-        breaking(it)
-        before = it.leftovers()
-        found = problems_by_check(preflight_of(it))
-        assert it.leftovers() == before
+    with a_rehearsal(options.pop("config", None), **options) as rehearsal:
+        breaking(rehearsal)
+        before = rehearsal.leftovers()
+        found = problems_by_check(preflight_of(rehearsal))
+        assert rehearsal.leftovers() == before
     checks = {check for check in ("node group", "node ports", "elastic ip") if check in expected}
     rest = expected
     for check in checks:
@@ -136,8 +141,8 @@ def test_each_fault_is_found_and_nothing_else(
 
 
 def test_a_plain_world_is_ready_and_every_check_says_so() -> None:
-    with a_rehearsal() as it:
-        found = preflight_of(it)
+    with a_rehearsal() as rehearsal:
+        found = preflight_of(rehearsal)
     assert {each.level for each in found} == {Level.OK}
     assert {each.check for each in found} == {
         "credentials",
@@ -163,46 +168,46 @@ def test_a_plain_world_is_ready_and_every_check_says_so() -> None:
 
 
 def test_a_deployed_stack_is_ready_too() -> None:
-    with a_rehearsal({"lls:staticIp": "true"}) as it:
-        it.engine.up()
-        assert problems_by_check(preflight_of(it)) == {}
+    with a_rehearsal({"lls:staticIp": "true"}) as rehearsal:
+        rehearsal.engine.up()
+        assert problems_by_check(preflight_of(rehearsal)) == {}
 
 
 def test_credentials_that_aws_does_not_accept_are_an_error_and_no_finding() -> None:
-    with a_rehearsal() as it:
-        it.aws.refuse("*", "ExpiredToken")
+    with a_rehearsal() as rehearsal:
+        rehearsal.aws.refuse("*", "ExpiredToken")
         with pytest.raises(AwsError, match="have expired"):
-            preflight_of(it)
+            preflight_of(rehearsal)
 
 
 def test_an_unknown_zone_is_named_with_those_there_are() -> None:
-    with a_rehearsal() as it:
-        it.reconfigure({"lls:availabilityZone": "us-west-2z"})
-        found = problems_by_check(preflight_of(it))
+    with a_rehearsal() as rehearsal:
+        rehearsal.reconfigure({"lls:availabilityZone": "us-west-2z"})
+        found = problems_by_check(preflight_of(rehearsal))
     assert "us-west-2a, us-west-2b" in found["zone"]
 
 
 def test_a_cluster_that_does_not_exist_ends_the_checks_with_the_keys_to_look_at() -> None:
-    with a_rehearsal() as it:
-        it.reconfigure({"lls:clusterName": "other"})
-        found = problems_by_check(preflight_of(it))
+    with a_rehearsal() as rehearsal:
+        rehearsal.reconfigure({"lls:clusterName": "other"})
+        found = problems_by_check(preflight_of(rehearsal))
     assert set(found) == {"cluster"}
     assert "lls:clusterName" in found["cluster"]
 
 
 def test_an_interrupted_run_is_told_with_what_to_do() -> None:
-    with a_rehearsal() as it:
+    with a_rehearsal() as rehearsal:
         state = State(pending=(Operation("creating", BALANCER, "streaming-nlb"),))
-        found = preflight_of(it, KnownStates({"test": state}))
+        found = preflight_of(rehearsal, KnownStates({"test": state}))
     assert "creating streaming-nlb" in problems_by_check(found)["state"]
     assert any("pulumi stack import" in each.remedy for each in found if each.check == "states")
 
 
 def test_what_may_not_be_looked_at_is_unknown_with_the_action_that_was_denied() -> None:
-    with a_rehearsal() as it:
-        it.aws.refuse("iam:SimulatePrincipalPolicy", "AccessDenied")
-        it.aws.refuse("servicequotas:GetServiceQuota", "AccessDeniedException")
-        found = preflight_of(it)
+    with a_rehearsal() as rehearsal:
+        rehearsal.aws.refuse("iam:SimulatePrincipalPolicy", "AccessDenied")
+        rehearsal.aws.refuse("servicequotas:GetServiceQuota", "AccessDeniedException")
+        found = preflight_of(rehearsal)
     assert problems_by_check(found) == {}
     [permissions] = [each for each in found if each.check == "permissions"]
     assert permissions.level is Level.UNKNOWN
@@ -210,21 +215,21 @@ def test_what_may_not_be_looked_at_is_unknown_with_the_action_that_was_denied() 
 
 
 def test_without_the_cli_only_what_needs_the_state_is_unknown_and_only_where_there_is_such() -> None:
-    with a_rehearsal() as it:
-        found = preflight_of(it, KnownStates(failure=NO_CLI))
+    with a_rehearsal() as rehearsal:
+        found = preflight_of(rehearsal, KnownStates(failure=NO_CLI))
         assert {each.check for each in found if each.level is not Level.OK} == {"states"}
-        follow_guide(it)
-        found = preflight_of(it, KnownStates(failure=NO_CLI))
+        follow_guide(rehearsal)
+        found = preflight_of(rehearsal, KnownStates(failure=NO_CLI))
     assert {each.check for each in found if each.level is Level.UNKNOWN} == {"states", "leftovers", "names"}
     assert problems_by_check(found) == {}
 
 
 def test_a_binding_without_the_controller_is_found() -> None:
-    with a_rehearsal(as_config(registration="binding", targetType="instance")) as it:
-        assert "install the AWS Load Balancer Controller" in problems_by_check(preflight_of(it))["registration"]
+    with a_rehearsal(as_config(registration="binding", targetType="instance")) as rehearsal:
+        assert "install the AWS Load Balancer Controller" in problems_by_check(preflight_of(rehearsal))["registration"]
 
 
 def test_static_targets_that_no_instance_has_are_found() -> None:
-    with a_rehearsal(as_config(registration="static", targets=["10.0.16.4"])) as it:
-        it.reconfigure(as_config(targets=["10.9.9.9"]))
-        assert "no instance of" in problems_by_check(preflight_of(it))["node group"]
+    with a_rehearsal(as_config(registration="static", targets=["10.0.16.4"])) as rehearsal:
+        rehearsal.reconfigure(as_config(targets=["10.9.9.9"]))
+        assert "no instance of" in problems_by_check(preflight_of(rehearsal))["node group"]

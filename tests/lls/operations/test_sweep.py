@@ -13,61 +13,61 @@ from tests.support.worlds import NO_CLI, KnownStates, PatientClock, PatientClock
 
 @pytest.mark.parametrize("health_rule", [False, True], ids=["without the health rule", "with the health rule"])
 def test_what_the_guide_made_is_cleaned_up_without_any_state(health_rule: bool) -> None:
-    with a_rehearsal() as it:
-        follow(it.aws, "demo", "us-west-2a", health_rule=health_rule)
-        install(it)
-        assert swept(it).left == []
-        assert it.leftovers() == []
-        assert problems(cleaned(it)) == []
+    with a_rehearsal() as rehearsal:
+        follow(rehearsal.aws, "demo", "us-west-2a", health_rule=health_rule)
+        install(rehearsal)
+        assert swept(rehearsal).left == []
+        assert rehearsal.leftovers() == []
+        assert problems(cleaned(rehearsal)) == []
 
 
 def test_the_order_is_the_clean_ups() -> None:
-    with a_rehearsal() as it:
-        follow(it.aws, "demo", "us-west-2a")
-        once = kinds(planned(it))
+    with a_rehearsal() as rehearsal:
+        follow(rehearsal.aws, "demo", "us-west-2a")
+        once = kinds(planned(rehearsal))
     assert once == ["target", "ingress rule", "listener", "load balancer", "target group", "security group"]
     assert set(once) <= set(KINDS.values())
 
 
 def test_a_plan_deletes_nothing() -> None:
-    with a_rehearsal() as it:
-        follow(it.aws, "demo", "us-west-2a")
-        before = it.leftovers()
-        planned(it)
-        assert it.leftovers() == before
+    with a_rehearsal() as rehearsal:
+        follow(rehearsal.aws, "demo", "us-west-2a")
+        before = rehearsal.leftovers()
+        planned(rehearsal)
+        assert rehearsal.leftovers() == before
 
 
 def test_the_guides_address_lacks_a_tag_and_is_left_with_the_command_that_releases_it() -> None:
-    with a_rehearsal() as it:
-        made = follow(it.aws, "demo", "us-west-2a", static=True)
-        sweep = swept(it)
+    with a_rehearsal() as rehearsal:
+        made = follow(rehearsal.aws, "demo", "us-west-2a", static=True)
+        sweep = swept(rehearsal)
         assert [each.thing for each in sweep.unresolved] == [f"Elastic IP demo-lls-eip ({made.allocation})"]
         assert sweep.unresolved[0].remedy == f"aws ec2 release-address --allocation-id {made.allocation}"
-        assert it.leftovers() == [f"address {made.allocation}"]
-        assert any("it lacks the tag lls:managed-by" in each for each in problems(cleaned(it)))
+        assert rehearsal.leftovers() == [f"address {made.allocation}"]
+        assert any("it lacks the tag lls:managed-by" in problem for problem in problems(cleaned(rehearsal)))
 
 
 def test_a_lost_state_leaves_nothing_after_a_sweep() -> None:
-    with a_rehearsal({"lls:staticIp": "true"}) as it:
-        it.engine.up()
-        it.engine.state.clear()
-        assert len(problems(cleaned(it))) > 5
-        swept(it)
-        assert it.leftovers() == []
+    with a_rehearsal({"lls:staticIp": "true"}) as rehearsal:
+        rehearsal.engine.up()
+        rehearsal.engine.state.clear()
+        assert len(problems(cleaned(rehearsal))) > 5
+        swept(rehearsal)
+        assert rehearsal.leftovers() == []
 
 
 def test_what_a_live_stack_owns_is_kept_with_all_that_belongs_to_it() -> None:
-    with a_rehearsal() as it:
-        it.engine.up()
-        sweep = planned(it, KnownStates({"test": it.state()}))
+    with a_rehearsal() as rehearsal:
+        rehearsal.engine.up()
+        sweep = planned(rehearsal, KnownStates({"test": rehearsal.state()}))
         assert (sweep.delete, sweep.unresolved) == ([], [])
         assert {each.why for each in sweep.kept} == {"it is this stack's"}
         assert {"release gdn-streaming/gdn-streaming", "namespace gdn-streaming"} <= {each.thing for each in sweep.kept}
 
 
 def test_another_clusters_things_are_not_even_listed() -> None:
-    with a_rehearsal() as it:
-        ec2: Any = it.aws.client("ec2")
+    with a_rehearsal() as rehearsal:
+        ec2: Any = rehearsal.aws.client("ec2")
         for name, tags in {
             "other": {"lls:cluster": "demo-2", "lls:managed-by": "customer"},
             "half": {"lls:cluster": "demo"},
@@ -77,24 +77,24 @@ def test_another_clusters_things_are_not_even_listed() -> None:
                 "Tags": [{"Key": key, "Value": value} for key, value in tags.items()],
             }
             ec2.create_security_group(
-                GroupName=name, Description=name, VpcId=it.aws.vpc_id, TagSpecifications=[specification]
+                GroupName=name, Description=name, VpcId=rehearsal.aws.vpc_id, TagSpecifications=[specification]
             )
-        assert planned(it).delete == []
+        assert planned(rehearsal).delete == []
 
 
 def test_a_protected_load_balancer_stops_the_plan_with_the_command_that_helps() -> None:
-    with a_rehearsal({"lls:deletionProtection": "true"}) as it:
-        it.engine.up()
-        sweep = planned(it)
+    with a_rehearsal({"lls:deletionProtection": "true"}) as rehearsal:
+        rehearsal.engine.up()
+        sweep = planned(rehearsal)
         [protected] = sweep.dependents
         assert "deletion protection is on" in str(protected)
         assert "deletion_protection.enabled,Value=false" in protected.remedy
-        it.aws.client("elbv2").modify_load_balancer_attributes(
+        rehearsal.aws.client("elbv2").modify_load_balancer_attributes(
             LoadBalancerArn=protected.thing.id, Attributes=[{"Key": "deletion_protection.enabled", "Value": "false"}]
         )
-        it.engine.state.clear()
-        swept(it)
-        assert it.leftovers() == []
+        rehearsal.engine.state.clear()
+        swept(rehearsal)
+        assert rehearsal.leftovers() == []
 
 
 class InterruptedClock(PatientClock):
@@ -105,33 +105,33 @@ class InterruptedClock(PatientClock):
 
 
 def test_an_interrupted_sweep_knows_what_it_did_and_goes_on_when_run_again() -> None:
-    with a_rehearsal(latencies={"nlb_interfaces_linger": 300_000}) as it:
-        follow(it.aws, "demo", "us-west-2a")
-        sweep = planned(it)
+    with a_rehearsal(latencies={"nlb_interfaces_linger": 300_000}) as rehearsal:
+        follow(rehearsal.aws, "demo", "us-west-2a")
+        sweep = planned(rehearsal)
         with pytest.raises(KeyboardInterrupt):
-            carry_out(sweep, it.installation(), InterruptedClock(), Unwatched())
+            carry_out(sweep, rehearsal.installation(), InterruptedClock(), Unwatched())
         assert sweep.done[-1] == "listener UDP 5004"
         assert sweep.left == ["load balancer rp-public-demo", "target group demo-rp-tg", sweep.delete[-1]]
-        assert planned(it).dependents == []
-        it.clock.skip(300_000)
-        swept(it)
-        assert it.leftovers() == []
+        assert planned(rehearsal).dependents == []
+        rehearsal.clock.skip(300_000)
+        swept(rehearsal)
+        assert rehearsal.leftovers() == []
 
 
 def test_something_that_comes_to_use_a_thing_after_the_plan_is_an_error_in_the_end_that_names_it() -> None:
-    with a_rehearsal() as it:
-        made = follow(it.aws, "demo", "us-west-2a")
-        sweep = planned(it)
-        instance = run_instance(it, made.security_group)
+    with a_rehearsal() as rehearsal:
+        made = follow(rehearsal.aws, "demo", "us-west-2a")
+        sweep = planned(rehearsal)
+        instance = run_instance(rehearsal, made.security_group)
         with pytest.raises(AwsError, match="ec2:DeleteSecurityGroup failed with DependencyViolation") as caught:
-            carry_out(sweep, it.installation(), PatientClockOf(it), Unwatched())
+            carry_out(sweep, rehearsal.installation(), PatientClockOf(rehearsal), Unwatched())
         assert sweep.left == [sweep.delete[-1]]
-        assert f"of instance {instance}" in holders(caught.value, sweep, it.installation())
+        assert f"of instance {instance}" in holders(caught.value, sweep, rehearsal.installation())
 
 
 def test_a_namespace_that_holds_something_else_is_kept() -> None:
-    with a_rehearsal(quirks={"taken_node_ports": (31000,)}) as it:
-        sweep = planned(it, namespace="other")
+    with a_rehearsal(quirks={"taken_node_ports": (31000,)}) as rehearsal:
+        sweep = planned(rehearsal, namespace="other")
         assert sweep.in_cluster.delete == []
         [kept] = sweep.unresolved
         assert kept.thing == "namespace other"
@@ -139,36 +139,38 @@ def test_a_namespace_that_holds_something_else_is_kept() -> None:
 
 
 def test_a_release_of_another_chart_is_kept() -> None:
-    with a_rehearsal() as it:
-        install(it)
-        sweep = planned(it, chart="oci://registry.example/my-chart")
+    with a_rehearsal() as rehearsal:
+        install(rehearsal)
+        sweep = planned(rehearsal, chart="oci://registry.example/my-chart")
         assert sweep.in_cluster.delete == []
         assert [each.why for each in sweep.unresolved] == ["its chart is gdn-streaming, not my-chart"]
 
 
 def test_a_clean_account_is_clean_and_each_look_is_told() -> None:
-    with a_rehearsal() as it:
-        found = cleaned(it)
+    with a_rehearsal() as rehearsal:
+        found = cleaned(rehearsal)
     assert {each.check: each.level for each in found} == dict.fromkeys(
         ("aws", "kubernetes", "state", "terraform"), Level.OK
     )
 
 
 def test_the_role_of_the_terraform_module_is_reported() -> None:
-    with a_rehearsal() as it:
-        it.aws.client("iam").create_role(RoleName="demo-gvo-operator", AssumeRolePolicyDocument="{}")
-        [found] = [each for each in cleaned(it) if each.check == "terraform"]
+    with a_rehearsal() as rehearsal:
+        rehearsal.aws.client("iam").create_role(RoleName="demo-gvo-operator", AssumeRolePolicyDocument="{}")
+        [found] = [each for each in cleaned(rehearsal) if each.check == "terraform"]
     assert "demo-gvo-operator" in found.seen
     assert "lls_enabled = false" in found.remedy
 
 
 def test_a_name_that_merely_holds_the_clusters_is_not_a_rest() -> None:
-    with a_rehearsal() as it:
-        it.aws.client("elbv2").create_target_group(Name="demo-other", Protocol="TCP", Port=80, VpcId=it.aws.vpc_id)
-        assert problems(cleaned(it)) == []
+    with a_rehearsal() as rehearsal:
+        rehearsal.aws.client("elbv2").create_target_group(
+            Name="demo-other", Protocol="TCP", Port=80, VpcId=rehearsal.aws.vpc_id
+        )
+        assert problems(cleaned(rehearsal)) == []
 
 
 def test_without_the_cli_the_state_is_unknown_and_the_rest_is_told() -> None:
-    with a_rehearsal() as it:
-        found = {each.check: each.level for each in cleaned(it, KnownStates(failure=NO_CLI))}
+    with a_rehearsal() as rehearsal:
+        found = {each.check: each.level for each in cleaned(rehearsal, KnownStates(failure=NO_CLI))}
     assert (found["state"], found["aws"]) == (Level.UNKNOWN, Level.OK)

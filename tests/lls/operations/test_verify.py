@@ -19,24 +19,24 @@ class Saying(Unwatched):
         self.said.append(text)
 
 
-def verification(it: Rehearsal) -> Verification:
+def verification(rehearsal: Rehearsal) -> Verification:
     def resolve(name: str) -> Sequence[str]:
         return [NLB_ADDRESS]
 
-    return Verification(it.installation(), it.engine.outputs, resolve)
+    return Verification(rehearsal.installation(), rehearsal.engine.outputs, resolve)
 
 
-def verified(it: Rehearsal) -> list[Finding]:
-    return verification(it).run(Unwatched())
+def verified(rehearsal: Rehearsal) -> list[Finding]:
+    return verification(rehearsal).run(Unwatched())
 
 
 def problems(findings: list[Finding]) -> dict[str, str]:
     """What is wrong, by check; each with its remedy."""
     found: dict[str, str] = {}
-    for each in findings:
-        if each.level is Level.PROBLEM:
-            assert each.remedy, each
-            found[each.check] = f"{found.get(each.check, '')}{each.seen} -> {each.remedy}\n"
+    for finding in findings:
+        if finding.level is Level.PROBLEM:
+            assert finding.remedy, finding
+            found[finding.check] = f"{found.get(finding.check, '')}{finding.seen} -> {finding.remedy}\n"
     return found
 
 
@@ -46,8 +46,8 @@ def problems(findings: list[Finding]) -> dict[str, str]:
 def revoke(protocol: str, port: int) -> Callable[[Rehearsal], None]:
     """Take the rules for a port out of whatever group has them."""
 
-    def breaking(it: Rehearsal) -> None:
-        ec2: Any = it.aws.client("ec2")
+    def breaking(rehearsal: Rehearsal) -> None:
+        ec2: Any = rehearsal.aws.client("ec2")
         for rule in ec2.describe_security_group_rules()["SecurityGroupRules"]:
             if (rule["IpProtocol"], rule["FromPort"]) == (protocol, port):
                 remove = ec2.revoke_security_group_egress if rule["IsEgress"] else ec2.revoke_security_group_ingress
@@ -56,9 +56,9 @@ def revoke(protocol: str, port: int) -> Callable[[Rehearsal], None]:
     return breaking
 
 
-def revoke_egress(it: Rehearsal) -> None:
-    ec2: Any = it.aws.client("ec2")
-    group = it.engine.outputs["securityGroupId"]
+def revoke_egress(rehearsal: Rehearsal) -> None:
+    ec2: Any = rehearsal.aws.client("ec2")
+    group = rehearsal.engine.outputs["securityGroupId"]
     for rule in ec2.describe_security_group_rules(Filters=[{"Name": "group-id", "Values": [group]}])[
         "SecurityGroupRules"
     ]:
@@ -66,23 +66,25 @@ def revoke_egress(it: Rehearsal) -> None:
             ec2.revoke_security_group_egress(GroupId=group, SecurityGroupRuleIds=[rule["SecurityGroupRuleId"]])
 
 
-def register_elsewhere(it: Rehearsal) -> None:
-    target: Any = {"Id": it.aws.nodes["gpu-4"][1], "Port": 30504}
-    it.aws.client("elbv2").register_targets(TargetGroupArn=it.engine.outputs["targetGroupArn"], Targets=[target])
+def register_elsewhere(rehearsal: Rehearsal) -> None:
+    target: Any = {"Id": rehearsal.aws.nodes["gpu-4"][1], "Port": 30504}
+    rehearsal.aws.client("elbv2").register_targets(
+        TargetGroupArn=rehearsal.engine.outputs["targetGroupArn"], Targets=[target]
+    )
 
 
-def terminate(it: Rehearsal) -> None:
-    it.aws.client("ec2").terminate_instances(InstanceIds=[it.aws.nodes["gpu-2"][0]])
+def terminate(rehearsal: Rehearsal) -> None:
+    rehearsal.aws.client("ec2").terminate_instances(InstanceIds=[rehearsal.aws.nodes["gpu-2"][0]])
 
 
-def stop(it: Rehearsal) -> None:
-    it.aws.client("ec2").stop_instances(InstanceIds=[it.aws.nodes["gpu-2"][0]])
+def stop(rehearsal: Rehearsal) -> None:
+    rehearsal.aws.client("ec2").stop_instances(InstanceIds=[rehearsal.aws.nodes["gpu-2"][0]])
 
 
-def deny_in_acl(it: Rehearsal) -> None:
+def deny_in_acl(rehearsal: Rehearsal) -> None:
     """UDP into the private subnets."""
-    ec2: Any = it.aws.client("ec2")
-    acl = ec2.create_network_acl(VpcId=it.aws.vpc_id)["NetworkAcl"]["NetworkAclId"]
+    ec2: Any = rehearsal.aws.client("ec2")
+    acl = ec2.create_network_acl(VpcId=rehearsal.aws.vpc_id)["NetworkAcl"]["NetworkAclId"]
     for egress in (False, True):
         ec2.create_network_acl_entry(
             NetworkAclId=acl, RuleNumber=100, Protocol="-1", RuleAction="allow", Egress=egress, CidrBlock="0.0.0.0/0"
@@ -96,78 +98,80 @@ def deny_in_acl(it: Rehearsal) -> None:
         CidrBlock="0.0.0.0/0",
         PortRange={"From": 30504, "To": 30504},
     )
-    subnet = it.aws.subnets["a"][-1]
+    subnet = rehearsal.aws.subnets["a"][-1]
     found = ec2.describe_network_acls(Filters=[{"Name": "association.subnet-id", "Values": [subnet]}])["NetworkAcls"]
-    [association] = [each for each in found[0]["Associations"] if each["SubnetId"] == subnet]
+    [association] = [association for association in found[0]["Associations"] if association["SubnetId"] == subnet]
     ec2.replace_network_acl_association(AssociationId=association["NetworkAclAssociationId"], NetworkAclId=acl)
 
 
-def cut_off(it: Rehearsal) -> None:
+def cut_off(rehearsal: Rehearsal) -> None:
     """Take the route to the internet gateway away."""
-    ec2: Any = it.aws.client("ec2")
+    ec2: Any = rehearsal.aws.client("ec2")
     for table in ec2.describe_route_tables()["RouteTables"]:
         for route in table["Routes"]:
             if str(route.get("GatewayId", "")).startswith("igw-"):
                 ec2.delete_route(RouteTableId=table["RouteTableId"], DestinationCidrBlock="0.0.0.0/0")
 
 
-def delete_listener(it: Rehearsal) -> None:
-    elbv2: Any = it.aws.client("elbv2")
-    [listener] = elbv2.describe_listeners(LoadBalancerArn=it.engine.outputs["nlbArn"])["Listeners"]
+def delete_listener(rehearsal: Rehearsal) -> None:
+    elbv2: Any = rehearsal.aws.client("elbv2")
+    [listener] = elbv2.describe_listeners(LoadBalancerArn=rehearsal.engine.outputs["nlbArn"])["Listeners"]
     elbv2.delete_listener(ListenerArn=listener["ListenerArn"])
 
 
-def move_listener(it: Rehearsal) -> None:
-    elbv2: Any = it.aws.client("elbv2")
-    [listener] = elbv2.describe_listeners(LoadBalancerArn=it.engine.outputs["nlbArn"])["Listeners"]
+def move_listener(rehearsal: Rehearsal) -> None:
+    elbv2: Any = rehearsal.aws.client("elbv2")
+    [listener] = elbv2.describe_listeners(LoadBalancerArn=rehearsal.engine.outputs["nlbArn"])["Listeners"]
     elbv2.modify_listener(ListenerArn=listener["ListenerArn"], Port=5005)
 
 
-def delete_balancer(it: Rehearsal) -> None:
-    it.aws.client("elbv2").delete_load_balancer(LoadBalancerArn=it.engine.outputs["nlbArn"])
+def delete_balancer(rehearsal: Rehearsal) -> None:
+    rehearsal.aws.client("elbv2").delete_load_balancer(LoadBalancerArn=rehearsal.engine.outputs["nlbArn"])
 
 
-def deregister(it: Rehearsal) -> None:
-    targets: Any = [{"Id": each, "Port": 30504} for each in it.engine.outputs["targets"]]
-    it.aws.client("elbv2").deregister_targets(TargetGroupArn=it.engine.outputs["targetGroupArn"], Targets=targets)
-
-
-def check_another_path(it: Rehearsal) -> None:
-    it.aws.client("elbv2").modify_target_group(
-        TargetGroupArn=it.engine.outputs["targetGroupArn"], HealthCheckPath="/healthz"
+def deregister(rehearsal: Rehearsal) -> None:
+    targets: Any = [{"Id": target, "Port": 30504} for target in rehearsal.engine.outputs["targets"]]
+    rehearsal.aws.client("elbv2").deregister_targets(
+        TargetGroupArn=rehearsal.engine.outputs["targetGroupArn"], Targets=targets
     )
 
 
-def crash(it: Rehearsal) -> None:
-    breakage.crash(it.cluster, breakage.a_proxy(it.cluster))
+def check_another_path(rehearsal: Rehearsal) -> None:
+    rehearsal.aws.client("elbv2").modify_target_group(
+        TargetGroupArn=rehearsal.engine.outputs["targetGroupArn"], HealthCheckPath="/healthz"
+    )
 
 
-def fail_image_pull(it: Rehearsal) -> None:
-    breakage.fail_image_pull(it.cluster, breakage.a_proxy(it.cluster))
+def crash(rehearsal: Rehearsal) -> None:
+    breakage.crash(rehearsal.cluster, breakage.a_proxy(rehearsal.cluster))
 
 
-def unschedule(it: Rehearsal) -> None:
-    breakage.unschedule(it.cluster, breakage.a_proxy(it.cluster))
+def fail_image_pull(rehearsal: Rehearsal) -> None:
+    breakage.fail_image_pull(rehearsal.cluster, breakage.a_proxy(rehearsal.cluster))
 
 
-def fail_probe(it: Rehearsal) -> None:
-    breakage.fail_probe(it.cluster, breakage.a_proxy(it.cluster))
+def unschedule(rehearsal: Rehearsal) -> None:
+    breakage.unschedule(rehearsal.cluster, breakage.a_proxy(rehearsal.cluster))
 
 
-def delete_service(it: Rehearsal) -> None:
-    del it.cluster.services["gdn-streaming", "streaming-proxy"]
+def fail_probe(rehearsal: Rehearsal) -> None:
+    breakage.fail_probe(rehearsal.cluster, breakage.a_proxy(rehearsal.cluster))
 
 
-def change_health_port(it: Rehearsal) -> None:
-    breakage.change_node_port(it.cluster, 30800, 30999)
+def delete_service(rehearsal: Rehearsal) -> None:
+    del rehearsal.cluster.services["gdn-streaming", "streaming-proxy"]
 
 
-def uninstall(it: Rehearsal) -> None:
-    it.cluster.uninstall("gdn-streaming", "gdn-streaming")
+def change_health_port(rehearsal: Rehearsal) -> None:
+    breakage.change_node_port(rehearsal.cluster, 30800, 30999)
 
 
-def fail_release(it: Rehearsal) -> None:
-    breakage.change_release(it.cluster, "gdn-streaming", "gdn-streaming", "failed")
+def uninstall(rehearsal: Rehearsal) -> None:
+    rehearsal.cluster.uninstall("gdn-streaming", "gdn-streaming")
+
+
+def fail_release(rehearsal: Rehearsal) -> None:
+    breakage.change_release(rehearsal.cluster, "gdn-streaming", "gdn-streaming", "failed")
 
 
 UNHEALTHY = {"targets"}
@@ -201,21 +205,21 @@ FAULTS: dict[str, tuple[Callable[[Rehearsal], None], set[str], str]] = {
 def test_each_fault_is_named_and_nothing_else(
     breaking: Callable[[Rehearsal], None], expected: set[str], words: str
 ) -> None:
-    with a_rehearsal() as it:
-        it.engine.up()
-        it.await_health()
-        breaking(it)
-        it.clock.skip(600)
-        found = problems(verified(it))
+    with a_rehearsal() as rehearsal:
+        rehearsal.engine.up()
+        rehearsal.await_health()
+        breaking(rehearsal)
+        rehearsal.clock.skip(600)
+        found = problems(verified(rehearsal))
     assert set(found) == expected
     assert words in "".join(found.values())
 
 
 def test_a_stack_that_streams_has_no_problem_and_shows_its_logs() -> None:
-    with a_rehearsal() as it:
-        it.engine.up()
-        it.await_health()
-        found = verified(it)
+    with a_rehearsal() as rehearsal:
+        rehearsal.engine.up()
+        rehearsal.await_health()
+        found = verified(rehearsal)
     assert problems(found) == {}
     seen = {each.check: each.seen for each in found}
     assert "1/1 Running" in seen["pods"]
@@ -225,10 +229,10 @@ def test_a_stack_that_streams_has_no_problem_and_shows_its_logs() -> None:
 
 
 def test_stack_traces_are_left_out_of_the_log_and_the_error_is_not() -> None:
-    with a_rehearsal() as it:
-        it.engine.up()
-        crash(it)
-        [log] = [each.seen for each in verified(it) if each.check == "logs"]
+    with a_rehearsal() as rehearsal:
+        rehearsal.engine.up()
+        crash(rehearsal)
+        [log] = [each.seen for each in verified(rehearsal) if each.check == "logs"]
     assert "before its restart" in log
     assert "SettingsError: LB_DNS 'streaming.example' does not resolve" in log
     assert "Traceback" not in log
@@ -239,29 +243,29 @@ def test_a_name_that_does_not_resolve_yet_is_no_problem_of_the_stack() -> None:
     def resolve(name: str) -> Sequence[str]:
         raise OSError("Name or service not known")
 
-    with a_rehearsal() as it:
-        it.engine.up()
-        it.await_health()
-        found = Verification(it.installation(), it.engine.outputs, resolve).run(Unwatched())
+    with a_rehearsal() as rehearsal:
+        rehearsal.engine.up()
+        rehearsal.await_health()
+        found = Verification(rehearsal.installation(), rehearsal.engine.outputs, resolve).run(Unwatched())
     assert [each.level for each in found if each.check == "dns"] == [Level.UNKNOWN]
     assert problems(found) == {}
 
 
 def test_what_the_guide_made_is_verified_by_its_names() -> None:
-    with a_rehearsal() as it:
-        follow(it.aws, "demo", "us-west-2a", health_rule=False)
-        it.clock.skip(600)
-        found = problems(verified(it))
+    with a_rehearsal() as rehearsal:
+        follow(rehearsal.aws, "demo", "us-west-2a", health_rule=False)
+        rehearsal.clock.skip(600)
+        found = problems(verified(rehearsal))
     assert "TCP 30800 (health checks)" in found["rule-missing"]
     assert "10.0.48.4" in found["wrong-zone"]
 
 
 def test_an_unreachable_cluster_leaves_the_rest_verified() -> None:
-    with a_rehearsal() as it:
-        it.engine.up()
-        it.await_health()
-        it.cluster.denied.add(("list", "pods"))
-        found = verified(it)
+    with a_rehearsal() as rehearsal:
+        rehearsal.engine.up()
+        rehearsal.await_health()
+        rehearsal.cluster.denied.add(("list", "pods"))
+        found = verified(rehearsal)
     assert problems(found) == {}
     assert {each.check for each in found if each.level is Level.UNKNOWN} == {"pods", "logs", "node ports"}
     assert any(each.check == "path" for each in found)
@@ -269,19 +273,19 @@ def test_an_unreachable_cluster_leaves_the_rest_verified() -> None:
 
 def test_waiting_ends_when_all_targets_are_healthy_and_says_how_far_it_is() -> None:
     watcher = Saying()
-    with a_rehearsal() as it:
-        it.engine.up()
-        assert verification(it).wait(600, PatientClockOf(it), watcher)
+    with a_rehearsal() as rehearsal:
+        rehearsal.engine.up()
+        assert verification(rehearsal).wait(600, PatientClockOf(rehearsal), watcher)
     assert watcher.said[-1] == "load balancer active, 2 of 2 targets healthy"
 
 
 def test_waiting_ends_in_time_when_they_are_not() -> None:
     clock = PatientClock()
     watcher = Saying()
-    with a_rehearsal() as it:
-        it.engine.up()
-        revoke("tcp", 30800)(it)
-        it.clock.skip(600)
-        assert not verification(it).wait(60, clock, watcher)
+    with a_rehearsal() as rehearsal:
+        rehearsal.engine.up()
+        revoke("tcp", 30800)(rehearsal)
+        rehearsal.clock.skip(600)
+        assert not verification(rehearsal).wait(60, clock, watcher)
     assert clock.now() <= 60
     assert "0 of 2 targets healthy (unhealthy Target.Timeout)" in watcher.said[-1]

@@ -12,8 +12,8 @@ import boto3
 import pytest
 
 from rehearsal.aws.server import Aws
-from rehearsal.world import Clock, Node, Subnet, World
-from tests.support.emulated import Fixture, refuses
+from rehearsal.world import Node, Subnet, World, WorldClock
+from tests.support.emulated import EmulatedAws, refuses
 from tests.support.worlds import PatientClock, a_world
 
 
@@ -22,14 +22,14 @@ def always(address: str, port: int, path: str) -> bool:
 
 
 @contextmanager
-def within(world: World) -> Generator[Fixture]:
+def within(world: World) -> Generator[EmulatedAws]:
     clock = PatientClock()
     with Aws(world, clock, cluster_endpoint="http://127.0.0.1:1", answers=always) as aws:
-        yield Fixture(aws, clock)
+        yield EmulatedAws(aws, clock)
 
 
 @pytest.fixture
-def at() -> Iterator[Fixture]:
+def at() -> Iterator[EmulatedAws]:
     with within(a_world()) as fixture:
         yield fixture
 
@@ -50,31 +50,31 @@ def forward(group: str) -> Any:
     return [{"Type": "forward", "TargetGroupArn": group}]
 
 
-def foreign_vpc(at: Fixture) -> str:
+def foreign_vpc(at: EmulatedAws) -> str:
     return at.ec2.create_vpc(CidrBlock="10.9.0.0/16")["Vpc"].get("VpcId", "")
 
 
-def interface(at: Fixture) -> Any:
+def interface(at: EmulatedAws) -> Any:
     return at.ec2.describe_network_interfaces(Filters=named(description="ELB net/*"))["NetworkInterfaces"][0]
 
 
-def rule(at: Fixture, rule_id: str) -> Any:
+def rule(at: EmulatedAws, rule_id: str) -> Any:
     return at.ec2.describe_security_group_rules(SecurityGroupRuleIds=[rule_id])["SecurityGroupRules"][0]
 
 
-def change_rule(at: Fixture, group: str, rule_id: str, **wanted: Any) -> None:
+def change_rule(at: EmulatedAws, group: str, rule_id: str, **wanted: Any) -> None:
     request: Any = {"SecurityGroupRuleId": rule_id, "SecurityGroupRule": wanted}
     at.ec2.modify_security_group_rules(GroupId=group, SecurityGroupRules=[request])
 
 
-def cidr_of_zone_a(at: Fixture) -> str:
+def cidr_of_zone_a(at: EmulatedAws) -> str:
     return at.ec2.describe_subnets(SubnetIds=[at.aws.subnets["a"][0]])["Subnets"][0].get("CidrBlock", "")
 
 
 # --- The guide
 
 
-def test_the_guides_steps_and_its_clean_up_work(at: Fixture) -> None:
+def test_the_guides_steps_and_its_clean_up_work(at: EmulatedAws) -> None:
     tags: Any = [{"Key": "Name", "Value": "x"}, {"Key": "lls:cluster", "Value": "demo"}]
     found = at.ec2.describe_subnets(
         Filters=named(vpc_id=at.aws.vpc_id, availability_zone="us-west-2a", map_public_ip_on_launch="true")
@@ -124,7 +124,7 @@ def test_the_guides_steps_and_its_clean_up_work(at: Fixture) -> None:
 # --- Load balancers
 
 
-def test_an_nlb_wants_subnets_and_groups_that_exist_in_one_vpc(at: Fixture) -> None:
+def test_an_nlb_wants_subnets_and_groups_that_exist_in_one_vpc(at: EmulatedAws) -> None:
     with refuses("SubnetNotFound"):
         at.elbv2.create_load_balancer(Name="x", Type="network", Subnets=["subnet-0123456789abcdef0"])
     with refuses("InvalidSecurityGroup"):
@@ -135,7 +135,7 @@ def test_an_nlb_wants_subnets_and_groups_that_exist_in_one_vpc(at: Fixture) -> N
     assert at.elbv2.describe_load_balancers()["LoadBalancers"] == []
 
 
-def test_an_nlbs_groups_can_change_but_neither_leave_the_vpc_nor_all_go(at: Fixture) -> None:
+def test_an_nlbs_groups_can_change_but_neither_leave_the_vpc_nor_all_go(at: EmulatedAws) -> None:
     old, new = at.group(), at.group("new")
     nlb = at.nlb(old)
     foreign = at.ec2.create_security_group(GroupName="x", Description="x", VpcId=foreign_vpc(at))["GroupId"]
@@ -144,11 +144,11 @@ def test_an_nlbs_groups_can_change_but_neither_leave_the_vpc_nor_all_go(at: Fixt
     with refuses("InvalidConfigurationRequest"):
         at.elbv2.set_security_groups(LoadBalancerArn=nlb, SecurityGroups=[])
     at.elbv2.set_security_groups(LoadBalancerArn=nlb, SecurityGroups=[new])
-    assert [each["GroupId"] for each in interface(at)["Groups"]] == [new]
+    assert [group["GroupId"] for group in interface(at)["Groups"]] == [new]
     at.ec2.delete_security_group(GroupId=old)
 
 
-def test_an_nlb_and_its_elastic_ip_show_each_other_until_the_interface_is_gone(at: Fixture) -> None:
+def test_an_nlb_and_its_elastic_ip_show_each_other_until_the_interface_is_gone(at: EmulatedAws) -> None:
     def address() -> Any:
         return at.ec2.describe_addresses(AllocationIds=[allocation])["Addresses"][0]
 
@@ -168,7 +168,7 @@ def test_an_nlb_and_its_elastic_ip_show_each_other_until_the_interface_is_gone(a
     assert not address().get("AssociationId")
 
 
-def test_an_elastic_ip_that_something_else_holds_is_neither_taken_nor_released(at: Fixture) -> None:
+def test_an_elastic_ip_that_something_else_holds_is_neither_taken_nor_released(at: EmulatedAws) -> None:
     allocation = at.ec2.allocate_address(Domain="vpc")["AllocationId"]
     at.ec2.associate_address(AllocationId=allocation, InstanceId=at.aws.nodes["gpu-1"][0])
     with refuses("ResourceInUse"):
@@ -177,7 +177,7 @@ def test_an_elastic_ip_that_something_else_holds_is_neither_taken_nor_released(a
         at.ec2.release_address(AllocationId=allocation)
 
 
-def test_an_elastic_ip_serves_one_zone(at: Fixture) -> None:
+def test_an_elastic_ip_serves_one_zone(at: EmulatedAws) -> None:
     allocation = at.ec2.allocate_address(Domain="vpc")["AllocationId"]
     mappings: Any = [{"SubnetId": at.aws.subnets[zone][0], "AllocationId": allocation} for zone in "ab"]
     with refuses("ResourceInUse"):
@@ -187,7 +187,7 @@ def test_an_elastic_ip_serves_one_zone(at: Fixture) -> None:
 # --- Target groups and listeners
 
 
-def test_a_deleted_nlb_frees_its_target_group_and_health_starts_anew(at: Fixture) -> None:
+def test_a_deleted_nlb_frees_its_target_group_and_health_starts_anew(at: EmulatedAws) -> None:
     group, nlb, targets = at.serving()
     node = at.node("gpu-1")
     at.register(targets, node)
@@ -199,7 +199,7 @@ def test_a_deleted_nlb_frees_its_target_group_and_health_starts_anew(at: Fixture
     assert at.health(targets) == {node: ("initial", "Elb.InitialHealthChecking")}
 
 
-def test_a_changed_listener_meets_the_refusals_of_a_new_one(at: Fixture) -> None:
+def test_a_changed_listener_meets_the_refusals_of_a_new_one(at: EmulatedAws) -> None:
     group = at.group()
     one, other = at.nlb(group), at.nlb(group, name="other")
     here, there = at.target_group(), at.target_group("there")
@@ -216,7 +216,7 @@ def test_a_changed_listener_meets_the_refusals_of_a_new_one(at: Fixture) -> None
     at.elbv2.modify_listener(ListenerArn=listener, DefaultActions=forward(there))
 
 
-def test_a_listener_wants_an_nlb_a_group_a_port_and_a_protocol_that_fit(at: Fixture) -> None:
+def test_a_listener_wants_an_nlb_a_group_a_port_and_a_protocol_that_fit(at: EmulatedAws) -> None:
     nlb, group = at.nlb(), at.target_group()
     with refuses("LoadBalancerNotFound"):
         at.listener(nlb[:-1], group)
@@ -231,7 +231,7 @@ def test_a_listener_wants_an_nlb_a_group_a_port_and_a_protocol_that_fit(at: Fixt
     at.listener(nlb, group)
 
 
-def test_a_forward_written_as_a_weighted_one_counts_too(at: Fixture) -> None:
+def test_a_forward_written_as_a_weighted_one_counts_too(at: EmulatedAws) -> None:
     nlb, group = at.nlb(), at.target_group()
     weighted: Any = [{"Type": "forward", "ForwardConfig": {"TargetGroups": [{"TargetGroupArn": group, "Weight": 1}]}}]
     at.elbv2.create_listener(LoadBalancerArn=nlb, Protocol="UDP", Port=5004, DefaultActions=weighted)
@@ -239,7 +239,7 @@ def test_a_forward_written_as_a_weighted_one_counts_too(at: Fixture) -> None:
     assert at.health(group)[at.node("gpu-1")][0] != "unused"
 
 
-def test_the_http_codes_of_a_health_check_are_shown_and_can_change(at: Fixture) -> None:
+def test_the_http_codes_of_a_health_check_are_shown_and_can_change(at: EmulatedAws) -> None:
     def matcher(group: str) -> Any:
         return at.elbv2.describe_target_groups(TargetGroupArns=[group])["TargetGroups"][0].get("Matcher")
 
@@ -261,7 +261,7 @@ def test_the_http_codes_of_a_health_check_are_shown_and_can_change(at: Fixture) 
         {"HealthCheckPort": "health"},
     ],
 )
-def test_a_changed_health_check_stays_within_awss_ranges(at: Fixture, setting: Any) -> None:
+def test_a_changed_health_check_stays_within_awss_ranges(at: EmulatedAws, setting: Any) -> None:
     group = at.target_group()
     with refuses("ValidationError"):
         at.elbv2.modify_target_group(TargetGroupArn=group, **setting)
@@ -271,7 +271,7 @@ def test_a_changed_health_check_stays_within_awss_ranges(at: Fixture, setting: A
 # --- Targets
 
 
-def test_targets_have_a_port_run_and_are_known_before_they_go(at: Fixture) -> None:
+def test_targets_have_a_port_run_and_are_known_before_they_go(at: EmulatedAws) -> None:
     _, _, group = at.serving()
     instance, node = at.aws.nodes["gpu-1"]
     at.register(group, node)
@@ -288,7 +288,7 @@ def test_targets_have_a_port_run_and_are_known_before_they_go(at: Fixture) -> No
         at.register(at.target_group("instances", TargetType="instance"), instance)
 
 
-def test_registering_again_does_not_start_health_anew(at: Fixture) -> None:
+def test_registering_again_does_not_start_health_anew(at: EmulatedAws) -> None:
     _, _, group = at.serving()
     at.register(group, at.node("gpu-1"))
     at.clock.sleep(149)
@@ -297,7 +297,7 @@ def test_registering_again_does_not_start_health_anew(at: Fixture) -> None:
     assert at.health(group) == {at.node("gpu-1"): ("healthy", "")}
 
 
-def test_only_targets_that_served_drain_and_only_for_the_groups_delay(at: Fixture) -> None:
+def test_only_targets_that_served_drain_and_only_for_the_groups_delay(at: EmulatedAws) -> None:
     idle = at.target_group("idle")
     _, _, group = at.serving()
     node = at.node("gpu-1")
@@ -315,7 +315,7 @@ def test_only_targets_that_served_drain_and_only_for_the_groups_delay(at: Fixtur
 # --- The way to a target
 
 
-def test_traffic_goes_to_the_targets_own_port(at: Fixture) -> None:
+def test_traffic_goes_to_the_targets_own_port(at: EmulatedAws) -> None:
     group, _, targets = at.serving()
     node = at.node("gpu-1")
     assert at.aws.media_obstacle(targets, node) == f"{node} is not registered"
@@ -330,7 +330,7 @@ def test_traffic_goes_to_the_targets_own_port(at: Fixture) -> None:
     assert at.aws.media_obstacle(targets, node) is None
 
 
-def test_a_node_sees_the_nlb_in_health_checks_and_the_client_in_media(at: Fixture) -> None:
+def test_a_node_sees_the_nlb_in_health_checks_and_the_client_in_media(at: EmulatedAws) -> None:
     group, _, targets = at.serving()
     node, node_group = at.node("gpu-1"), at.aws.node_security_group_ids[0]
     at.register(targets, node)
@@ -347,7 +347,7 @@ def test_a_node_sees_the_nlb_in_health_checks_and_the_client_in_media(at: Fixtur
     assert at.aws.media_obstacle(targets, node) is None
 
 
-def test_an_nlb_without_groups_stops_nothing_itself(at: Fixture) -> None:
+def test_an_nlb_without_groups_stops_nothing_itself(at: EmulatedAws) -> None:
     subnets = [at.aws.subnets[zone][0] for zone in "ba"]
     made = at.elbv2.create_load_balancer(Name="bare", Type="network", Subnets=subnets)
     targets, node = at.target_group(), at.node("gpu-1")
@@ -367,7 +367,7 @@ def test_an_nlb_without_groups_stops_nothing_itself(at: Fixture) -> None:
 
 
 @pytest.mark.parametrize("text", ["café", "it's", "x" * 256])
-def test_descriptions_are_limited(at: Fixture, text: str) -> None:
+def test_descriptions_are_limited(at: EmulatedAws, text: str) -> None:
     with refuses("InvalidParameterValue"):
         at.ec2.create_security_group(GroupName="x", Description=text, VpcId=at.aws.vpc_id)
     group = at.group()
@@ -377,7 +377,7 @@ def test_descriptions_are_limited(at: Fixture, text: str) -> None:
         )
 
 
-def test_a_rule_is_made_with_tags_changed_in_place_and_revoked_by_id(at: Fixture) -> None:
+def test_a_rule_is_made_with_tags_changed_in_place_and_revoked_by_id(at: EmulatedAws) -> None:
     group, source = at.group(), at.group("source")
     pair: Any = {"UserIdGroupPairs": [{"GroupId": source, "Description": "old"}], "IpRanges": []}
     rule_id = at.ec2.authorize_security_group_ingress(
@@ -394,7 +394,7 @@ def test_a_rule_is_made_with_tags_changed_in_place_and_revoked_by_id(at: Fixture
     at.ec2.delete_security_group(GroupId=source)
 
 
-def test_a_rule_for_all_protocols_is_changed_without_naming_ports(at: Fixture) -> None:
+def test_a_rule_for_all_protocols_is_changed_without_naming_ports(at: EmulatedAws) -> None:
     group = at.group()
     [default] = at.ec2.describe_security_group_rules(Filters=named(group_id=group))["SecurityGroupRules"]
     rule_id = default.get("SecurityGroupRuleId", "")
@@ -402,7 +402,7 @@ def test_a_rule_for_all_protocols_is_changed_without_naming_ports(at: Fixture) -
     assert (rule(at, rule_id)["Description"], rule(at, rule_id)["FromPort"]) == ("all", -1)
 
 
-def test_fifty_tags_fit_and_no_more(at: Fixture) -> None:
+def test_fifty_tags_fit_and_no_more(at: EmulatedAws) -> None:
     tags: Any = [{"Key": f"key{number}", "Value": ""} for number in range(51)]
     targets, group = at.target_group(Tags=tags[:30]), at.group()
     at.elbv2.add_tags(ResourceArns=[targets], Tags=tags[:50])
@@ -473,7 +473,7 @@ def test_nodes_carry_every_node_group_or_else_the_clusters_group(count: int) -> 
 def test_calls_take_their_time_side_by_side() -> None:
     lock, sleeping, most = threading.Lock(), [0], [0]
 
-    class Watched(Clock):
+    class Watched(WorldClock):
         def sleep(self, seconds: float) -> None:
             with lock:
                 sleeping[0] += 1

@@ -52,7 +52,7 @@ def test_the_state_is_what_the_cli_exports(cli: Path) -> None:
     (cli / "stack_export_--stack_dev").write_text(json.dumps(EXPORT))
     state = CliBackend().state("dev")
     assert state.outputs == {"udpPort": 5004}
-    assert [each.name for each in state.resources] == ["lls-dev", "streaming-eip"]
+    assert [resource.name for resource in state.resources] == ["lls-dev", "streaming-eip"]
     assert state.resources[1].provider == "urn:x::default"
     assert state.pending == (Operation("creating", "nlb", "streaming-nlb"),)
 

@@ -29,12 +29,12 @@ def refusal(code: str, message: str = "because") -> ClientError:
     return ClientError({"Error": {"Code": code, "Message": message}}, "DescribeVpcs")
 
 
-def once(it: Account) -> object:
-    return it.call("ec2", "describe_vpcs")
+def once(rehearsal: Account) -> object:
+    return rehearsal.call("ec2", "describe_vpcs")
 
 
-def page_by_page(it: Account) -> object:
-    return list(it.every("ec2", "describe_vpcs", "Vpcs"))
+def page_by_page(rehearsal: Account) -> object:
+    return list(rehearsal.every("ec2", "describe_vpcs", "Vpcs"))
 
 
 CAUSES: dict[str, tuple[Exception, str]] = {

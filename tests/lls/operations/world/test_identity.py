@@ -17,7 +17,7 @@ from lls.operations.program.stack_file import PROJECT, Stack
 from lls.operations.world.account import CLIENT_CONFIG, Account, AwsError, Caller
 from lls.operations.world.identity import Identity, WrongAccountError
 from lls.operations.world.provider_keys import HARMLESS, HONOURED, REFUSED, Role, read_settings
-from rehearsal.aws.identity import KEY, WEB_IDENTITY, WEB_TOKEN
+from rehearsal.aws.callers import KEY, WEB_IDENTITY, WEB_TOKEN
 from rehearsal.rehearse import Rehearsal
 from tests.support.worlds import STACK, a_rehearsal, reached_by_network, session
 
@@ -49,17 +49,17 @@ def problems(stack: Stack) -> list[str]:
 
 
 @pytest.fixture(scope="module")
-def it() -> Generator[Rehearsal]:
-    with a_rehearsal() as it:
-        yield it
+def rehearsal() -> Generator[Rehearsal]:
+    with a_rehearsal() as rehearsal:
+        yield rehearsal
 
 
 @pytest.fixture
-def world(it: Rehearsal) -> Generator[Rehearsal]:
+def world(rehearsal: Rehearsal) -> Generator[Rehearsal]:
     """The world, as the environment's credentials reach it."""
-    it.aws.identities.asked.clear()
-    with reached_by_network(it):
-        yield it
+    rehearsal.aws.identities.asked.clear()
+    with reached_by_network(rehearsal):
+        yield rehearsal
 
 
 @pytest.fixture
@@ -69,8 +69,8 @@ def env(world: Rehearsal) -> Generator[pytest.MonkeyPatch]:
         yield env
 
 
-def public(it: object) -> Mapping[str, object]:
-    return {name: value for name, value in vars(it).items() if not name.startswith("_")}
+def public(rehearsal: object) -> Mapping[str, object]:
+    return {name: value for name, value in vars(rehearsal).items() if not name.startswith("_")}
 
 
 def provider_keys() -> set[str]:
@@ -175,7 +175,7 @@ def test_instance_metadata_is_no_source_where_the_provider_skips_it() -> None:
         with patch("boto3.Session", keep):
             account(**aws).client("sts")
         resolver = made[0]._session.get_component("credential_provider")
-        return [each.METHOD for each in resolver.providers]
+        return [provider.METHOD for provider in resolver.providers]
 
     assert "iam-role" in sources()
     assert "iam-role" in sources(skipMetadataApiCheck=False)
@@ -245,24 +245,24 @@ def test_durations_are_gos(text: str, seconds: int, world: Rehearsal) -> None:
 def test_a_session_is_renewed_before_it_ends(world: Rehearsal, env: pytest.MonkeyPatch) -> None:
     first, second = (world.aws.identities.add_role(f"renewed-{number}") for number in (1, 2))
     env.setattr(world.aws.identities, "session_seconds", 50)
-    it = account(assumeRoles=[{"roleArn": first}, {"roleArn": second}])
-    it.call("ec2", "describe_vpcs")
+    rehearsal = account(assumeRoles=[{"roleArn": first}, {"roleArn": second}])
+    rehearsal.call("ec2", "describe_vpcs")
     world.aws.identities.end_sessions()
-    it.call("ec2", "describe_vpcs")
+    rehearsal.call("ec2", "describe_vpcs")
 
 
 def test_a_lasting_session_is_asked_for_once(world: Rehearsal) -> None:
-    it = account(assumeRoles=[{"roleArn": world.aws.identities.add_role("lasting")}])
+    rehearsal = account(assumeRoles=[{"roleArn": world.aws.identities.add_role("lasting")}])
     for _ in range(3):
-        it.call("ec2", "describe_vpcs")
-        it.call("sts", "get_caller_identity")
+        rehearsal.call("ec2", "describe_vpcs")
+        rehearsal.call("sts", "get_caller_identity")
     assert len(world.aws.identities.asked) == 1
 
 
 def test_a_renewed_session_is_the_tokens_too(world: Rehearsal, env: pytest.MonkeyPatch) -> None:
     env.setattr(world.aws.identities, "session_seconds", 50)
-    it = identity(assumeRoles=[{"roleArn": world.aws.identities.add_role("token")}])
-    assert it.token_environment()["AWS_ACCESS_KEY_ID"] != it.token_environment()["AWS_ACCESS_KEY_ID"]
+    rehearsal = identity(assumeRoles=[{"roleArn": world.aws.identities.add_role("token")}])
+    assert rehearsal.token_environment()["AWS_ACCESS_KEY_ID"] != rehearsal.token_environment()["AWS_ACCESS_KEY_ID"]
 
 
 def test_the_token_is_of_the_last_role_and_of_no_older_session(world: Rehearsal) -> None:
@@ -291,12 +291,12 @@ def test_a_role_that_is_not_to_be_had_is_one_sentence_with_the_call(world: Rehea
 def test_a_token_that_nobody_knows_is_one_sentence(world: Rehearsal, tmp_path: Path) -> None:
     forged = tmp_path / "token"
     forged.write_text("forged")
-    it = account(assumeRoleWithWebIdentity={"roleArn": ARN, "webIdentityTokenFile": str(forged)})
+    rehearsal = account(assumeRoleWithWebIdentity={"roleArn": ARN, "webIdentityTokenFile": str(forged)})
     with pytest.raises(AwsError, match="sts:AssumeRoleWithWebIdentity failed with InvalidIdentityToken"):
-        _ = it.caller
+        _ = rehearsal.caller
     forged.unlink()
     with pytest.raises(AwsError, match="sts:AssumeRoleWithWebIdentity failed with FileNotFoundError"):
-        _ = it.caller
+        _ = rehearsal.caller
 
 
 def test_without_credentials_to_assume_a_role_with_the_usual_sentence_says_so(
@@ -309,9 +309,9 @@ def test_without_credentials_to_assume_a_role_with_the_usual_sentence_says_so(
 
 
 def test_the_account_is_checked_before_anything_else_is_asked(world: Rehearsal) -> None:
-    it = account(allowedAccountIds=["210987654321", "111111111111"])
+    rehearsal = account(allowedAccountIds=["210987654321", "111111111111"])
     world.aws.calls.clear()
-    for ask in (lambda: it.call("ec2", "describe_vpcs"), lambda: it.client("ecr")):
+    for ask in (lambda: rehearsal.call("ec2", "describe_vpcs"), lambda: rehearsal.client("ecr")):
         with pytest.raises(WrongAccountError) as caught:
             ask()
     assert set(world.aws.calls) == {"sts:GetCallerIdentity"}
@@ -322,10 +322,10 @@ def test_the_account_is_checked_before_anything_else_is_asked(world: Rehearsal) 
 
 
 def test_an_allowed_account_is_asked_for_once(world: Rehearsal) -> None:
-    it = account(allowedAccountIds=["123456789012"], forbiddenAccountIds=["210987654321"])
+    rehearsal = account(allowedAccountIds=["123456789012"], forbiddenAccountIds=["210987654321"])
     world.aws.calls.clear()
-    it.call("ec2", "describe_vpcs")
-    it.call("ec2", "describe_vpcs")
+    rehearsal.call("ec2", "describe_vpcs")
+    rehearsal.call("ec2", "describe_vpcs")
     assert world.aws.calls.count("sts:GetCallerIdentity") == 1
 
 
@@ -333,9 +333,9 @@ def test_an_allowed_account_is_asked_for_once(world: Rehearsal) -> None:
 
 
 def endpoints(**aws: Any) -> Mapping[str, str]:
-    it = account(**aws)
+    rehearsal = account(**aws)
     with patch("boto3.Session", session):
-        return {service: it.client(service).meta.endpoint_url for service in SERVICES}
+        return {service: rehearsal.client(service).meta.endpoint_url for service in SERVICES}
 
 
 PLAIN = {
@@ -357,7 +357,7 @@ def test_without_a_word_endpoints_are_awss() -> None:
 @pytest.mark.parametrize(
     ("name", "service"),
     [
-        *((each.replace("-", ""), each) for each in SERVICES),
+        *((service.replace("-", ""), service) for service in SERVICES),
         ("elasticloadbalancingv2", "elbv2"),
         ("elb", None),
         ("elasticloadbalancing", None),
@@ -382,10 +382,14 @@ def test_fips_and_dual_stack_endpoints_are_used_except_for_services_with_an_endp
     assert endpoints(useFipsEndpoint=False, useDualstackEndpoint=False) == PLAIN
 
 
-def test_a_role_is_assumed_at_the_stacks_own_endpoint(it: Rehearsal, env: pytest.MonkeyPatch) -> None:
+def test_a_role_is_assumed_at_the_stacks_own_endpoint(rehearsal: Rehearsal, env: pytest.MonkeyPatch) -> None:
     env.delenv("AWS_ENDPOINT_URL")
-    role = it.aws.identities.add_role("endpoint")
-    asked = {"assumeRoles": [{"roleArn": role}], "endpoints": [{"sts": it.aws.endpoint}], "stsRegion": "eu-west-1"}
+    role = rehearsal.aws.identities.add_role("endpoint")
+    asked = {
+        "assumeRoles": [{"roleArn": role}],
+        "endpoints": [{"sts": rehearsal.aws.endpoint}],
+        "stsRegion": "eu-west-1",
+    }
     assert account(**asked).caller.arn.endswith(":assumed-role/endpoint/lls")
 
 

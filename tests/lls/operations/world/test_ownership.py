@@ -26,11 +26,11 @@ CAPTURED = pytest.CaptureFixture[str]
 
 
 @pytest.fixture
-def it(monkeypatch: pytest.MonkeyPatch) -> Generator[Rehearsal]:
+def rehearsal(monkeypatch: pytest.MonkeyPatch) -> Generator[Rehearsal]:
     """A world that the command line reaches as it would reach AWS, for the stack of Pulumi.dev.yaml."""
-    with a_rehearsal({"lls:clusterName": "nvcf-dev"}) as it, reached(it):
-        monkeypatch.setattr(cli, "RealClock", lambda: PatientClockOf(it))
-        yield it
+    with a_rehearsal({"lls:clusterName": "nvcf-dev"}) as rehearsal, reached(rehearsal):
+        monkeypatch.setattr(cli, "RealClock", lambda: PatientClockOf(rehearsal))
+        yield rehearsal
 
 
 @pytest.fixture
@@ -50,9 +50,9 @@ def run(capsys: CAPTURED, *arguments: str) -> tuple[int, dict[str, Any]]:
 def levels(found: dict[str, Any], level: str) -> dict[str, str]:
     """Findings of a level: check to what was seen and what to do about it."""
     told: dict[str, str] = {}
-    for each in found["findings"]:
-        if each["level"] == level:
-            told[each["check"]] = f"{told.get(each['check'], '')}{each['seen']} -> {each['remedy']}\n"
+    for finding in found["findings"]:
+        if finding["level"] == level:
+            told[finding["check"]] = f"{told.get(finding['check'], '')}{finding['seen']} -> {finding['remedy']}\n"
     return told
 
 
@@ -67,18 +67,18 @@ def as_dev(state: State) -> State:
     return replace(state, resources=tuple(map(renamed, state.resources)))
 
 
-def by_hand(it: Rehearsal, **options: Any) -> Made:
+def by_hand(rehearsal: Rehearsal, **options: Any) -> Made:
     """The guide's commands, all of them."""
-    made = follow(it.aws, "nvcf-dev", "us-west-2a", **options)
-    install(it)
+    made = follow(rehearsal.aws, "nvcf-dev", "us-west-2a", **options)
+    install(rehearsal)
     return made
 
 
-def untouched(it: Rehearsal, capsys: CAPTURED) -> tuple[int, dict[str, Any]]:
+def untouched(rehearsal: Rehearsal, capsys: CAPTURED) -> tuple[int, dict[str, Any]]:
     """A `sweep --yes` that must delete nothing."""
-    before = it.leftovers()
+    before = rehearsal.leftovers()
     code, found = run(capsys, "sweep", "--yes")
-    assert it.leftovers() == before
+    assert rehearsal.leftovers() == before
     assert found["done"] == []
     return code, found
 
@@ -87,11 +87,11 @@ def untouched(it: Rehearsal, capsys: CAPTURED) -> tuple[int, dict[str, Any]]:
 
 
 def test_a_stack_that_the_backend_does_not_know_is_unknown_to_every_command(
-    it: Rehearsal, backend: KnownStates, capsys: CAPTURED
+    rehearsal: Rehearsal, backend: KnownStates, capsys: CAPTURED
 ) -> None:
-    it.engine.up()
+    rehearsal.engine.up()
     backend.states.clear()
-    code, found = untouched(it, capsys)
+    code, found = untouched(rehearsal, capsys)
     assert (code, found["delete"]) == (Exit.FOUND, [])
     assert {each["owner"] for each in found["kept"]} == {"unknown"}
     assert "file:///states as tester does not know stack dev" in levels(found, "unknown")["states"]
@@ -109,46 +109,46 @@ def test_a_stack_that_the_backend_does_not_know_is_unknown_to_every_command(
 
 
 def test_stateless_is_the_deliberate_way_past_what_is_unknown_and_says_so(
-    it: Rehearsal, backend: KnownStates, capsys: CAPTURED
+    rehearsal: Rehearsal, backend: KnownStates, capsys: CAPTURED
 ) -> None:
-    by_hand(it)
+    by_hand(rehearsal)
     backend.failure = NO_CLI
-    untouched(it, capsys)
+    untouched(rehearsal, capsys)
     code, found = run(capsys, "adopt", "--stateless")
     assert (code, found["file"]) == (Exit.FINE, ".lls/dev/import.json")
     code, found = run(capsys, "sweep", "--yes", "--stateless")
     assert code == Exit.FINE
     assert "--stateless: what no state that was read owns is deemed to be no stack's" in levels(found, "note")["states"]
     assert found["evidence"]["stateless"]
-    assert it.leftovers() == []
+    assert rehearsal.leftovers() == []
 
 
 def test_stateless_does_not_reach_what_a_readable_state_owns(
-    it: Rehearsal, backend: KnownStates, capsys: CAPTURED
+    rehearsal: Rehearsal, backend: KnownStates, capsys: CAPTURED
 ) -> None:
-    it.engine.up()
-    backend.states |= {"dev": it.state()}
+    rehearsal.engine.up()
+    backend.states |= {"dev": rehearsal.state()}
     backend.unreadable.add("organization/other/dev")
-    before = it.leftovers()
+    before = rehearsal.leftovers()
     code, found = run(capsys, "sweep", "--yes", "--stateless")
     assert (code, found["done"]) == (Exit.FINE, [])
-    assert it.leftovers() == before
+    assert rehearsal.leftovers() == before
 
 
 @pytest.mark.parametrize("stack", ["prod", "organization/other/dev"])
 def test_a_state_that_cannot_be_read_may_own_everything_that_no_other_owns(
-    it: Rehearsal, backend: KnownStates, capsys: CAPTURED, stack: str
+    rehearsal: Rehearsal, backend: KnownStates, capsys: CAPTURED, stack: str
 ) -> None:
-    by_hand(it)
+    by_hand(rehearsal)
     backend.unreadable.add(stack)
-    code, found = untouched(it, capsys)
+    code, found = untouched(rehearsal, capsys)
     assert code == Exit.FOUND
     assert f"the state of stack {stack} cannot be read" in levels(found, "unknown")["states"]
     assert run(capsys, "adopt")[1]["adopt"] == []
 
 
 def test_an_answer_says_which_account_which_backend_and_how_many_states_it_rests_on(
-    it: Rehearsal, backend: KnownStates, capsys: CAPTURED
+    rehearsal: Rehearsal, backend: KnownStates, capsys: CAPTURED
 ) -> None:
     backend.states["organization/other/dev"] = State()
     for command in ("sweep", "adopt", "check-clean"):
@@ -160,7 +160,9 @@ def test_an_answer_says_which_account_which_backend_and_how_many_states_it_rests
         assert "123456789012 in us-west-2, as arn:" in levels(found, "ok")["account"]
 
 
-def test_gaps_that_decide_about_nothing_are_worth_a_note(it: Rehearsal, backend: KnownStates, capsys: CAPTURED) -> None:
+def test_gaps_that_decide_about_nothing_are_worth_a_note(
+    rehearsal: Rehearsal, backend: KnownStates, capsys: CAPTURED
+) -> None:
     backend.states.clear()
     for command in ("sweep", "adopt", "preflight"):
         code, found = run(capsys, command)
@@ -173,11 +175,11 @@ def test_gaps_that_decide_about_nothing_are_worth_a_note(it: Rehearsal, backend:
 
 @pytest.mark.parametrize("stack", ["prod", "organization/shop/live", "acme/shop/live"])
 def test_what_the_state_of_any_project_owns_is_that_stacks(
-    it: Rehearsal, backend: KnownStates, capsys: CAPTURED, stack: str
+    rehearsal: Rehearsal, backend: KnownStates, capsys: CAPTURED, stack: str
 ) -> None:
-    it.engine.up()
-    backend.states[stack] = it.state()
-    code, found = untouched(it, capsys)
+    rehearsal.engine.up()
+    backend.states[stack] = rehearsal.state()
+    code, found = untouched(rehearsal, capsys)
     assert (code, found["delete"]) == (Exit.FINE, [])
     named = {"prod": "lls/prod", "organization/shop/live": "shop/live"}.get(stack, stack)
     assert {(each["owner"], each["stack"]) for each in found["kept"]} == {("another's", named)}
@@ -190,23 +192,25 @@ def test_what_the_state_of_any_project_owns_is_that_stacks(
 
 
 def test_what_is_to_be_deleted_after_a_replacement_is_owned_too(
-    it: Rehearsal, backend: KnownStates, capsys: CAPTURED
+    rehearsal: Rehearsal, backend: KnownStates, capsys: CAPTURED
 ) -> None:
-    it.engine.up()
-    backend.states["dev"] = State(condemned=it.state().resources)
-    assert untouched(it, capsys)[0] == Exit.FINE
+    rehearsal.engine.up()
+    backend.states["dev"] = State(condemned=rehearsal.state().resources)
+    assert untouched(rehearsal, capsys)[0] == Exit.FINE
 
 
 @pytest.mark.parametrize("stack", ["dev", "prod", "organization/shop/live"])
 def test_while_an_update_is_in_flight_nothing_is_nobodys(
-    it: Rehearsal, backend: KnownStates, capsys: CAPTURED, stack: str
+    rehearsal: Rehearsal, backend: KnownStates, capsys: CAPTURED, stack: str
 ) -> None:
-    it.engine.up()
-    made = it.state()
-    pending = tuple(Operation("creating", each.type, each.name) for each in made.resources if each.type == BALANCER)
-    others = tuple(each for each in made.resources if each.type != BALANCER)
+    rehearsal.engine.up()
+    made = rehearsal.state()
+    pending = tuple(
+        Operation("creating", resource.type, resource.name) for resource in made.resources if resource.type == BALANCER
+    )
+    others = tuple(resource for resource in made.resources if resource.type != BALANCER)
     backend.states[stack] = replace(made, resources=others, pending=pending)
-    code, found = untouched(it, capsys)
+    code, found = untouched(rehearsal, capsys)
     assert code == Exit.FOUND
     assert "load balancer rp-public-nvcf-dev" in {each["thing"] for each in found["kept"]}
     assert "pending operations (creating streaming-nlb)" in levels(found, "unknown")["states"]
@@ -214,22 +218,22 @@ def test_while_an_update_is_in_flight_nothing_is_nobodys(
 
 
 def test_a_stack_that_its_backend_calls_being_updated_may_be_making_things(
-    it: Rehearsal, backend: KnownStates, capsys: CAPTURED
+    rehearsal: Rehearsal, backend: KnownStates, capsys: CAPTURED
 ) -> None:
-    by_hand(it)
+    by_hand(rehearsal)
     backend.updating.add("dev")
-    _, found = untouched(it, capsys)
+    _, found = untouched(rehearsal, capsys)
     assert "stack dev is being updated" in levels(found, "unknown")["states"]
 
 
 def test_pending_operations_on_things_that_are_none_of_ours_are_no_doubt(
-    it: Rehearsal, backend: KnownStates, capsys: CAPTURED
+    rehearsal: Rehearsal, backend: KnownStates, capsys: CAPTURED
 ) -> None:
-    by_hand(it)
+    by_hand(rehearsal)
     bucket = Operation("creating", "aws:s3/bucket:Bucket", "logs")
     backend.states["organization/shop/live"] = State(pending=(bucket,))
     assert run(capsys, "sweep", "--yes")[0] == Exit.FINE
-    assert it.leftovers() == []
+    assert rehearsal.leftovers() == []
 
 
 # --- The cluster
@@ -276,27 +280,27 @@ ELSEWHERE = "arn:aws:eks:us-west-2:123456789012:cluster/elsewhere"
     ids=["its identifier", "its output", "its region"],
 )
 def test_a_release_of_the_same_name_in_another_cluster_is_no_owner_of_this_ones(
-    it: Rehearsal, backend: KnownStates, capsys: CAPTURED, state: State
+    rehearsal: Rehearsal, backend: KnownStates, capsys: CAPTURED, state: State
 ) -> None:
-    by_hand(it)
+    by_hand(rehearsal)
     backend.states["prod"] = state
     code, found = run(capsys, "sweep", "--yes")
     assert (code, found["done"][:2]) == (Exit.FINE, ["release gdn-streaming", "namespace gdn-streaming"])
-    assert it.leftovers() == []
+    assert rehearsal.leftovers() == []
 
 
 def test_a_release_that_a_state_owns_in_this_cluster_is_that_stacks(
-    it: Rehearsal, backend: KnownStates, capsys: CAPTURED
+    rehearsal: Rehearsal, backend: KnownStates, capsys: CAPTURED
 ) -> None:
-    install(it)
+    install(rehearsal)
     arn = ELSEWHERE.replace("elsewhere", "nvcf-dev")
     for provider, outputs in (
         ({"clusterIdentifier": arn}, {}),
-        ({"kubeconfig": kubeconfig(it.kubernetes.endpoint)}, {}),
+        ({"kubeconfig": kubeconfig(rehearsal.kubernetes.endpoint)}, {}),
         ({}, {"clusterName": "nvcf-dev", "region": "us-west-2"}),
     ):
         backend.states["organization/shop/live"] = replace(namesakes(**provider), outputs=outputs)
-        code, found = untouched(it, capsys)
+        code, found = untouched(rehearsal, capsys)
         assert code == Exit.FINE
         assert {each["stack"] for each in found["kept"]} == {"shop/live"}
         assert run(capsys, "adopt")[1]["adopt"] == []
@@ -307,31 +311,31 @@ def test_a_release_that_a_state_owns_in_this_cluster_is_that_stacks(
 
 @pytest.mark.parametrize("provider", [{}, {"kubeconfig": kubeconfig("https://127.0.0.1:6443")}, {"kubeconfig": "a: ["}])
 def test_a_state_that_does_not_tell_its_cluster_leaves_its_namesake_unknown(
-    it: Rehearsal, backend: KnownStates, capsys: CAPTURED, provider: Any
+    rehearsal: Rehearsal, backend: KnownStates, capsys: CAPTURED, provider: Any
 ) -> None:
-    install(it)
+    install(rehearsal)
     backend.states["prod"] = namesakes(**provider)
-    code, found = untouched(it, capsys)
+    code, found = untouched(rehearsal, capsys)
     assert code == Exit.FOUND
     assert "stack lls/prod has one of that name, in a cluster it does not name" in json.dumps(found["kept"])
 
 
 def test_a_sweep_that_cannot_ask_the_cluster_needs_attention(
-    it: Rehearsal, backend: KnownStates, capsys: CAPTURED
+    rehearsal: Rehearsal, backend: KnownStates, capsys: CAPTURED
 ) -> None:
-    by_hand(it)
-    with it.kubernetes.outage("refused"):
+    by_hand(rehearsal)
+    with rehearsal.kubernetes.outage("refused"):
         assert run(capsys, "sweep")[0] == Exit.FOUND
         code, found = run(capsys, "sweep", "--yes")
     assert code == Exit.FOUND
     assert "the cluster could not be asked" in levels(found, "unknown")["kubernetes"]
-    assert it.cluster.leftovers() == ("namespace gdn-streaming", "release gdn-streaming/gdn-streaming")
+    assert rehearsal.cluster.leftovers() == ("namespace gdn-streaming", "release gdn-streaming/gdn-streaming")
 
 
 def test_a_sweep_that_leaves_the_release_needs_attention(
-    it: Rehearsal, backend: KnownStates, capsys: CAPTURED, monkeypatch: pytest.MonkeyPatch
+    rehearsal: Rehearsal, backend: KnownStates, capsys: CAPTURED, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    by_hand(it)
+    by_hand(rehearsal)
     monkeypatch.setattr("lls.operations.world.proxy.shutil.which", missing)
     code, found = run(capsys, "sweep", "--yes")
     assert code == Exit.FOUND
@@ -340,15 +344,15 @@ def test_a_sweep_that_leaves_the_release_needs_attention(
 
 
 def test_a_namespace_with_somebodys_secret_or_settings_in_it_stays(
-    it: Rehearsal, backend: KnownStates, capsys: CAPTURED
+    rehearsal: Rehearsal, backend: KnownStates, capsys: CAPTURED
 ) -> None:
-    install(it)
-    it.cluster.secrets.add(("gdn-streaming", "licence"))
-    it.cluster.config_maps.add(("gdn-streaming", "settings"))
+    install(rehearsal)
+    rehearsal.cluster.secrets.add(("gdn-streaming", "licence"))
+    rehearsal.cluster.config_maps.add(("gdn-streaming", "settings"))
     code, found = run(capsys, "sweep", "--yes")
     assert (code, found["done"]) == (Exit.FOUND, ["release gdn-streaming"])
     assert "it still holds config map settings, secret licence" in levels(found, "problem")["kubernetes"]
-    code, found = untouched(it, capsys)
+    code, found = untouched(rehearsal, capsys)
     assert code == Exit.FOUND
     code, found = run(capsys, "adopt")
     assert (code, found["adopt"]) == (Exit.FOUND, [])
@@ -379,9 +383,9 @@ def a_chart(path: Path, name: str, *, packed: bool) -> str:
 @pytest.mark.parametrize("name", ["gdn-streaming", "another"])
 def test_a_local_chart_is_compared_by_the_name_that_it_has(tmp_path: Path, name: str, packed: bool) -> None:
     chart = a_chart(tmp_path / "chart-2.0.1.tgz", name, packed=packed)
-    with a_rehearsal() as it:
-        install(it)
-        sweep = planned(it, chart=chart)
+    with a_rehearsal() as rehearsal:
+        install(rehearsal)
+        sweep = planned(rehearsal, chart=chart)
     if name == "gdn-streaming":
         assert sweep.delete == ["release gdn-streaming", "namespace gdn-streaming"]
     else:
@@ -395,9 +399,9 @@ def test_a_local_chart_without_a_readable_name_leaves_the_release_alone(tmp_path
         path.mkdir()
     else:
         path.write_bytes(content)
-    with a_rehearsal() as it:
-        install(it)
-        sweep = planned(it, chart=str(path))
+    with a_rehearsal() as rehearsal:
+        install(rehearsal)
+        sweep = planned(rehearsal, chart=str(path))
     assert sweep.delete == []
     assert "cannot be read" in sweep.unresolved[0].why
 
@@ -405,21 +409,21 @@ def test_a_local_chart_without_a_readable_name_leaves_the_release_alone(tmp_path
 # --- Tags
 
 
-def untag(it: Rehearsal, id_: str, key: str) -> None:
+def untag(rehearsal: Rehearsal, id_: str, key: str) -> None:
     if id_.startswith("arn:"):
-        it.aws.client("elbv2").remove_tags(ResourceArns=[id_], TagKeys=[key])
+        rehearsal.aws.client("elbv2").remove_tags(ResourceArns=[id_], TagKeys=[key])
     else:
-        it.aws.client("ec2").delete_tags(Resources=[id_], Tags=[{"Key": key}])
+        rehearsal.aws.client("ec2").delete_tags(Resources=[id_], Tags=[{"Key": key}])
 
 
 @pytest.mark.parametrize("key", ["lls:cluster", "lls:managed-by"])
 @pytest.mark.parametrize("what", ["nlb", "target_group", "security_group"])
 def test_a_thing_with_one_tag_missing_is_shown_and_nothing_that_it_uses_is_deleted_before_it(
-    it: Rehearsal, backend: KnownStates, capsys: CAPTURED, what: str, key: str
+    rehearsal: Rehearsal, backend: KnownStates, capsys: CAPTURED, what: str, key: str
 ) -> None:
-    made = by_hand(it)
-    untag(it, getattr(made, what), key)
-    code, found = untouched(it, capsys) if what == "nlb" else run(capsys, "sweep")
+    made = by_hand(rehearsal)
+    untag(rehearsal, getattr(made, what), key)
+    code, found = untouched(rehearsal, capsys) if what == "nlb" else run(capsys, "sweep")
     assert code == Exit.FOUND
     value = "nvcf-dev" if key == "lls:cluster" else "customer"
     told = levels(found, "problem")
@@ -432,31 +436,35 @@ def test_a_thing_with_one_tag_missing_is_shown_and_nothing_that_it_uses_is_delet
         assert "is used by target group nvcf-dev-rp-tg, which stays" in told["dependents"]
 
 
-def test_the_printed_command_for_a_missing_tag_helps(it: Rehearsal, backend: KnownStates, capsys: CAPTURED) -> None:
-    made = by_hand(it)
-    untag(it, made.nlb, "lls:managed-by")
-    _, found = untouched(it, capsys)
-    [remedy] = {each["remedy"] for each in found["dependents"]}
+def test_the_printed_command_for_a_missing_tag_helps(
+    rehearsal: Rehearsal, backend: KnownStates, capsys: CAPTURED
+) -> None:
+    made = by_hand(rehearsal)
+    untag(rehearsal, made.nlb, "lls:managed-by")
+    _, found = untouched(rehearsal, capsys)
+    [remedy] = {dependent["remedy"] for dependent in found["dependents"]}
     assert (
         f"aws elbv2 add-tags --region us-west-2 --resource-arns {made.nlb} --tags Key=lls:managed-by,Value=customer"
         in remedy
     )
-    it.aws.client("elbv2").add_tags(ResourceArns=[made.nlb], Tags=[{"Key": "lls:managed-by", "Value": "customer"}])
+    rehearsal.aws.client("elbv2").add_tags(
+        ResourceArns=[made.nlb], Tags=[{"Key": "lls:managed-by", "Value": "customer"}]
+    )
     assert run(capsys, "sweep", "--yes")[0] == Exit.FINE
-    assert it.leftovers() == []
+    assert rehearsal.leftovers() == []
 
 
 def test_what_carries_another_clusters_tags_or_another_instances_is_not_ours_to_show(
-    it: Rehearsal, backend: KnownStates, capsys: CAPTURED
+    rehearsal: Rehearsal, backend: KnownStates, capsys: CAPTURED
 ) -> None:
-    made = by_hand(it)
+    made = by_hand(rehearsal)
     for key, value in (("lls:cluster", "other"), ("lls:instance", "b")):
-        it.aws.client("elbv2").add_tags(ResourceArns=[made.target_group], Tags=[{"Key": key, "Value": value}])
+        rehearsal.aws.client("elbv2").add_tags(ResourceArns=[made.target_group], Tags=[{"Key": key, "Value": value}])
         _, found = run(capsys, "sweep")
         assert "target group nvcf-dev-rp-tg" not in [*found["delete"], *(each["thing"] for each in found["kept"])]
         assert "target group nvcf-dev-rp-tg, which stays" in json.dumps(found["dependents"])
-        assert untouched(it, capsys)[0] == Exit.FOUND
-        it.aws.client("elbv2").add_tags(
+        assert untouched(rehearsal, capsys)[0] == Exit.FOUND
+        rehearsal.aws.client("elbv2").add_tags(
             ResourceArns=[made.target_group], Tags=[{"Key": "lls:cluster", "Value": "nvcf-dev"}]
         )
 
@@ -465,10 +473,10 @@ def test_what_carries_another_clusters_tags_or_another_instances_is_not_ours_to_
 
 
 def test_a_second_stack_of_a_cluster_is_sent_to_names_of_its_own_and_to_nothing_else(
-    it: Rehearsal, backend: KnownStates, capsys: CAPTURED
+    rehearsal: Rehearsal, backend: KnownStates, capsys: CAPTURED
 ) -> None:
-    it.engine.up()
-    backend.states["prod"] = it.state()
+    rehearsal.engine.up()
+    backend.states["prod"] = rehearsal.state()
     code, found = run(capsys, "preflight")
     told = levels(found, "problem")
     assert code == Exit.FOUND
@@ -485,16 +493,18 @@ def test_a_second_stack_of_a_cluster_is_sent_to_names_of_its_own_and_to_nothing_
 # --- What else uses it
 
 
-def a_group(it: Rehearsal, name: str) -> str:
-    return it.aws.client("ec2").create_security_group(GroupName=name, Description=name, VpcId=it.aws.vpc_id)["GroupId"]
+def a_group(rehearsal: Rehearsal, name: str) -> str:
+    return rehearsal.aws.client("ec2").create_security_group(
+        GroupName=name, Description=name, VpcId=rehearsal.aws.vpc_id
+    )["GroupId"]
 
 
 @pytest.mark.parametrize("way", ["ingress", "egress"])
 def test_a_rule_of_somebody_elses_group_stops_the_plan_before_its_first_call(
-    it: Rehearsal, backend: KnownStates, capsys: CAPTURED, way: str
+    rehearsal: Rehearsal, backend: KnownStates, capsys: CAPTURED, way: str
 ) -> None:
-    made, other = by_hand(it), a_group(it, "shop")
-    ec2: Any = it.aws.client("ec2")
+    made, other = by_hand(rehearsal), a_group(rehearsal, "shop")
+    ec2: Any = rehearsal.aws.client("ec2")
     permission: Any = {
         "IpProtocol": "tcp",
         "FromPort": 443,
@@ -503,7 +513,7 @@ def test_a_rule_of_somebody_elses_group_stops_the_plan_before_its_first_call(
     }
     authorize = ec2.authorize_security_group_ingress if way == "ingress" else ec2.authorize_security_group_egress
     rule = authorize(GroupId=other, IpPermissions=[permission])["SecurityGroupRules"][0]["SecurityGroupRuleId"]
-    code, found = untouched(it, capsys)
+    code, found = untouched(rehearsal, capsys)
     assert code == Exit.FOUND
     [dependent] = found["dependents"]
     assert dependent["user"] == f"{way} rule {rule} of security group shop ({other})"
@@ -515,40 +525,44 @@ def test_a_rule_of_somebody_elses_group_stops_the_plan_before_its_first_call(
     revoke(GroupId=other, SecurityGroupRuleIds=[rule])
     ec2.delete_security_group(GroupId=other)
     assert run(capsys, "sweep", "--yes")[0] == Exit.FINE
-    assert it.leftovers() == []
+    assert rehearsal.leftovers() == []
 
 
 def test_an_instance_that_carries_the_group_stops_the_plan(
-    it: Rehearsal, backend: KnownStates, capsys: CAPTURED
+    rehearsal: Rehearsal, backend: KnownStates, capsys: CAPTURED
 ) -> None:
-    made = by_hand(it)
-    instance = run_instance(it, made.security_group)
-    code, found = untouched(it, capsys)
+    made = by_hand(rehearsal)
+    instance = run_instance(rehearsal, made.security_group)
+    code, found = untouched(rehearsal, capsys)
     assert code == Exit.FOUND
     assert f"of instance {instance}" in found["dependents"][0]["user"]
 
 
 def test_an_address_that_something_else_holds_stops_the_plan(
-    it: Rehearsal, backend: KnownStates, capsys: CAPTURED
+    rehearsal: Rehearsal, backend: KnownStates, capsys: CAPTURED
 ) -> None:
-    ec2: Any = it.aws.client("ec2")
+    ec2: Any = rehearsal.aws.client("ec2")
     tags = [{"Key": "lls:cluster", "Value": "nvcf-dev"}, {"Key": "lls:managed-by", "Value": "customer"}]
     allocation = ec2.allocate_address(Domain="vpc", TagSpecifications=[{"ResourceType": "elastic-ip", "Tags": tags}])
-    interface = ec2.create_network_interface(SubnetId=it.aws.subnets["a"][0], Description="a NAT")["NetworkInterface"]
+    interface = ec2.create_network_interface(SubnetId=rehearsal.aws.subnets["a"][0], Description="a NAT")[
+        "NetworkInterface"
+    ]
     ec2.associate_address(AllocationId=allocation["AllocationId"], NetworkInterfaceId=interface["NetworkInterfaceId"])
-    code, found = untouched(it, capsys)
+    code, found = untouched(rehearsal, capsys)
     assert code == Exit.FOUND
     assert found["dependents"][0]["user"] == f"network interface {interface['NetworkInterfaceId']} of a NAT"
 
 
 def test_a_load_balancer_that_serves_this_stacks_target_group_is_not_cut_off(
-    it: Rehearsal, backend: KnownStates, capsys: CAPTURED
+    rehearsal: Rehearsal, backend: KnownStates, capsys: CAPTURED
 ) -> None:
-    it.engine.up()
+    rehearsal.engine.up()
     lost = {"streaming-nlb", "streaming-listener"}
-    state = as_dev(it.state())
-    backend.states["dev"] = replace(state, resources=tuple(each for each in state.resources if each.name not in lost))
-    code, found = untouched(it, capsys)
+    state = as_dev(rehearsal.state())
+    backend.states["dev"] = replace(
+        state, resources=tuple(resource for resource in state.resources if resource.name not in lost)
+    )
+    code, found = untouched(rehearsal, capsys)
     assert code == Exit.FOUND
     assert "target group nvcf-dev-rp-tg, which stays" in found["dependents"][0]["user"]
     code, found = run(capsys, "adopt")
@@ -556,38 +570,38 @@ def test_a_load_balancer_that_serves_this_stacks_target_group_is_not_cut_off(
 
 
 def test_a_load_balancer_with_another_stacks_group_is_that_stacks_though_its_state_has_lost_it(
-    it: Rehearsal, backend: KnownStates, capsys: CAPTURED
+    rehearsal: Rehearsal, backend: KnownStates, capsys: CAPTURED
 ) -> None:
-    it.engine.up()
-    state = it.state()
-    kept = tuple(each for each in state.resources if each.type != BALANCER)
+    rehearsal.engine.up()
+    state = rehearsal.state()
+    kept = tuple(resource for resource in state.resources if resource.type != BALANCER)
     backend.states["prod"] = replace(state, resources=kept)
-    code, found = untouched(it, capsys)
+    code, found = untouched(rehearsal, capsys)
     assert (code, found["delete"]) == (Exit.FINE, [])
     assert run(capsys, "adopt")[1]["adopt"] == []
 
 
 def test_auto_scaling_groups_are_detached_before_their_target_group_goes(capsys: CAPTURED) -> None:
-    with a_rehearsal(STRATEGIES["autoscaling"], quirks=QUIRKS) as it:
-        it.engine.up()
-        it.engine.state.clear()
-        sweep = swept(it)
+    with a_rehearsal(STRATEGIES["autoscaling"], quirks=QUIRKS) as rehearsal:
+        rehearsal.engine.up()
+        rehearsal.engine.state.clear()
+        sweep = swept(rehearsal)
         assert sweep.done[2] == "attachment of Auto Scaling group eks-gpu"
-        autoscaling = it.aws.client("autoscaling")
+        autoscaling = rehearsal.aws.client("autoscaling")
         assert not any(
-            each.get("TargetGroupARNs") for each in autoscaling.describe_auto_scaling_groups()["AutoScalingGroups"]
+            group.get("TargetGroupARNs") for group in autoscaling.describe_auto_scaling_groups()["AutoScalingGroups"]
         )
-        assert it.leftovers() == []
+        assert rehearsal.leftovers() == []
 
 
 # --- A failure on the way
 
 
 def test_a_failure_on_the_way_says_what_was_done_and_what_is_left_in_json_too(
-    it: Rehearsal, backend: KnownStates, capsys: CAPTURED
+    rehearsal: Rehearsal, backend: KnownStates, capsys: CAPTURED
 ) -> None:
-    by_hand(it)
-    with it.aws.refuse("elasticloadbalancing:DeleteTargetGroup", "InternalFailure"):
+    by_hand(rehearsal)
+    with rehearsal.aws.refuse("elasticloadbalancing:DeleteTargetGroup", "InternalFailure"):
         code, found = run(capsys, "sweep", "--yes")
     assert code == Exit.FAILED
     assert "elasticloadbalancing:DeleteTargetGroup" in found["error"]
@@ -597,12 +611,14 @@ def test_a_failure_on_the_way_says_what_was_done_and_what_is_left_in_json_too(
         "security group nvcf-dev-rp-sg",
     ]
     assert run(capsys, "sweep", "--yes")[0] == Exit.FINE
-    assert it.leftovers() == []
+    assert rehearsal.leftovers() == []
 
 
-def test_a_backend_that_fails_half_way_through_is_a_gap(it: Rehearsal, backend: KnownStates, capsys: CAPTURED) -> None:
-    by_hand(it)
+def test_a_backend_that_fails_half_way_through_is_a_gap(
+    rehearsal: Rehearsal, backend: KnownStates, capsys: CAPTURED
+) -> None:
+    by_hand(rehearsal)
     backend.failure = StackError("`pulumi whoami --json` failed: not logged in")
-    code, found = untouched(it, capsys)
+    code, found = untouched(rehearsal, capsys)
     assert code == Exit.FOUND
     assert "not logged in" in levels(found, "unknown")["states"]

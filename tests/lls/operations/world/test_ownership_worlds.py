@@ -60,7 +60,7 @@ class Fact:
 
 
 @dataclass
-class World:
+class RandomWorld:
     """What there is, who has it, and how each stack's state can be read. Without `knows_own` the backend does not know
     this stack."""
 
@@ -137,25 +137,25 @@ IDS: Mapping[str, str] = {KUBERNETES_NAMESPACE: "gdn-streaming", RELEASE: "gdn-s
 
 
 @st.composite
-def worlds(draw: st.DrawFn) -> World:
+def worlds(draw: st.DrawFn) -> RandomWorld:
     """Up to four installations of two clusters, whole or in parts, by stacks of two projects or by hand."""
     stacks = draw(st.lists(st.sampled_from(STACKS), unique=True, max_size=3).map(lambda some: sorted({OWN, *some})))
     reading = st.sampled_from((*("read",) * 6, *STATE_OF_ALL))
-    world = World({}, {each: draw(reading) for each in stacks}, draw(st.integers(0, 5)) > 0)
+    world = RandomWorld({}, {stack: draw(reading) for stack in stacks}, draw(st.integers(0, 5)) > 0)
     for number in range(draw(st.integers(1, 4))):
         _add(draw, world, number, draw(st.sampled_from((None, *stacks))))
     for type_ in IDS:
         if draw(st.booleans()):
             world.in_cluster[type_] = draw(st.sampled_from((None, *stacks)))
-    world.elsewhere = tuple(each for each in stacks if draw(st.booleans()))
+    world.elsewhere = tuple(stack for stack in stacks if draw(st.booleans()))
     return world
 
 
-def _add(draw: st.DrawFn, world: World, number: int, stack: str | None) -> None:
+def _add(draw: st.DrawFn, world: RandomWorld, number: int, stack: str | None) -> None:
     """One installation: things of which some are lost from the state, some have lost a tag, some were never made."""
     names = Names(draw(st.sampled_from(CLUSTERS)), draw(st.sampled_from(("", "", "b"))))
     is_ours = names == Names("demo")
-    taken = {each.thing.name for each in world.facts.values()}
+    taken = {fact.thing.name for fact in world.facts.values()}
     health: dict[str, Any] = {"enabled": True}
 
     def add(
@@ -220,11 +220,11 @@ def _add(draw: st.DrawFn, world: World, number: int, stack: str | None) -> None:
 class InMemory(Inventory):
     """The inventory of a world."""
 
-    def __init__(self, world: World) -> None:
+    def __init__(self, world: RandomWorld) -> None:
         self._things = [fact.thing for fact in world.facts.values()]
 
     def _of(self, type_: str) -> list[Thing]:
-        return [each for each in self._things if each.type == type_]
+        return [thing for thing in self._things if thing.type == type_]
 
     def all_balancers(self) -> list[Thing]:
         return self._of(BALANCER)
@@ -280,13 +280,13 @@ class InMemory(Inventory):
 class InWorld:
     """The installation of the dev stack in a world, as far as sweep and adopt look at it."""
 
-    def __init__(self, world: World, config: Config) -> None:
+    def __init__(self, world: RandomWorld, config: Config) -> None:
         self.world = world
         self.config = config
         self.cluster_identity = ClusterIdentity(arn=arn("demo"), name="demo", region="us-west-2", servers=frozenset())
 
     @property
-    def account(self) -> World:
+    def account(self) -> RandomWorld:
         return self.world
 
     def ownership(self) -> Ownership:
@@ -306,7 +306,7 @@ class InWorld:
 
 
 class _Placeholders:
-    """Surroundings in which the id of each resource stands for itself."""
+    """A responder to whom the id of each resource stands for itself."""
 
     def invoke(self, token: str, arguments: dict[str, Any]) -> dict[str, Any]:
         return dict(ANSWERS[token])
@@ -354,7 +354,7 @@ class _Stack:
     name, config, secret_keys = OWN, CONFIG, frozenset[str]()
 
 
-def swept(world: World) -> set[str]:
+def swept(world: RandomWorld) -> set[str]:
     """Ids of what a `sweep --yes` would delete."""
     installation: Any = InWorld(world, config())
     with (
@@ -383,7 +383,7 @@ class _Proxy:
         return self._seen.has_namespace or None
 
 
-def adopted(world: World) -> set[str]:
+def adopted(world: RandomWorld) -> set[str]:
     """Ids of what `adopt` would import, whether or not something else keeps it from writing the file."""
     installation: Any = InWorld(world, config())
     installation.stack = _Stack
@@ -396,12 +396,12 @@ def adopted(world: World) -> set[str]:
         patch.object(adopt, "record", replayed),
     ):
         found, _ = adopt.find(installation, state, installation.ownership)
-    return {each.thing.id for each in found.matches}
+    return {match.thing.id for match in found.matches}
 
 
 @settings(max_examples=200)
 @given(worlds())
-def test_whatever_would_be_deleted_or_imported_is_nobodys(world: World) -> None:
+def test_whatever_would_be_deleted_or_imported_is_nobodys(world: RandomWorld) -> None:
     assert swept(world) <= world.nobodys()
     assert adopted(world) <= world.nobodys(but_for_parts_of_ours=True)
 
@@ -412,7 +412,7 @@ def test_the_worlds_are_not_all_alike() -> None:
 
     @settings(max_examples=200)
     @given(worlds())
-    def look(world: World) -> None:
+    def look(world: RandomWorld) -> None:
         seen["swept"] += bool(swept(world))
         seen["adopted"] += bool(adopted(world))
         seen["owned"] += any(fact.stack for fact in world.facts.values())
@@ -428,13 +428,13 @@ def test_an_oracle_that_is_wrong_would_be_noticed() -> None:
 
     class Blind(KnownStates):
         def stacks(self) -> Any:
-            return [each for each in super().stacks() if each.name == OWN]
+            return [stack for stack in super().stacks() if stack.name == OWN]
 
-    caught: list[World] = []
+    caught: list[RandomWorld] = []
 
     @settings(max_examples=60)
     @given(worlds())
-    def look(world: World) -> None:
+    def look(world: RandomWorld) -> None:
         blind = Blind(world.backend.states, world.backend.unreadable, world.backend.updating)
         installation: Any = InWorld(world, config())
         with (

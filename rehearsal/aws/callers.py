@@ -39,7 +39,7 @@ LONGEST_CHAINED: Final = 3600
 
 
 @dataclass(frozen=True)
-class Caller:
+class EmulatedCaller:
     """Somebody who calls: an ARN in an account, and the session token that goes with the access key, if any."""
 
     account: str
@@ -74,8 +74,8 @@ class Identities:
         self._account = account
         self._partition = partition
         self._allows = allows
-        self.base = Caller(account, f"arn:{partition}:sts::{account}:assumed-role/{ROLE}/session")
-        self._callers: dict[str, Caller] = {KEY: self.base}
+        self.base = EmulatedCaller(account, f"arn:{partition}:sts::{account}:assumed-role/{ROLE}/session")
+        self._callers: dict[str, EmulatedCaller] = {KEY: self.base}
         self._ended: set[str] = set()
         self.asked: list[Mapping[str, Any]] = []
         self.secrets: set[str] = set()
@@ -122,11 +122,11 @@ class Identities:
             return None
         return None if action == UNSIGNED and not key else refusal(action, "InvalidClientTokenId")
 
-    def caller(self, environ: Mapping[str, Any]) -> Caller:
+    def caller(self, environ: Mapping[str, Any]) -> EmulatedCaller:
         """Who calls. A call without an access key is taken for one of the base role's account."""
         return self._callers.get(_key(environ.get("HTTP_AUTHORIZATION", "")), self.base)
 
-    def holder(self, key: str, role_arn: str = "") -> Caller | None:
+    def holder(self, key: str, role_arn: str = "") -> EmulatedCaller | None:
         """Whom a token of `aws eks get-token` stands for that was made with an access key, and with a role."""
         caller = None if key in self._ended else self._callers.get(key)
         if not (caller and role_arn):
@@ -134,7 +134,7 @@ class Identities:
         if not self._trusts(role_arn, _principals(caller, self._partition)):
             return None
         account, role = _account_of(role_arn), role_arn.rpartition("/")[2]
-        return Caller(account, f"arn:{self._partition}:sts::{account}:assumed-role/{role}/EKSGetTokenAuth")
+        return EmulatedCaller(account, f"arn:{self._partition}:sts::{account}:assumed-role/{role}/EKSGetTokenAuth")
 
     def enforce(self, until: ExitStack) -> None:
         """Answer so until that stack is closed."""
@@ -193,19 +193,19 @@ class Identities:
     def _issue(self, proceed: Proceed, _: STSBackend, *, duration: int, **arguments: Any) -> AssumedRole:
         """A session, and a key by which its caller is known from now on."""
         session: AssumedRole = proceed(duration=self.session_seconds or duration, **arguments)
-        self._callers[session.access_key_id] = Caller(session.account_id, session.arn, session.session_token)
+        self._callers[session.access_key_id] = EmulatedCaller(session.account_id, session.arn, session.session_token)
         self.secrets |= {session.secret_access_key, session.session_token}
         return session
 
     def _trusts(self, role_arn: str, principals: Collection[str], external_id: str = "") -> bool:
         """Whether there is such a role, and whether it lets one of these assume it."""
-        roles = [each for each in self._iam(_account_of(role_arn)).get_roles() if each.arn == role_arn]
-        policies: list[Any] = [json.loads(each.assume_role_policy_document) for each in roles]
+        roles = [role for role in self._iam(_account_of(role_arn)).get_roles() if role.arn == role_arn]
+        policies: list[Any] = [json.loads(role.assume_role_policy_document) for role in roles]
         return any(
-            each["Principal"]["AWS"] in principals
-            and each["Condition"].get("StringEquals", {}).get("sts:ExternalId", external_id) == external_id
+            statement["Principal"]["AWS"] in principals
+            and statement["Condition"].get("StringEquals", {}).get("sts:ExternalId", external_id) == external_id
             for policy in policies
-            for each in policy.get("Statement", ())
+            for statement in policy.get("Statement", ())
         )
 
     def _iam(self, account: str) -> IAMBackend:
@@ -217,7 +217,7 @@ class Identities:
         kind, _, path = source.rpartition(":")[2].partition("/")
         if ":iam::" not in source or kind not in ("role", "user", "group"):
             raise InvalidInput(f"Invalid Entity Arn: {source} does not clearly define entity type and name.")
-        names = {each.name for each in response.backend.get_roles()}
+        names = {role.name for role in response.backend.get_roles()}
         if kind == "role" and path.rpartition("/")[2] not in names:
             raise NotFoundException(f"The role with name {path.rpartition('/')[2]} cannot be found.")
         results: list[dict[str, Any]] = [
@@ -243,7 +243,7 @@ def _root(account: str, partition: str) -> str:
     return f"arn:{partition}:iam::{account}:root"
 
 
-def _principals(caller: Caller, partition: str) -> set[str]:
+def _principals(caller: EmulatedCaller, partition: str) -> set[str]:
     """As whom a trust policy may name a caller."""
     return {_root(caller.account, partition), caller.role, caller.arn}
 

@@ -12,11 +12,7 @@ config = load()
 found = look_up(config)
 
 cluster = kubernetes_provider(
-    "cluster",
-    found.cluster,
-    kubeconfig=found.kubeconfig,
-    context=config.kube_context,
-    registry_config=found.registry_config,
+    "cluster", found.cluster, found.kubeconfig, context=config.kube_context, registry_config=found.registry_config
 )
 in_cluster = pulumi.ResourceOptions(providers=[cluster])
 

@@ -164,7 +164,7 @@ def refused(bad: Bad) -> str:
     with Rehearsal(Stack("test", config), world, factor=10_000.0) as rehearsal:
         with pytest.raises(pulumi.RunError) as caught:
             rehearsal.engine.up()
-        assert [each for each in rehearsal.engine.state.values() if each.custom] == []
+        assert [resource for resource in rehearsal.engine.state.values() if resource.custom] == []
         assert [*rehearsal.aws.leftovers(), *rehearsal.cluster.leftovers()] == []
         assert not Path(".lls").exists()
     return str(caught.value)

@@ -67,7 +67,7 @@ def paths(path: Path) -> set[str]:
 
 @of_each_page
 def test_every_path_that_a_page_names_exists(path: Path) -> None:
-    assert {each for each in paths(path) if not (PROJECT / each).exists()} == set()
+    assert {named for named in paths(path) if not (PROJECT / named).exists()} == set()
 
 
 def anchors(path: Path) -> set[str]:
@@ -115,7 +115,7 @@ def test_everything_that_a_page_imports_exists(path: Path) -> None:
 @of_each_page
 def test_every_test_that_a_page_names_exists(path: Path) -> None:
     tests = {
-        name for each in Path(__file__).parent.rglob("test_*.py") for name in re.findall(r"def (\w+)", each.read_text())
+        name for file in Path(__file__).parent.rglob("test_*.py") for name in re.findall(r"def (\w+)", file.read_text())
     }
     assert set(re.findall(r"`(test_\w+)`", path.read_text())) <= tests
 

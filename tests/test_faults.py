@@ -62,7 +62,7 @@ def calls(rehearsal: Rehearsal) -> set[str]:
 
 def things(rehearsal: Rehearsal) -> list[str]:
     """What there is that was not; the stack itself is nothing."""
-    resources = [each.name for each in rehearsal.engine.state.values() if each.custom]
+    resources = [resource.name for resource in rehearsal.engine.state.values() if resource.custom]
     return [*rehearsal.aws.leftovers(), *rehearsal.cluster.leftovers(), *resources]
 
 

@@ -50,7 +50,7 @@ def test_no_module_imports_itself_by_way_of_others() -> None:
 def test_each_package_imports_only_those_below_it() -> None:
     for name in modules():
         above = PACKAGES[PACKAGES.index(name.partition(".")[0]) + 1 :]
-        assert not {each for each in imports(name) if each.startswith(above)}, name
+        assert not {imported for imported in imports(name) if imported.startswith(above)}, name
 
 
 def test_no_test_module_imports_from_another() -> None:

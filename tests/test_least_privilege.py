@@ -165,7 +165,9 @@ def test_the_scopes_take_in_what_the_stack_makes_whatever_the_cluster_is_called(
         rehearsal.engine.up()
         for action, output in WRITES.items():
             assert covers(action, rehearsal.engine.outputs[output]), action
-        [listener] = [each.id for each in rehearsal.engine.state.values() if each.name == "streaming-listener"]
+        [listener] = [
+            resource.id for resource in rehearsal.engine.state.values() if resource.name == "streaming-listener"
+        ]
         assert covers("elasticloadbalancing:ModifyListener", listener)
         assert covers("elasticloadbalancing:DeleteListener", listener)
 

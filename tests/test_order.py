@@ -47,7 +47,7 @@ def closure(edges: Mapping[str, set[str]]) -> dict[str, set[str]]:
 
     def needs(name: str) -> set[str]:
         if name not in reached:
-            reached[name] = set[str]().union(edges.get(name, set()), *(needs(each) for each in edges.get(name, ())))
+            reached[name] = set[str]().union(edges.get(name, set()), *(needs(need) for need in edges.get(name, ())))
         return reached[name]
 
     for name in edges:

@@ -77,11 +77,11 @@ def test_an_instance_is_in_every_name_and_all_tags_and_changes_nothing_else() ->
     plain = up({"lls:staticIp": "true"}).engine.state
     made = up({"lls:staticIp": "true", "lls:instance": "b2"}).engine.state
     assert made.keys() == plain.keys()
-    for urn, each in made.items():
-        inputs = dict(each.inputs)
-        if TAGGABLE.match(each.type):
+    for urn, resource in made.items():
+        inputs = dict(resource.inputs)
+        if TAGGABLE.match(resource.type):
             tags = dict(inputs["tags"])
-            assert tags.pop("lls:instance") == "b2", each.name
+            assert tags.pop("lls:instance") == "b2", resource.name
             names = [tags["Name"], *([inputs["name"]] if "name" in inputs else [])]
             assert all("-b2" in name for name in names), names
             inputs["tags"] = tags

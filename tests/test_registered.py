@@ -50,7 +50,7 @@ def registered(config: Mapping[str, str]) -> dict[str, Any]:
     """Each resource by URN, with a placeholder for what a world makes up."""
     with a_rehearsal(config, quirks=QUIRKS, nodes=NODES) as rehearsal:
         rehearsal.engine.up()
-        shown = {urn: _shown(each) for urn, each in sorted(rehearsal.engine.state.items())}
+        shown = {urn: _shown(resource) for urn, resource in sorted(rehearsal.engine.state.items())}
     seen: dict[str, str] = {}
 
     def placeholder(match: re.Match[str]) -> str:
@@ -80,4 +80,4 @@ def test_names_inputs_and_order_of_an_existing_stack_never_change(kind: str) -> 
 
 
 if __name__ == "__main__":
-    RECORDED.write_text(json.dumps({kind: registered(each) for kind, each in KINDS.items()}, indent=1) + "\n")
+    RECORDED.write_text(json.dumps({kind: registered(config) for kind, config in KINDS.items()}, indent=1) + "\n")

@@ -98,7 +98,7 @@ def test_a_release_that_was_not_ready_in_time_goes_on_with_the_next_up() -> None
         installation = rehearsal.installation()
         outputs = {"nlbArn": "", **rehearsal.engine.outputs}
         found = Verification(installation, outputs, resolve=lambda _: [NLB_ADDRESS]).run(Unwatched())
-        assert any("Insufficient cpu" in each.seen for each in found)
+        assert any("Insufficient cpu" in finding.seen for finding in found)
         for node in list(rehearsal.cluster.nodes.values()):
             rehearsal.cluster.nodes[node.name] = node.model_copy(update={"cpu": "48"})
         rehearsal.engine.up()
@@ -117,7 +117,7 @@ def test_a_node_port_that_is_free_again_needs_no_more_than_another_up() -> None:
 def test_a_release_left_pending_is_uninstalled_by_hand_and_made_again() -> None:
     with a_rehearsal() as rehearsal:
         rehearsal.engine.up()
-        release = next(urn for urn, each in rehearsal.engine.state.items() if each.name == "proxy-release")
+        release = next(urn for urn, resource in rehearsal.engine.state.items() if resource.name == "proxy-release")
         del rehearsal.engine.state[release]
         breakage.change_release(rehearsal.cluster, "gdn-streaming", "gdn-streaming", "pending-install")
         assert "another operation (install/upgrade/rollback) is in progress" in fails(rehearsal)
@@ -157,7 +157,7 @@ def test_a_group_that_somebody_else_uses_stops_destroy_until_it_is_free() -> Non
 def test_what_lived_in_a_cluster_that_is_gone_is_forgotten_and_the_rest_destroyed() -> None:
     with a_rehearsal() as rehearsal:
         rehearsal.engine.up()
-        for urn in [urn for urn, each in rehearsal.engine.state.items() if each.type.startswith("kubernetes:")]:
+        for urn in [urn for urn, resource in rehearsal.engine.state.items() if resource.type.startswith("kubernetes:")]:
             del rehearsal.engine.state[urn]
         rehearsal.engine.destroy()
         assert rehearsal.aws.leftovers() == ()

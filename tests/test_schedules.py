@@ -145,14 +145,14 @@ def test_every_edge_of_the_graph_prevents_a_failure_or_says_why_it_is_there(
     with scheduled(config, **SMALL) as stack:
         found = {each: edge for each, edge in edges(stack.goals).items() if each in losses or each not in OWN}
         assert found.keys() == losses.keys()
-        for each, edge in found.items():
-            loss = losses[each]
+        for name, edge in found.items():
+            loss = losses[name]
             on_destroy, on_create = went_wrong(stack, edge)
-            assert re.search(loss.on_destroy, on_destroy), each
-            assert re.search(loss.on_create, on_create), each
+            assert re.search(loss.on_destroy, on_destroy), name
+            assert re.search(loss.on_create, on_create), name
             if loss.reason:
-                assert OWN_RULES in on_destroy or not on_destroy, each
-                assert not on_create, each
+                assert OWN_RULES in on_destroy or not on_destroy, name
+                assert not on_create, name
 
 
 def label(resource: Resource) -> str:
@@ -162,7 +162,7 @@ def label(resource: Resource) -> str:
 
 def edges(graph: Mapping[str, Resource]) -> dict[tuple[str, str], Edge]:
     """One edge of each sort between real resources that no other edges imply, by who needs and what."""
-    real = {urn for urn, each in graph.items() if each.custom}
+    real = {urn for urn, resource in graph.items() if resource.custom}
     needs = {urn: graph[urn].dependencies & real for urn in real}
 
     def reaches(start: str, end: str) -> bool:

@@ -115,7 +115,7 @@ def test_up_changes_and_destroy_show_no_secret(seen: Traces, monkeypatch: pytest
 def test_the_program_does_meet_the_secrets(monkeypatch: pytest.MonkeyPatch) -> None:
     with planted(monkeypatch) as rehearsal:
         rehearsal.engine.up()
-        resources = {each.name: each for each in rehearsal.engine.state.values()}
+        resources = {resource.name: resource for resource in rehearsal.engine.state.values()}
         assert SECRETS["kubeconfig"] in resources["cluster"].inputs["kubeconfig"]
         assert SECRETS["Helm value"] in json.dumps(resources["proxy-release"].inputs["values"])
 

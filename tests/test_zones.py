@@ -86,7 +86,7 @@ def test_the_stacks_of_two_zones_stream_and_either_can_be_destroyed_without_the_
         assert all(map(streams, stacks))
         goes, stays = stacks[gone], stacks[1 - gone]
         before = things(stays)
-        assert not {each.id for each in before} & {thing.id for thing in things(goes)}
+        assert not {thing.id for thing in before} & {thing.id for thing in things(goes)}
         goes.engine.destroy()
         assert things(goes) == ()
         assert things(stays) == before
@@ -114,7 +114,7 @@ def test_up_without_one_of_these_fails_and_the_first_stack_does_not_notice(missi
 def test_preflight_tells_beforehand_what_is_taken(missing: str) -> None:
     check, remedies = TOLD[missing]
     with two_zones(in_zone_b(without=missing)) as (first, second):
-        backend = KnownStates({each.engine.stack: each.state() for each in (first, second)})
+        backend = KnownStates({stack.engine.stack: stack.state() for stack in (first, second)})
         found = problems_by_check(preflight_of(second, backend))
         assert set(found) == {check}
         assert all(remedy in found[check] for remedy in remedies)
@@ -163,10 +163,10 @@ def test_a_sweep_of_one_leaves_the_rules_between_nodes_while_another_is_there() 
         first.engine.state.clear()
         backend = KnownStates({"test": first.state(), "second": second.state()})
         sweep = planned(first, backend)
-        assert sorted(each.thing.split(" (")[0] for each in sweep.unresolved) == [
+        assert sorted(kept.thing.split(" (")[0] for kept in sweep.unresolved) == [
             f"ingress rule streaming-proxy-{port}" for port in ("tcp-8000", "udp-3478", "udp-6004")
         ]
-        assert {each.why for each in sweep.unresolved} == {
+        assert {kept.why for kept in sweep.unresolved} == {
             "the nodes of rp-public-demo-b need it too; let that one's stack make it (docs/zones.md)"
         }
         carry_out(sweep, first.installation(), PatientClockOf(first), Unwatched())
@@ -179,9 +179,9 @@ def test_zones_whose_nodes_have_security_groups_of_their_own_each_have_their_rul
         first = world.beside(Stack("first", {**STACK, "lls:nodeSecurityGroupId": one}))
         own_group = in_zone_b(without="nodeInternalRules", nodeSecurityGroupId=other)
         second = world.beside(Stack("second", own_group))
-        for each in (first, second):
-            each.engine.up()
-            assert len([urn for urn in each.engine.state if "::node-ports-internal-" in urn]) == 3
+        for stack in (first, second):
+            stack.engine.up()
+            assert len([urn for urn in stack.engine.state if "::node-ports-internal-" in urn]) == 3
         for each in (first, second):
             each.engine.destroy()
         assert world.leftovers() == []

@@ -115,7 +115,7 @@ class Adoption:
     """Already in the stack's state."""
     missing: list[Resource] = field(default_factory=list[Resource])
     """Neither in the state nor in AWS: `up` creates them."""
-    strangers: list[Thing] = field(default_factory=list[Thing])
+    unmanaged: list[Thing] = field(default_factory=list[Thing])
     """In AWS with the cluster's tags, and in no way the program's."""
     parents: list[Resource] = field(default_factory=list[Resource])
     """Components and providers, which exist nowhere but in a state."""
@@ -178,7 +178,7 @@ def find(
         match.thing.id for match in (*adoption.matches, *(refusal.match for refusal in adoption.refused))
     } | state.ids
     held = {_identity(resource.type, resource.inputs) for resource in adoption.owned}
-    adoption.strangers = [
+    adoption.unmanaged = [
         thing for thing in things if thing.id not in known and _identity(thing.type, thing.inputs) not in held
     ]
     return adoption, ownership
@@ -210,7 +210,7 @@ def _owner_by_tags(match: Match, ownership: Ownership, names: Names) -> Owner:
     """Whose a thing in AWS is. The guide tags what others belong to, and of an address and a rule only a part."""
     thing = match.thing
     owner = ownership.of_itself(thing)
-    if owner.kind in (Kind.OURS, Kind.ANOTHERS):
+    if owner.is_owned:
         return owner
     missing = ""
     if thing.type in (GROUP, TARGET_GROUP, BALANCER) and not names.claims(thing.tags):
@@ -442,11 +442,11 @@ def _findings(found: Adoption, ownership: Ownership) -> list[Finding]:
     notes += [
         note(
             "adopt",
-            f"{stranger} is this installation's by its tags, and no part of the program: it stays",
-            deregistration(stranger),
+            f"{thing} is this installation's by its tags, and no part of the program: it stays",
+            deregistration(thing),
         )
-        for stranger in found.strangers
-        if ownership.of(stranger).kind is not Kind.ANOTHERS
+        for thing in found.unmanaged
+        if ownership.of(thing).kind is not Kind.ANOTHERS
     ]
     return notes
 
@@ -485,5 +485,5 @@ def _show(screen: Screen, found: Adoption) -> Properties:
             }
             for refusal in found.refused
         ],
-        "strangers": [str(stranger) for stranger in found.strangers],
+        "strangers": [str(thing) for thing in found.unmanaged],
     }

@@ -315,7 +315,7 @@ class Preflight:
             problem("leftovers", f"{lookalike.thing}: {lookalike.why}", lookalike.remedy)
             for lookalike in self._found.lookalikes
             if self._config.names.resembles(lookalike.thing.tags)  # the others are told by their names
-            and self._ownership.of(lookalike.thing).kind not in (Kind.OURS, Kind.ANOTHERS)
+            and not self._ownership.of(lookalike.thing).is_owned
         ]
         if lost := by_kind.get(Kind.NOBODYS):
             found.append(

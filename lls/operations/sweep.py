@@ -27,6 +27,7 @@ from lls.operations.world.inventory import (
     TARGET_GROUP,
     Inventory,
     Thing,
+    interface_description,
 )
 from lls.operations.world.ownership import KUBERNETES_NAMESPACE, Kind, Owner, Ownership
 from lls.operations.world.proxy import CLUSTER_FAILURES, Release
@@ -57,7 +58,7 @@ class Kept:
     @property
     def is_settled(self) -> bool:
         """Whether it stays because a stack owns it, as it should."""
-        return self.owner.kind in (Kind.OURS, Kind.ANOTHERS)
+        return self.owner.is_owned
 
 
 @dataclass(frozen=True)
@@ -162,7 +163,7 @@ def plan(installation: Installation, read_ownership: Callable[[], Ownership]) ->
     ]
     for lookalike in survey.lookalikes:
         owner = ownership.of(lookalike.thing)
-        if owner.kind in (Kind.OURS, Kind.ANOTHERS):
+        if owner.is_owned:
             kept.append(Kept(str(lookalike.thing), owner.clause, owner))
         else:
             kept.append(
@@ -218,9 +219,7 @@ def _delete(thing: Thing, account: Account, clock: Clock) -> None:
                 raise
         clock.sleep(POLL)
     if thing.type == BALANCER:
-        description = f"ELB {thing.id.partition(':loadbalancer/')[2]}"
-        filters = [{"Name": "description", "Values": [description]}]
-        while list(account.every("ec2", "describe_network_interfaces", "NetworkInterfaces", Filters=filters)):
+        while Inventory(account).interfaces(descriptions=[interface_description(thing)]):
             if clock.now() > deadline:
                 raise AwsError("ec2:DescribeNetworkInterfaces", "Timeout", f"{thing} still has network interfaces")
             clock.sleep(POLL)

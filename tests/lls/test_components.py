@@ -218,7 +218,7 @@ def test_the_release_has_a_fixed_name_in_a_namespace_of_its_own() -> None:
 def test_everything_in_the_cluster_uses_the_inherited_provider() -> None:
     result = release()
     provider = result.named("k").urn
-    assert {each.provider for each in [*result.of("Namespace"), *result.of("Release")]} == {provider}
+    assert {resource.provider for resource in [*result.of("Namespace"), *result.of("Release")]} == {provider}
 
 
 def test_a_local_chart_has_the_version_that_it_says() -> None:
@@ -228,7 +228,7 @@ def test_a_local_chart_has_the_version_that_it_says() -> None:
 def test_each_target_has_an_attachment_named_after_itself() -> None:
     arguments = TargetRegistrationArgs(target_group_arn="arn:tg", targets=Targets(ids=("10.0.0.1", "10.0.0.2")))
     result = made(lambda: TargetRegistration("x", arguments) and None)
-    assert {each.name: each.inputs for each in result.of("TargetGroupAttachment")} == {
+    assert {resource.name: resource.inputs for resource in result.of("TargetGroupAttachment")} == {
         "x-10.0.0.1": {"targetGroupArn": "arn:tg", "targetId": "10.0.0.1", "port": 30504},
         "x-10.0.0.2": {"targetGroupArn": "arn:tg", "targetId": "10.0.0.2", "port": 30504},
     }
@@ -237,7 +237,7 @@ def test_each_target_has_an_attachment_named_after_itself() -> None:
 def test_components_have_the_contracts_type_tokens() -> None:
     arguments = TargetRegistrationArgs(target_group_arn="arn:tg", targets=Targets())
     stacks = [nlb(), ingress(), release(), made(lambda: TargetRegistration("x", arguments) and None)]
-    assert {each.type for result in stacks for each in result.engine.state.values() if not each.custom} == {
+    assert {resource.type for result in stacks for resource in result.engine.state.values() if not resource.custom} == {
         "pulumi:pulumi:Stack",
         "lls:index:StreamingNlb",
         "lls:index:NodePortIngress",

@@ -68,7 +68,7 @@ def test_a_problem_with_one_part_of_a_list_shows_that_part() -> None:
 
 @pytest.mark.parametrize("key", ["aws:region", "lls:clusterName", "lls:availabilityZone"])
 def test_a_missing_required_key_is_named_with_the_command_that_sets_it(key: str) -> None:
-    [problem] = config_problems({each: value for each, value in CONFIG.items() if each != key})
+    [problem] = config_problems({other: value for other, value in CONFIG.items() if other != key})
     assert f"pulumi config set {key} VALUE" in problem
 
 

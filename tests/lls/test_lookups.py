@@ -29,7 +29,7 @@ def refused(changes: Mapping[str, str] | None = None, answers: Mapping[str, Any]
 
 
 def filters(arguments: Mapping[str, Any]) -> dict[str, str]:
-    return {each["name"]: each["values"][0] for each in arguments["filters"]}
+    return {filter_["name"]: filter_["values"][0] for filter_ in arguments["filters"]}
 
 
 def helm_settings(made: RecordedStack) -> dict[str, str]:

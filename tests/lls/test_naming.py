@@ -153,10 +153,10 @@ def test_names_with_an_instance_are_within_awss_limits_and_it_can_be_read(cluste
 def test_a_clusters_instances_have_different_names_and_claim_only_their_own(cluster: str, instances: set[str]) -> None:
     every = [Names(cluster, instance) for instance in ("", *sorted(instances))]
     for name in EVERY_NAME:
-        assert len({name(each) for each in every}) == len(every)
-    for each in every:
-        tags = each.tags("x", {})
-        assert [names for names in every if names.claims(tags)] == [each]
+        assert len({name(config) for config in every}) == len(every)
+    for config in every:
+        tags = config.tags("x", {})
+        assert [names for names in every if names.claims(tags)] == [config]
 
 
 def test_another_clusters_name_may_end_like_an_instance_and_the_tags_tell_them_apart() -> None:

@@ -50,8 +50,10 @@ def test_each_strategy_registers_converges_and_leaves_nothing(config: Mapping[st
 def test_autoscaling_attaches_the_groups_of_the_zone_whose_labels_match() -> None:
     with a_rehearsal(STRATEGIES["autoscaling"], quirks=QUIRKS) as rehearsal:
         rehearsal.engine.up()
-        attached = [each.inputs for each in rehearsal.engine.state.values() if each.type.endswith(":Attachment")]
-    assert [each["autoscalingGroupName"] for each in attached] == ["eks-gpu"]
+        attached = [
+            resource.inputs for resource in rehearsal.engine.state.values() if resource.type.endswith(":Attachment")
+        ]
+    assert [inputs["autoscalingGroupName"] for inputs in attached] == ["eks-gpu"]
 
 
 def test_a_group_that_spans_other_zones_is_refused_with_the_reason_unless_allowed() -> None:
@@ -62,7 +64,7 @@ def test_a_group_that_spans_other_zones_is_refused_with_the_reason_unless_allowe
         assert rehearsal.aws.leftovers() == ()
         rehearsal.reconfigure(as_config(allowOtherZones=True))
         rehearsal.engine.up()
-        assert any(each.name == "targets-eks-wide" for each in rehearsal.engine.state.values())
+        assert any(resource.name == "targets-eks-wide" for resource in rehearsal.engine.state.values())
 
 
 def test_without_a_matching_group_the_error_points_to_binding() -> None:
@@ -87,7 +89,7 @@ def test_without_the_controller_a_binding_is_refused_before_anything_is_made() -
 def test_the_binding_names_service_zone_and_instances_and_makes_no_rules() -> None:
     with a_rehearsal(STRATEGIES["binding"], quirks=QUIRKS) as rehearsal:
         rehearsal.engine.up()
-        [binding] = [each for each in rehearsal.engine.state.values() if each.name == "targets-binding"]
+        [binding] = [resource for resource in rehearsal.engine.state.values() if resource.name == "targets-binding"]
     spec = binding.inputs["spec"]
     assert spec["targetType"] == "instance"
     assert spec["serviceRef"] == {"name": "streaming-proxy", "port": 6004}
@@ -143,7 +145,7 @@ def test_from_nodes_to_static_and_back_nothing_that_stays_is_touched() -> None:
 @pytest.mark.parametrize("config", STRATEGIES.values(), ids=list(STRATEGIES))
 def test_the_operations_understand_each_strategy(config: Mapping[str, str]) -> None:
     with a_rehearsal(config, quirks=QUIRKS) as rehearsal:
-        assert "streaming-nlb" in {each.name for each in adoption(rehearsal).missing}
+        assert "streaming-nlb" in {resource.name for resource in adoption(rehearsal).missing}
         rehearsal.engine.up()
         rehearsal.await_health()
         assert outcome(Preflight(rehearsal.installation()).run(Unwatched())) == Exit.FINE
@@ -160,7 +162,7 @@ def test_draining_and_stickiness_are_the_target_groups_attributes() -> None:
         elbv2: Any = rehearsal.aws.client("elbv2")
         arn = rehearsal.engine.outputs["targetGroupArn"]
         found = elbv2.describe_target_group_attributes(TargetGroupArn=arn)["Attributes"]
-    attributes = {each["Key"]: each["Value"] for each in found}
+    attributes = {attribute["Key"]: attribute["Value"] for attribute in found}
     assert attributes["deregistration_delay.timeout_seconds"] == "60"
     assert (attributes["stickiness.enabled"], attributes["stickiness.type"]) == ("true", "source_ip")
 
@@ -219,7 +221,7 @@ def test_a_target_that_somebody_else_registered_is_no_difference_that_up_would_m
         rehearsal.aws.client("elbv2").register_targets(
             TargetGroupArn=rehearsal.engine.outputs["targetGroupArn"], Targets=[target]
         )
-        [found] = [each for each in drift(rehearsal.installation()) if each.check == "surplus"]
+        [found] = [finding for finding in drift(rehearsal.installation()) if finding.check == "surplus"]
     assert found.level is Level.NOTE
 
 

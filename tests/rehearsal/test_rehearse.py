@@ -109,7 +109,7 @@ def test_what_a_failed_replacement_left_behind_goes_with_the_next_up() -> None:
 
 def groups(rehearsal: Rehearsal) -> list[str]:
     found = rehearsal.aws.client("elbv2").describe_target_groups()["TargetGroups"]
-    return [each.get("TargetGroupName", "") for each in found]
+    return [group.get("TargetGroupName", "") for group in found]
 
 
 def test_a_chart_with_another_health_port_leaves_every_target_unhealthy() -> None:

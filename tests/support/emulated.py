@@ -74,8 +74,8 @@ class EmulatedAws:
     def health(self, group: str) -> dict[str, tuple[str, str]]:
         found: Any = self.elbv2.describe_target_health(TargetGroupArn=group)["TargetHealthDescriptions"]
         return {
-            each["Target"]["Id"]: (each["TargetHealth"]["State"], each["TargetHealth"].get("Reason", ""))
-            for each in found
+            target["Target"]["Id"]: (target["TargetHealth"]["State"], target["TargetHealth"].get("Reason", ""))
+            for target in found
         }
 
     def balancer(self, arn: str) -> Any:

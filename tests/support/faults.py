@@ -31,6 +31,6 @@ def destroyed_but(rehearsal: Rehearsal) -> tuple[set[str], set[str]]:
     with pytest.raises(StepsFailedError) as caught:
         rehearsal.engine.destroy()
     message = str(caught.value)
-    return {urn for urn, each in rehearsal.engine.state.items() if f"{each.name}: " in message}, set(
+    return {urn for urn, resource in rehearsal.engine.state.items() if f"{resource.name}: " in message}, set(
         rehearsal.engine.state
     )

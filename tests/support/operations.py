@@ -32,7 +32,7 @@ def cleaned(rehearsal: Rehearsal, backend: KnownStates | None = None, **changes:
 
 def kinds(sweep: Sweep) -> list[str]:
     """The kinds of what it deletes in AWS, in order, each once."""
-    return list(dict.fromkeys(each.kind for each in sweep.in_aws))
+    return list(dict.fromkeys(thing.kind for thing in sweep.in_aws))
 
 
 def problems(findings: list[Finding]) -> list[str]:

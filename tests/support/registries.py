@@ -393,9 +393,11 @@ class _Handler(BaseHTTPRequestHandler):
         else:
             document: Any = json.loads(body)
             needed = [document["config"], *document["layers"]] if "config" in document else []
-            missing = [each for each in needed if (repository, each["digest"]) not in registry.blobs]
+            missing = [descriptor for descriptor in needed if (repository, descriptor["digest"]) not in registry.blobs]
             missing += [
-                each for each in document.get("manifests", ()) if (repository, each["digest"]) not in registry.manifests
+                manifest
+                for manifest in document.get("manifests", ())
+                if (repository, manifest["digest"]) not in registry.manifests
             ]
             if missing or (":" in reference and reference != digest_of(body)):
                 self.refuse(400, "MANIFEST_INVALID")

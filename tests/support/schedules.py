@@ -71,7 +71,7 @@ class Schedule(PatientClock):
 
     def go_on(self) -> None:
         self._asleep.sort(key=lambda turn: turn.name)  # so that a choice means the same in every run
-        turn = self._asleep.pop(self.choose([each.name for each in self._asleep]))
+        turn = self._asleep.pop(self.choose([task.name for task in self._asleep]))
         self.time = max(self.time, turn.wakes)
         self._working = turn
         turn.go.release()
@@ -113,7 +113,7 @@ class Turns(Workers):
         super().__exit__(*error)
 
     def first(self, running: Collection[Future[T]]) -> Collection[Future[T]]:
-        while not (done := [each for each in running if each.done()]):
+        while not (done := [task for task in running if task.done()]):
             self._schedule.go_on()
         return done
 
@@ -185,7 +185,7 @@ class Scheduled:
         running: dict[Future[Any], Resource] = {}
         with self.rehearsal.engine.workers() as pool:
             while unmade:
-                for goal in [each for each in waiting.values() if not each.needs & unmade]:
+                for goal in [step for step in waiting.values() if not step.needs & unmade]:
                     running[pool.submit(make, waiting.pop(goal.urn))] = goal
                 for future in pool.first(running):
                     goal, made = running.pop(future), cast(Resource, future.result())
@@ -207,8 +207,8 @@ def scheduled(config: Mapping[str, str], **options: Any) -> Generator[Scheduled]
 def _without(graph: Mapping[str, Resource], lost: Edge | None) -> dict[str, Resource]:
     needer, need = lost or (None, None)
     return {
-        urn: replace(each, dependencies=each.dependencies - {need}) if urn == needer else each
-        for urn, each in graph.items()
+        urn: replace(resource, dependencies=resource.dependencies - {need}) if urn == needer else resource
+        for urn, resource in graph.items()
     }
 
 

@@ -2,13 +2,14 @@
 
 import tarfile
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 from lls import guide
+from lls.files import read_yaml
 from lls.oci import is_oci
 from lls.operations.world.account import AwsError
 from lls.operations.world.installation import Installation
@@ -29,7 +30,7 @@ class ClusterSurvey:
 
     def name_of(self, type_: str) -> str:
         """What a reader knows the release or the namespace by."""
-        return f"release {self.namespace}/{self.release_name}" if type_ == RELEASE else f"namespace {self.namespace}"
+        return f"{'release' if type_ == RELEASE else 'namespace'} {self.id_of(type_)}"
 
     def id_of(self, type_: str) -> str:
         """The id that Pulumi's state knows it by."""
@@ -47,7 +48,7 @@ class ClusterSurvey:
 
     def _owner(self, type_: str, installation: Installation, ownership: Ownership, mistake: str) -> Owner:
         owner = ownership.in_cluster(type_, self.id_of(type_), installation.cluster_identity)
-        if mistake and owner.kind not in (Kind.OURS, Kind.ANOTHERS):
+        if mistake and not owner.is_owned:
             return Owner(Kind.UNKNOWN, why=mistake, is_mistaken=True)
         return owner
 
@@ -55,24 +56,21 @@ class ClusterSurvey:
 def look_into_cluster(installation: Installation) -> ClusterSurvey:
     """Look; a cluster that does not exist any more holds nothing."""
     config = installation.config
+    nothing = ClusterSurvey(namespace=config.namespace, release_name=config.release_name)
     try:
         if not installation.kubeconfig:
-            return ClusterSurvey(namespace=config.namespace, release_name=config.release_name)
+            return nothing
         proxy = installation.proxy()
         release, has_namespace = proxy.find_release(), proxy.find_namespace() is not None
-        return ClusterSurvey(
-            namespace=config.namespace,
-            release_name=config.release_name,
+        return replace(
+            nothing,
             release=release,
             has_namespace=has_namespace,
             others=tuple(proxy.others()) if has_namespace else (),
         )
     except (AwsError, *CLUSTER_FAILURES) as error:
-        return ClusterSurvey(
-            namespace=config.namespace,
-            release_name=config.release_name,
-            unknown=f"the cluster could not be asked, so its release and namespace are left alone: {error}",
-        )
+        unknown = f"the cluster could not be asked, so its release and namespace are left alone: {error}"
+        return replace(nothing, unknown=unknown)
 
 
 def _not_of(release: Release, installation: Installation) -> str:
@@ -93,7 +91,7 @@ def chart_name(chart: str) -> str:
     if not chart or is_oci(chart):
         return chart.rstrip("/").rpartition("/")[2] or guide.RELEASE_NAME
     try:
-        described: Any = yaml.safe_load(_chart_yaml(Path(chart)))
+        described: Any = read_yaml(_chart_yaml(Path(chart)))
         return str(described["name"])
     except (tarfile.TarError, EOFError) as error:
         raise ValueError(f"it is no chart: {error}") from error

@@ -7,7 +7,7 @@ from typing import Any, Self, TypeVar
 
 import pulumi
 
-from lls.cluster import EksCluster, eks_kubeconfig
+from lls.cluster import EksCluster, eks_kubeconfig, server_of
 from lls.cluster_api import ClusterApi, T
 from lls.operations.program.recording import Monitor, Resource, Severity, record
 from lls.operations.program.stack_file import Stack, StackError, read_stack, reveal
@@ -15,7 +15,7 @@ from lls.operations.report.finding import Finding, Watcher, ok
 from lls.operations.world.account import Account, AwsError, Caller
 from lls.operations.world.answers import LookUps
 from lls.operations.world.identity import Identity, WrongAccountError
-from lls.operations.world.ownership import ClusterIdentity, Ownership, read_ownership, server_of
+from lls.operations.world.ownership import ClusterIdentity, Ownership, read_ownership
 from lls.operations.world.provider_keys import HONOURED, read_settings
 from lls.operations.world.proxy import Proxy
 from lls.operations.world.states import Backend, CliBackend, State

@@ -1,7 +1,7 @@
 """What AWS holds for a cluster's stack, in Pulumi's terms: type, id and inputs."""
 
 import re
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
@@ -111,6 +111,11 @@ class Interface:
     def __str__(self) -> str:
         of = f"instance {self.instance_id}" if self.instance_id else self.description
         return f"network interface {self.id}" + (f" of {of}" if of else "")
+
+
+def interface_description(balancer: Thing) -> str:
+    """What AWS describes the network interfaces of a load balancer by."""
+    return f"ELB {balancer.id.partition(':loadbalancer/')[2]}"
 
 
 def deregistration(thing: Thing) -> str:
@@ -264,10 +269,12 @@ class Inventory:
             if arn in target_group_arns
         ]
 
-    def interfaces(self, *, groups: list[str], ids: list[str]) -> list["Interface"]:
-        """The network interfaces that carry one of these security groups, and those with these ids."""
+    def interfaces(
+        self, *, groups: Sequence[str] = (), ids: Sequence[str] = (), descriptions: Sequence[str] = ()
+    ) -> list["Interface"]:
+        """The network interfaces that carry one of these security groups, and those with these ids or descriptions."""
         found: dict[str, Interface] = {}
-        for name, values in (("group-id", groups), ("network-interface-id", ids)):
+        for name, values in (("group-id", groups), ("network-interface-id", ids), ("description", descriptions)):
             filters = [{"Name": name, "Values": values}]
             listed = (
                 self._account.every("ec2", "describe_network_interfaces", "NetworkInterfaces", Filters=filters)

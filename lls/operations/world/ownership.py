@@ -4,21 +4,19 @@ Things are to be listed before the states are read: then whatever an `up` in fli
 is in its state, or among its pending operations.
 """
 
-import json
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any, Final, NamedTuple, cast
+from typing import Any, Final
 
-import yaml
-
+from lls.cluster import server_of
 from lls.config import NAMESPACE
 from lls.operations.program.stack_file import StackError
 from lls.operations.report.finding import Finding, Watcher, note, ok, unknown
 from lls.operations.world.inventory import KINDS, Thing
-from lls.operations.world.states import Backend, ListedStack, State, StateResource
+from lls.operations.world.states import Backend, ListedStack, StackName, State, StateResource
 
 READERS: Final = 8
 """How many states are read at once."""
@@ -51,6 +49,11 @@ class Owner:
     why: str = ""
     is_mistaken: bool = False
     """Whether the thing itself shows that it is not this installation's, whoever owns it."""
+
+    @property
+    def is_owned(self) -> bool:
+        """Whether a state owns it, this stack's or another's."""
+        return self.kind in (Kind.OURS, Kind.ANOTHERS)
 
     @property
     def clause(self) -> str:
@@ -118,19 +121,17 @@ class Ownership:
 
         What is used by something of another stack's is that stack's too: its state may have lost it.
         """
-        owned = [self._owners[id_] for id_ in (thing.id, *thing.holders) if id_ in self._owners]
-        used = [self._owners[id_] for id_ in thing.uses if id_ in self._owners]
-        anothers = [owner for owner in used if owner.kind is Kind.ANOTHERS]
-        return next(iter([*owned, *anothers]), self._rest())
+        owned, used = self._known(thing.id, *thing.holders), self._known(*thing.uses)
+        return next(iter([*owned, *_anothers(used)]), self._rest())
 
     def of_itself(self, thing: Thing) -> Owner:
         """The same for the thing alone: a listener may be nobody's although its load balancer is this stack's."""
-        anothers = [
-            self._owners[id_]
-            for id_ in (*thing.holders, *thing.uses)
-            if id_ in self._owners and self._owners[id_].kind is Kind.ANOTHERS
-        ]
-        return self._owners.get(thing.id) or next(iter(anothers), self._rest())
+        around = self._known(*thing.holders, *thing.uses)
+        return next(iter([*self._known(thing.id), *_anothers(around)]), self._rest())
+
+    def _known(self, *ids: str) -> list[Owner]:
+        """The owners of those that a state owns."""
+        return [self._owners[id_] for id_ in ids if id_ in self._owners]
 
     def in_cluster(self, type_: str, id_: str, cluster: ClusterIdentity | None) -> Owner:
         """Whose a namespace or a release is, by its id in that cluster. A namesake in another cluster is no owner."""
@@ -237,27 +238,8 @@ def read_ownership(backend: Backend, stack: str, watcher: Watcher, *, stateless:
 _STATELESS: Final = "mend that; or add --stateless if you know that no stack owns what is listed"
 
 
-class StackName(NamedTuple):
-    """A stack as the Pulumi CLI names it: STACK, ORGANIZATION/STACK or ORGANIZATION/PROJECT/STACK."""
-
-    organization: str
-    project: str
-    stack: str
-
-    @classmethod
-    def of(cls, name: str) -> "StackName":
-        """Its parts. A name without a project means this one; without an organization, the user's or the only one."""
-        *owners, stack = name.split("/")
-        organization = "" if not owners or owners[0] == "organization" else owners[0]
-        return cls(organization, owners[1] if len(owners) == 2 else NAMESPACE, stack)
-
-    def may_be(self, other: "StackName") -> bool:
-        """Whether both may name one stack."""
-        same = not self.organization or not other.organization or self.organization == other.organization
-        return same and self[1:] == other[1:]
-
-    def __str__(self) -> str:
-        return "/".join(filter(None, self))
+def _anothers(owners: list[Owner]) -> list[Owner]:
+    return [owner for owner in owners if owner.kind is Kind.ANOTHERS]
 
 
 def _only(found: list[ListedStack]) -> ListedStack | None:
@@ -299,7 +281,7 @@ def _is_in(resource: StateResource, state: State, cluster: ClusterIdentity | Non
     provider = next((owned for owned in state.owned if owned.urn == resource.provider), None)
     inputs: Mapping[str, Any] = provider.inputs if provider else {}
     identifier = str(inputs.get("clusterIdentifier") or "")
-    server = _server(inputs.get("kubeconfig"), inputs.get("context")) or ""
+    server = server_of(inputs.get("kubeconfig"), inputs.get("context"))
     if (identifier and identifier == cluster.arn) or server in cluster.servers:
         return True
     if (_ARN.match(identifier) and cluster.arn) or (_EKS.search(server) and any(map(_EKS.search, cluster.servers))):
@@ -312,35 +294,3 @@ def _is_in(resource: StateResource, state: State, cluster: ClusterIdentity | Non
 
 _ARN: Final = re.compile(r"arn:[^:]+:eks:")
 _EKS: Final = re.compile(r"\.eks\.[a-z0-9-]+\.amazonaws\.com(\.cn)?$")
-
-
-def server_of(kubeconfig: str, context: str = "") -> str:
-    """The address of the API in a kubeconfig's context, by default the current one; empty where it has none."""
-    return _server(kubeconfig, context) or ""
-
-
-def _server(kubeconfig: Any, context: Any) -> str | None:
-    parsed = _parsed(kubeconfig)
-    wanted = context if isinstance(context, str) and context else parsed.get("current-context")
-    used = _named(parsed.get("contexts"), wanted, "context").get("cluster")
-    server = _named(parsed.get("clusters"), used, "cluster").get("server")
-    return server.rstrip("/").lower() if isinstance(server, str) else None
-
-
-def _parsed(kubeconfig: Any) -> Mapping[str, Any]:
-    if isinstance(kubeconfig, str):
-        load: Callable[[str], Any] = json.loads if kubeconfig.lstrip().startswith("{") else yaml.safe_load
-        try:
-            kubeconfig = load(kubeconfig)
-        except (ValueError, yaml.YAMLError):
-            return {}
-    return cast(Mapping[str, Any], kubeconfig) if isinstance(kubeconfig, dict) else {}
-
-
-def _named(entries: Any, name: Any, key: str) -> Mapping[str, Any]:
-    """The entry of that name in one of a kubeconfig's lists."""
-    for each in cast(list[Any], entries) if isinstance(entries, list) else []:
-        if isinstance(each, dict) and (entry := cast(dict[str, Any], each)).get("name") == name:
-            found = entry.get(key)
-            return cast(dict[str, Any], found) if isinstance(found, dict) else {}
-    return {}

@@ -4,9 +4,10 @@ import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final, Protocol
+from typing import Any, Final, NamedTuple, Protocol
 from urllib.parse import urlsplit
 
+from lls.config import NAMESPACE
 from lls.operations.program.stack_file import StackError, pulumi_cli
 
 ARN: Final = re.compile(r"arn:[^:]+:[^:]*:[^:]*:(?P<account>\d{12}):")
@@ -83,6 +84,29 @@ class State:
         ]
         found = [ARN.match(arn) for arn in arns if isinstance(arn, str)]
         return frozenset(match["account"] for match in found if match)
+
+
+class StackName(NamedTuple):
+    """A stack as the Pulumi CLI names it: STACK, ORGANIZATION/STACK or ORGANIZATION/PROJECT/STACK."""
+
+    organization: str
+    project: str
+    stack: str
+
+    @classmethod
+    def of(cls, name: str) -> "StackName":
+        """Its parts. A name without a project means this one; without an organization, the user's or the only one."""
+        *owners, stack = name.split("/")
+        organization = "" if not owners or owners[0] == "organization" else owners[0]
+        return cls(organization, owners[1] if len(owners) == 2 else NAMESPACE, stack)
+
+    def may_be(self, other: "StackName") -> bool:
+        """Whether both may name one stack."""
+        same = not self.organization or not other.organization or self.organization == other.organization
+        return same and self[1:] == other[1:]
+
+    def __str__(self) -> str:
+        return "/".join(filter(None, self))
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,7 @@ from lls.operations.world.inventory import (
     Interface,
     Inventory,
     Thing,
+    interface_description,
 )
 from lls.operations.world.ownership import Kind, Owner, Ownership
 
@@ -209,14 +210,10 @@ class Survey:
 
     def _holder_of(self, interface: Interface) -> str:
         """The ARN of the load balancer that an interface is of; empty where it is none's."""
-        return next(
-            (
-                balancer.id
-                for balancer in self._balancers
-                if interface.description == f"ELB {balancer.id.partition(':loadbalancer/')[2]}"
-            ),
-            "",
+        holders = (
+            balancer.id for balancer in self._balancers if interface.description == interface_description(balancer)
         )
+        return next(holders, "")
 
 
 def _is_for_the_nodes(rule: Thing, group: Thing, config: Config) -> bool:

@@ -40,7 +40,7 @@ def test_everything_that_the_guide_made_is_found_and_only_what_it_forgot_is_miss
         "node-ports-internal-tcp-8000",
     }
     assert found.interrupting == []
-    assert {str(stranger) for stranger in found.strangers} == {"target 10.0.16.6", "target 10.0.48.4"}
+    assert {str(stranger) for stranger in found.unmanaged} == {"target 10.0.16.6", "target 10.0.48.4"}
 
 
 def test_the_up_after_it_replaces_nothing_and_adds_only_what_is_missing() -> None:
@@ -107,14 +107,14 @@ def test_a_rule_between_nodes_that_somebody_else_made_is_not_taken_over() -> Non
 def test_a_killed_up_leaves_what_the_state_lacks_and_just_that_is_imported() -> None:
     with a_rehearsal() as rehearsal:
         rehearsal.engine.up()
-        lost = next(urn for urn, each in rehearsal.engine.state.items() if each.name == "streaming-nlb")
+        lost = next(urn for urn, resource in rehearsal.engine.state.items() if resource.name == "streaming-nlb")
         nlb = rehearsal.engine.state.pop(lost)
         state = rehearsal.state()
         found = adoption(rehearsal, state)
         content = import_file(found, state)
         assert [match.resource.name for match in found.matches] == ["streaming-nlb"]
         assert found.missing == []
-        assert found.strangers == []
+        assert found.unmanaged == []
         assert [(resource["name"], resource["id"], resource["parent"]) for resource in content["resources"]] == [
             ("streaming-nlb", nlb.id, "streaming")
         ]

@@ -81,7 +81,7 @@ def test_a_sweep_of_a_live_stack_deletes_nothing_even_with_yes(
     before = rehearsal.leftovers()
     code, found = run(capsys, "sweep", "--yes")
     assert (code, found["done"]) == (Exit.FINE, [])
-    assert {each["owner"] for each in found["kept"]} == {"ours"}
+    assert {kept["owner"] for kept in found["kept"]} == {"ours"}
     assert rehearsal.leftovers() == before
 
 
@@ -256,7 +256,7 @@ def test_checks_run_in_parallel_keep_their_order_and_a_failing_one_is_a_finding(
 
     with Screen(as_json=True) as screen:
         found = run_checks({"a": lambda: [ok("a", "1")], "b": fail, "c": lambda: []}, screen, (ConnectionError,))
-    assert [(each.check, each.level, each.seen) for each in found] == [
+    assert [(finding.check, finding.level, finding.seen) for finding in found] == [
         ("a", Level.OK, "1"),
         ("b", Level.UNKNOWN, "no route"),
     ]

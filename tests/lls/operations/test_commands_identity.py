@@ -199,7 +199,7 @@ def test_a_plain_stack_asks_one_cluster_api_and_gives_it_the_programs_kubeconfig
     installation = Installation(Stack("test", rehearsal.engine.config))
     assert installation.api is installation.api
     rehearsal.engine.up()
-    [provider] = [each for each in rehearsal.engine.state.values() if each.name == "cluster"]
+    [provider] = [resource for resource in rehearsal.engine.state.values() if resource.name == "cluster"]
     assert installation.kubeconfig == provider.inputs["kubeconfig"]
 
 

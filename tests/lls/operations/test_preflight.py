@@ -143,8 +143,8 @@ def test_each_fault_is_found_and_nothing_else(
 def test_a_plain_world_is_ready_and_every_check_says_so() -> None:
     with a_rehearsal() as rehearsal:
         found = preflight_of(rehearsal)
-    assert {each.level for each in found} == {Level.OK}
-    assert {each.check for each in found} == {
+    assert {finding.level for finding in found} == {Level.OK}
+    assert {finding.check for finding in found} == {
         "credentials",
         "states",
         "state",
@@ -200,7 +200,7 @@ def test_an_interrupted_run_is_told_with_what_to_do() -> None:
         state = State(pending=(Operation("creating", BALANCER, "streaming-nlb"),))
         found = preflight_of(rehearsal, KnownStates({"test": state}))
     assert "creating streaming-nlb" in problems_by_check(found)["state"]
-    assert any("pulumi stack import" in each.remedy for each in found if each.check == "states")
+    assert any("pulumi stack import" in finding.remedy for finding in found if finding.check == "states")
 
 
 def test_what_may_not_be_looked_at_is_unknown_with_the_action_that_was_denied() -> None:
@@ -209,7 +209,7 @@ def test_what_may_not_be_looked_at_is_unknown_with_the_action_that_was_denied() 
         rehearsal.aws.refuse("servicequotas:GetServiceQuota", "AccessDeniedException")
         found = preflight_of(rehearsal)
     assert problems_by_check(found) == {}
-    [permissions] = [each for each in found if each.check == "permissions"]
+    [permissions] = [finding for finding in found if finding.check == "permissions"]
     assert permissions.level is Level.UNKNOWN
     assert "AWS denied iam:SimulatePrincipalPolicy" in permissions.seen
 
@@ -217,10 +217,10 @@ def test_what_may_not_be_looked_at_is_unknown_with_the_action_that_was_denied() 
 def test_without_the_cli_only_what_needs_the_state_is_unknown_and_only_where_there_is_such() -> None:
     with a_rehearsal() as rehearsal:
         found = preflight_of(rehearsal, KnownStates(failure=NO_CLI))
-        assert {each.check for each in found if each.level is not Level.OK} == {"states"}
+        assert {finding.check for finding in found if finding.level is not Level.OK} == {"states"}
         follow_guide(rehearsal)
         found = preflight_of(rehearsal, KnownStates(failure=NO_CLI))
-    assert {each.check for each in found if each.level is Level.UNKNOWN} == {"states", "leftovers", "names"}
+    assert {finding.check for finding in found if finding.level is Level.UNKNOWN} == {"states", "leftovers", "names"}
     assert problems_by_check(found) == {}
 
 

@@ -41,7 +41,7 @@ def test_the_guides_address_lacks_a_tag_and_is_left_with_the_command_that_releas
     with a_rehearsal() as rehearsal:
         made = follow(rehearsal.aws, "demo", "us-west-2a", static=True)
         sweep = swept(rehearsal)
-        assert [each.thing for each in sweep.unresolved] == [f"Elastic IP demo-lls-eip ({made.allocation})"]
+        assert [kept.thing for kept in sweep.unresolved] == [f"Elastic IP demo-lls-eip ({made.allocation})"]
         assert sweep.unresolved[0].remedy == f"aws ec2 release-address --allocation-id {made.allocation}"
         assert rehearsal.leftovers() == [f"address {made.allocation}"]
         assert any("it lacks the tag lls:managed-by" in problem for problem in problems(cleaned(rehearsal)))
@@ -143,13 +143,13 @@ def test_a_release_of_another_chart_is_kept() -> None:
         install(rehearsal)
         sweep = planned(rehearsal, chart="oci://registry.example/my-chart")
         assert sweep.in_cluster.delete == []
-        assert [each.why for each in sweep.unresolved] == ["its chart is gdn-streaming, not my-chart"]
+        assert [kept.why for kept in sweep.unresolved] == ["its chart is gdn-streaming, not my-chart"]
 
 
 def test_a_clean_account_is_clean_and_each_look_is_told() -> None:
     with a_rehearsal() as rehearsal:
         found = cleaned(rehearsal)
-    assert {each.check: each.level for each in found} == dict.fromkeys(
+    assert {finding.check: finding.level for finding in found} == dict.fromkeys(
         ("aws", "kubernetes", "state", "terraform"), Level.OK
     )
 

@@ -221,7 +221,7 @@ def test_a_stack_that_streams_has_no_problem_and_shows_its_logs() -> None:
         rehearsal.await_health()
         found = verified(rehearsal)
     assert problems(found) == {}
-    seen = {each.check: each.seen for each in found}
+    seen = {finding.check: finding.seen for finding in found}
     assert "1/1 Running" in seen["pods"]
     assert "/v1/health on 8000" in seen["pods"]
     assert "streaming-proxy is serving" in seen["logs"]
@@ -247,7 +247,7 @@ def test_a_name_that_does_not_resolve_yet_is_no_problem_of_the_stack() -> None:
         rehearsal.engine.up()
         rehearsal.await_health()
         found = Verification(rehearsal.installation(), rehearsal.engine.outputs, resolve).run(Unwatched())
-    assert [each.level for each in found if each.check == "dns"] == [Level.UNKNOWN]
+    assert [finding.level for finding in found if finding.check == "dns"] == [Level.UNKNOWN]
     assert problems(found) == {}
 
 
@@ -267,8 +267,8 @@ def test_an_unreachable_cluster_leaves_the_rest_verified() -> None:
         rehearsal.cluster.denied.add(("list", "pods"))
         found = verified(rehearsal)
     assert problems(found) == {}
-    assert {each.check for each in found if each.level is Level.UNKNOWN} == {"pods", "logs", "node ports"}
-    assert any(each.check == "path" for each in found)
+    assert {finding.check for finding in found if finding.level is Level.UNKNOWN} == {"pods", "logs", "node ports"}
+    assert any(finding.check == "path" for finding in found)
 
 
 def test_waiting_ends_when_all_targets_are_healthy_and_says_how_far_it_is() -> None:

@@ -465,7 +465,7 @@ def test_nodes_carry_every_node_group_or_else_the_clusters_group(count: int) -> 
         [found] = at.ec2.describe_instances(InstanceIds=[at.aws.nodes["gpu-1"][0]])["Reservations"][0].get(
             "Instances", []
         )
-        carried = {each.get("GroupId") for each in found.get("SecurityGroups", [])}
+        carried = {group.get("GroupId") for group in found.get("SecurityGroups", [])}
         assert len(at.aws.node_security_group_ids) == count
         assert carried == set(at.aws.node_security_group_ids or [at.aws.cluster_security_group_id])
 

@@ -150,7 +150,7 @@ def test_a_node_tells_what_pods_may_request_of_it_and_whether_it_is_ready(emulat
 
 def test_nodes_are_chosen_by_labels(emulated: EmulatedCluster) -> None:
     found = emulated.core.list_node(label_selector="node-type in (compute),kubernetes.io/hostname!=gpu-1,!nosuch").items
-    assert {each.metadata.name for each in found} == {"gpu-2", "gpu-3", "gpu-4"}
+    assert {node.metadata.name for node in found} == {"gpu-2", "gpu-3", "gpu-4"}
 
 
 def test_what_is_not_there_is_not_found(emulated: EmulatedCluster) -> None:

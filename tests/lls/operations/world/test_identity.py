@@ -510,7 +510,7 @@ def test_each_problem_is_one_line(aws: Mapping[str, Any], problem: str) -> None:
 
 def test_all_problems_are_told_at_once() -> None:
     found = problems(told(noProxy="x", zzz="1", accessKey="AKIA1", allowedAccountIds=["1"], stsRegion="x"))
-    assert [each.partition(":")[2].partition(":")[0].partition(" ")[0] for each in found] == [
+    assert [problem.partition(":")[2].partition(":")[0].partition(" ")[0] for problem in found] == [
         "noProxy",
         "zzz",
         "accessKey",

@@ -93,7 +93,7 @@ def test_a_stack_that_the_backend_does_not_know_is_unknown_to_every_command(
     backend.states.clear()
     code, found = untouched(rehearsal, capsys)
     assert (code, found["delete"]) == (Exit.FOUND, [])
-    assert {each["owner"] for each in found["kept"]} == {"unknown"}
+    assert {kept["owner"] for kept in found["kept"]} == {"unknown"}
     assert "file:///states as tester does not know stack dev" in levels(found, "unknown")["states"]
     code, found = run(capsys, "adopt")
     assert (code, found["adopt"], found["file"]) == (Exit.FOUND, [], None)
@@ -182,7 +182,7 @@ def test_what_the_state_of_any_project_owns_is_that_stacks(
     code, found = untouched(rehearsal, capsys)
     assert (code, found["delete"]) == (Exit.FINE, [])
     named = {"prod": "lls/prod", "organization/shop/live": "shop/live"}.get(stack, stack)
-    assert {(each["owner"], each["stack"]) for each in found["kept"]} == {("another's", named)}
+    assert {(kept["owner"], kept["stack"]) for kept in found["kept"]} == {("another's", named)}
     code, found = run(capsys, "adopt")
     assert (code, found["adopt"], found["file"]) == (Exit.FOUND, [], None)
     assert (
@@ -212,7 +212,7 @@ def test_while_an_update_is_in_flight_nothing_is_nobodys(
     backend.states[stack] = replace(made, resources=others, pending=pending)
     code, found = untouched(rehearsal, capsys)
     assert code == Exit.FOUND
-    assert "load balancer rp-public-nvcf-dev" in {each["thing"] for each in found["kept"]}
+    assert "load balancer rp-public-nvcf-dev" in {kept["thing"] for kept in found["kept"]}
     assert "pending operations (creating streaming-nlb)" in levels(found, "unknown")["states"]
     assert run(capsys, "adopt")[1]["adopt"] == []
 
@@ -302,7 +302,7 @@ def test_a_release_that_a_state_owns_in_this_cluster_is_that_stacks(
         backend.states["organization/shop/live"] = replace(namesakes(**provider), outputs=outputs)
         code, found = untouched(rehearsal, capsys)
         assert code == Exit.FINE
-        assert {each["stack"] for each in found["kept"]} == {"shop/live"}
+        assert {kept["stack"] for kept in found["kept"]} == {"shop/live"}
         assert run(capsys, "adopt")[1]["adopt"] == []
         _, found = run(capsys, "preflight")
         assert "is stack shop/live's -> set lls:namespace to another" in levels(found, "problem")["namespace"]
@@ -389,7 +389,7 @@ def test_a_local_chart_is_compared_by_the_name_that_it_has(tmp_path: Path, name:
     if name == "gdn-streaming":
         assert sweep.delete == ["release gdn-streaming", "namespace gdn-streaming"]
     else:
-        assert [each.why for each in sweep.unresolved] == ["its chart is gdn-streaming, not another"]
+        assert [kept.why for kept in sweep.unresolved] == ["its chart is gdn-streaming, not another"]
 
 
 @pytest.mark.parametrize("content", [b"", b"no archive", None])
@@ -461,7 +461,7 @@ def test_what_carries_another_clusters_tags_or_another_instances_is_not_ours_to_
     for key, value in (("lls:cluster", "other"), ("lls:instance", "b")):
         rehearsal.aws.client("elbv2").add_tags(ResourceArns=[made.target_group], Tags=[{"Key": key, "Value": value}])
         _, found = run(capsys, "sweep")
-        assert "target group nvcf-dev-rp-tg" not in [*found["delete"], *(each["thing"] for each in found["kept"])]
+        assert "target group nvcf-dev-rp-tg" not in [*found["delete"], *(kept["thing"] for kept in found["kept"])]
         assert "target group nvcf-dev-rp-tg, which stays" in json.dumps(found["dependents"])
         assert untouched(rehearsal, capsys)[0] == Exit.FOUND
         rehearsal.aws.client("elbv2").add_tags(
@@ -566,7 +566,7 @@ def test_a_load_balancer_that_serves_this_stacks_target_group_is_not_cut_off(
     assert code == Exit.FOUND
     assert "target group nvcf-dev-rp-tg, which stays" in found["dependents"][0]["user"]
     code, found = run(capsys, "adopt")
-    assert (code, {each["name"] for each in found["adopt"]}) == (Exit.FINE, lost)
+    assert (code, {match["name"] for match in found["adopt"]}) == (Exit.FINE, lost)
 
 
 def test_a_load_balancer_with_another_stacks_group_is_that_stacks_though_its_state_has_lost_it(
@@ -606,7 +606,7 @@ def test_a_failure_on_the_way_says_what_was_done_and_what_is_left_in_json_too(
     assert code == Exit.FAILED
     assert "elasticloadbalancing:DeleteTargetGroup" in found["error"]
     assert found["done"][-1] == "load balancer rp-public-nvcf-dev"
-    assert [each.split(" (")[0] for each in found["left"]] == [
+    assert [thing.split(" (")[0] for thing in found["left"]] == [
         "target group nvcf-dev-rp-tg",
         "security group nvcf-dev-rp-sg",
     ]

@@ -5,7 +5,7 @@ each thing came to be, and nothing of the code that judges by ids, tags and stat
 """
 
 import json
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache
 from typing import Any
@@ -238,39 +238,41 @@ class InMemory(Inventory):
     def groups(self, **filters: str) -> list[Thing]:
         wanted = {"group_name": "name", "vpc_id": "vpcId"}
         return [
-            each
-            for each in self._of(GROUP)
+            thing
+            for thing in self._of(GROUP)
             if all(
-                each.tags.get("lls:cluster") == value
+                thing.tags.get("lls:cluster") == value
                 if key == "tag__lls_cluster"
-                else each.inputs[wanted[key]] == value
+                else thing.inputs[wanted[key]] == value
                 for key, value in filters.items()
             )
         ]
 
     def rules(self, group_ids: Iterable[str]) -> list[Thing]:
         wanted = set(group_ids)
-        return [each for each in self._of(INGRESS) if each.inputs["securityGroupId"] in wanted]
+        return [thing for thing in self._of(INGRESS) if thing.inputs["securityGroupId"] in wanted]
 
     def tagged_rules(self, cluster: str) -> list[Thing]:
-        return [each for each in self._of(INGRESS) if each.tags.get("lls:cluster") == cluster]
+        return [thing for thing in self._of(INGRESS) if thing.tags.get("lls:cluster") == cluster]
 
     def rules_naming(self, group_ids: Collection[str]) -> list[tuple[Thing, Thing]]:
         nodes = Thing(
             type=GROUP, id=NODES, inputs={"name": "n", "tags": {"kubernetes.io/cluster/demo": "owned"}}, outputs={}
         )
-        return [(each, nodes) for each in self._of(INGRESS) if each.inputs["referencedSecurityGroupId"] in group_ids]
+        return [(thing, nodes) for thing in self._of(INGRESS) if thing.inputs["referencedSecurityGroupId"] in group_ids]
 
     def listeners(self, balancer_arn: str) -> list[Thing]:
-        return [each for each in self._of(LISTENER) if each.inputs["loadBalancerArn"] == balancer_arn]
+        return [thing for thing in self._of(LISTENER) if thing.inputs["loadBalancerArn"] == balancer_arn]
 
     def targets(self, target_group_arn: str) -> list[Thing]:
-        return [each for each in self._of(TARGET) if each.inputs["targetGroupArn"] == target_group_arn]
+        return [thing for thing in self._of(TARGET) if thing.inputs["targetGroupArn"] == target_group_arn]
 
     def attachments(self, target_group_arns: Collection[str]) -> list[Thing]:
         return []
 
-    def interfaces(self, *, groups: list[str], ids: list[str]) -> list[Interface]:
+    def interfaces(
+        self, *, groups: Sequence[str] = (), ids: Sequence[str] = (), descriptions: Sequence[str] = ()
+    ) -> list[Interface]:
         return []
 
     def is_protected(self, balancer: Thing) -> bool:
@@ -367,7 +369,7 @@ def swept(world: RandomWorld) -> set[str]:
     in_cluster = [IDS[KUBERNETES_NAMESPACE]] * bool(plan.in_cluster.namespace) + [IDS[RELEASE]] * bool(
         plan.in_cluster.release
     )
-    return {*(each.id for each in plan.in_aws), *in_cluster}
+    return {*(thing.id for thing in plan.in_aws), *in_cluster}
 
 
 class _Proxy:
@@ -442,7 +444,7 @@ def test_an_oracle_that_is_wrong_would_be_noticed() -> None:
             patch.object(sweep, "look_into_cluster", installation.look),
         ):
             plan, _ = sweep.plan(installation, lambda: read_ownership(blind, OWN, Unwatched()))
-        if not {each.id for each in plan.in_aws} <= world.nobodys():
+        if not {thing.id for thing in plan.in_aws} <= world.nobodys():
             caught.append(world)
 
     look()

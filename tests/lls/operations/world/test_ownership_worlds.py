@@ -343,7 +343,7 @@ def replayed(monitor: Any, **_: object) -> None:
         text = json.dumps(goal.inputs)
         for stands, id_ in known.items():
             text = text.replace(stands, id_ or UNKNOWN)
-        made = monitor._surroundings.register(replace(goal, inputs=json.loads(text)))
+        made = monitor._responder.register(replace(goal, inputs=json.loads(text)))
         known[f"<{goal.name}>"] = made.id
 
 

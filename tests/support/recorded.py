@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Collection, Mapping
+from ipaddress import IPv4Address
 from typing import Any
 
 from lls.cluster import EksCluster
@@ -27,6 +28,16 @@ CLUSTER = EksCluster(
     vpc_id="vpc-1",
     security_group_id="sg-c1",
 )
+
+
+def instances(arguments: Properties) -> Properties:
+    """Every instance that is asked for is there, with an address told by its id or an id told by its address."""
+    asked = {filter_["name"]: filter_["values"] for filter_ in arguments["filters"]}
+    if "private-ip-address" in asked:
+        addresses = asked["private-ip-address"]
+        return {"ids": [f"i-{int(IPv4Address(address)):017x}" for address in addresses], "privateIps": addresses}
+    ids = asked["instance-id"]
+    return {"ids": ids, "privateIps": [str(IPv4Address(int(id_[2:], 16) % 2**32)) for id_ in ids]}
 
 
 ANSWERS: Mapping[str, Properties] = {
@@ -63,7 +74,7 @@ class Recorder:
     """A provider that makes nothing: it answers with what AWS would and remembers what it was asked."""
 
     def __init__(self, answers: Mapping[str, Properties | Callable[[Properties], Properties]]) -> None:
-        self.answers = {**ANSWERS, **answers}
+        self.answers = {**ANSWERS, "aws:ec2/getInstances:getInstances": instances, **answers}
         self.invoked: list[tuple[str, Properties]] = []
         self.did: list[tuple[str, str]] = []
         self._time = 0.0

@@ -25,6 +25,7 @@ class LookUps:
             "aws:ec2/getSubnets:getSubnets": self._subnets,
             "aws:ec2/getSecurityGroups:getSecurityGroups": self._security_groups,
             "aws:ec2/getElasticIp:getElasticIp": self._elastic_ip,
+            "aws:ec2/getInstances:getInstances": self._instances,
             "aws:eks/getNodeGroups:getNodeGroups": self._node_groups,
             "aws:eks/getNodeGroup:getNodeGroup": self._node_group,
             "aws:autoscaling/getGroup:getGroup": self._autoscaling_group,
@@ -72,6 +73,16 @@ class LookUps:
     def _elastic_ip(self, arguments: Properties) -> Properties:
         [address] = self._account.call("ec2", "describe_addresses", AllocationIds=[arguments["id"]])["Addresses"]
         return {"id": arguments["id"], "publicIp": address["PublicIp"]}
+
+    def _instances(self, arguments: Properties) -> Properties:
+        states = {"Name": "instance-state-name", "Values": list(arguments["instanceStateNames"])}
+        filters = [*_filters(arguments), states]
+        reservations = self._account.every("ec2", "describe_instances", "Reservations", Filters=filters)
+        found = [instance for reservation in reservations for instance in reservation["Instances"]]
+        return {
+            "ids": [instance["InstanceId"] for instance in found],
+            "privateIps": [instance["PrivateIpAddress"] for instance in found if instance.get("PrivateIpAddress")],
+        }
 
     def _node_groups(self, arguments: Properties) -> Properties:
         found = self._account.every("eks", "list_nodegroups", "nodegroups", clusterName=arguments["clusterName"])

@@ -124,8 +124,9 @@ class Reachability:
     def _check_obstacle(self, route: Route, instance: Instance, port: int) -> str | None:
         """What stops a health check on its way to a node, or its answer."""
         here, there = self._subnets(route.balancer, instance)[0], self._ec2.get_subnet(instance.subnet_id or "")
-        legs = round_trip(here, there, "tcp", port, here.cidr_block, instance.private_ip or "")
-        stopped = self.obstacle(route, instance, "tcp", port, source=here.cidr_block)
+        sender = self._address(route.balancer, here)
+        legs = round_trip(here, there, "tcp", port, sender, instance.private_ip or "")
+        stopped = self.obstacle(route, instance, "tcp", port, source=sender)
         return stopped or stopped_at(self._ec2, legs)
 
     def _media_stopped(self, route: Route, instance: Instance, public: int, port: int, client: str) -> str | None:
@@ -135,7 +136,7 @@ class Reachability:
             return f"{here.id} of the load balancer has no route to an internet gateway"
         address = instance.private_ip or ""
         inner = round_trip(here, there, "udp", port, client, address)
-        entering = Leg(here, "in", "udp", (public, public), client)
+        entering = Leg(here, "in", "udp", (public,), client)
         leaving = Leg(here, "out", "udp", EPHEMERAL, client)
         return stopped_at(self._ec2, [entering, *inner, leaving])
 
@@ -159,6 +160,17 @@ class Reachability:
     def _groups(self, balancer: FakeLoadBalancer) -> list[SecurityGroup]:
         found = (self._ec2.get_security_group_from_id(group) for group in balancer.security_groups)
         return [description for description in found if description]
+
+    def _address(self, balancer: FakeLoadBalancer, subnet: Subnet) -> str:
+        """The load balancer's private address in one of its subnets."""
+        description = f"ELB {balancer.arn.partition(':loadbalancer/')[2]}"
+        interfaces = self._ec2.enis.values()
+        found = (
+            interface.private_ip_address
+            for interface in interfaces
+            if (interface.description, interface.subnet.id) == (description, subnet.id)
+        )
+        return next(found, None) or subnet.cidr_block
 
     def _subnets(self, balancer: FakeLoadBalancer, instance: Instance) -> list[Subnet]:
         """The load balancer's own subnet in the instance's zone, if any."""

@@ -12,8 +12,8 @@ from moto.ec2.models import EC2Backend
 from moto.ec2.models.network_acls import NetworkAcl
 from moto.ec2.models.subnets import Subnet
 
-EPHEMERAL: Final = (1024, 65535)
-"""The first and the last of the ports that a client may have opened."""
+EPHEMERAL: Final = (*range(1024, 65535, 4096), 65535)
+"""Ports that clients may have opened: some of a crowd's."""
 
 NUMBERS: Final = {"tcp": "6", "udp": "17"}
 """IANA's numbers, by which network ACLs know protocols."""
@@ -23,17 +23,17 @@ ANYWHERE: Final = "0.0.0.0/0"
 
 @dataclass(frozen=True)
 class Leg:
-    """A way over the border of a subnet, to or from an address or a CIDR, with all ports from the first to the last."""
+    """A way over the border of a subnet, to or from an address or a CIDR, every one of the ports must pass."""
 
     subnet: Subnet
     direction: Literal["in", "out"]
     protocol: str
-    ports: tuple[int, int]
+    ports: tuple[int, ...]
     peer: str
 
     def __str__(self) -> str:
         preposition = "from" if self.direction == "in" else "to"
-        ports = "-".join(map(str, sorted(set(self.ports))))
+        ports = "-".join(map(str, sorted({self.ports[0], self.ports[-1]})))
         return f"{self.direction} {self.protocol.upper()} {ports} {preposition} {self.peer}"
 
 
@@ -53,7 +53,7 @@ def stopped_at(ec2: EC2Backend, legs: Iterable[Leg]) -> str | None:
     """Which network ACL stops a way, in plain words; None where none does."""
     for leg in legs:
         acl = _acl(ec2, leg.subnet)
-        if acl and not all(_allows(acl, leg, port) for port in _told_apart(acl, leg)):
+        if acl and not all(_allows(acl, leg, port) for port in leg.ports):
             return f"the network ACL {acl.id} of {leg.subnet.id} does not let {leg}"
     return None
 
@@ -63,8 +63,8 @@ def round_trip(here: Subnet, there: Subnet, protocol: str, port: int, sender: st
     if here.id == there.id:
         return []
     return [
-        Leg(here, "out", protocol, (port, port), receiver),
-        Leg(there, "in", protocol, (port, port), sender),
+        Leg(here, "out", protocol, (port,), receiver),
+        Leg(there, "in", protocol, (port,), sender),
         Leg(there, "out", protocol, EPHEMERAL, sender),
         Leg(here, "in", protocol, EPHEMERAL, receiver),
     ]
@@ -77,18 +77,6 @@ def _acl(ec2: EC2Backend, subnet: Subnet) -> NetworkAcl | None:
         if any(association.subnet_id == subnet.id for association in acl._associations.values())  # pyright: ignore[reportPrivateUsage]
     )
     return next(found, None)
-
-
-def _told_apart(acl: NetworkAcl, leg: Leg) -> Iterable[int]:
-    """A port of each run of a leg's ports that no rule tells apart."""
-    entries: list[Any] = [entry for entry in acl.network_acl_entries if entry.port_range_from is not None]
-    first, last = leg.ports
-    starts = {
-        first,
-        *(int(entry.port_range_from) for entry in entries),
-        *(int(entry.port_range_to) + 1 for entry in entries),
-    }
-    return [port for port in starts if first <= port <= last]
 
 
 def _allows(acl: NetworkAcl, leg: Leg, port: int) -> bool:

@@ -84,6 +84,15 @@ class Network:
         rules = [rule for rule in self.rules(group_ids) if rule.type.endswith("IngressRule")]
         return self._allows(rules, port, source, from_groups)
 
+    def lets_in_some(self, group_ids: Iterable[str], port: Port, *, source: str) -> bool:
+        """Whether groups accept traffic from a part of a CIDR, as far as their prefix lists can be read."""
+        rules = [rule for rule in self.rules(group_ids) if rule.type.endswith("IngressRule") and _is_about(rule, port)]
+        wanted = ipaddress.IPv4Network(source)
+        answers = [self._prefix_list(rule.inputs["prefixListId"]) for rule in rules if "prefixListId" in rule.inputs]
+        blocks = [block for answer in answers if not isinstance(answer, AwsError) for block in answer]
+        blocks += [rule.inputs["cidrIpv4"] for rule in rules if "cidrIpv4" in rule.inputs]
+        return any(wanted.overlaps(ipaddress.IPv4Network(block)) for block in blocks if ":" not in block)
+
     def lets_out(
         self, group_ids: Iterable[str], port: Port, *, destination: str, to_groups: Iterable[str] = ()
     ) -> bool:

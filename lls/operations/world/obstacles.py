@@ -232,7 +232,7 @@ class Obstacles:
         groups = self.path.balancer.inputs["securityGroups"]
         if self.network.lets_in(instance.group_ids, port, source=source, from_groups=groups):
             return True
-        if port != self.path.health:
+        if port != self.path.health or not self.network.lets_in_some(instance.group_ids, port, source=source):
             return False
         return self.network.lets_in(instance.group_ids, port, source=self._address(instance))
 

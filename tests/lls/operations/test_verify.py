@@ -444,6 +444,15 @@ def test_a_rule_for_the_load_balancers_own_address_is_enough_for_health_checks()
         assert set(problems(verified(rehearsal))) == {"pod-not-running", "targets"}
 
 
+def test_a_rule_that_is_missing_is_told_without_asking_for_the_load_balancers_own_address() -> None:
+    with a_rehearsal() as rehearsal:
+        rehearsal.engine.up()
+        revoke("tcp", 30800)(rehearsal)
+        rehearsal.clock.skip(600)
+        rehearsal.aws.denied.add("ec2:DescribeNetworkInterfaces")
+        assert set(problems(verified(rehearsal))) == {"rule-missing", "targets"}
+
+
 def test_a_rule_for_a_prefix_list_without_the_load_balancers_addresses_lets_in_nothing() -> None:
     with a_rehearsal() as rehearsal:
         rehearsal.engine.up()

@@ -108,7 +108,7 @@ class Quirks(Model):
     external_traffic_policy: Literal["Cluster", "Local"] = "Cluster"
     load_balancer_controller: bool = False
     cluster_status: Literal["CREATING", "ACTIVE", "UPDATING", "DELETING", "FAILED"] = "ACTIVE"
-    nlb_state: Literal["provisioning", "active", "failed"] = "active"
+    nlb_state: Literal["provisioning", "active", "active_impaired", "failed"] = "active"
     quotas: Mapping[str, int] = {}
     gvo_operator: bool = False
     mirrored: bool = True

@@ -1,14 +1,12 @@
 """`drift`: whether the registered targets are still the nodes that should be."""
 
-import pulumi
-
-from lls.config import Config
 from lls.operations.program.stack_file import StackError
 from lls.operations.report.finding import Finding, Outcome, note, ok, problem
 from lls.operations.report.screen import Screen
 from lls.operations.world.installation import Installation
-from lls.operations.world.inventory import Inventory
-from lls.targets import find_ids
+from lls.operations.world.inventory import Inventory, Thing, deregistration
+from lls.operations.world.registration import eligible_targets, registered_by
+from lls.operations.world.states import State
 
 
 def run(installation: Installation, screen: Screen) -> Outcome:
@@ -26,46 +24,44 @@ def drift(installation: Installation) -> list[Finding]:
     Raises AwsError, and what asking the cluster raises.
     """
     config, stack = installation.config, installation.stack.name
+    up, refreshed = f"pulumi up --stack {stack}", f"pulumi up --refresh --stack {stack}"
     inventory = Inventory(installation.account)
     group = next((group for group in inventory.target_groups() if group.name == config.target_group_name), None)
-    remedy = f"pulumi up --stack {stack}"
     if group is None:
-        return [problem("target-group", f"there is no target group {config.target_group_name}", remedy)]
-    registered = {target.name for target in inventory.targets(group.id)}
+        return [problem("target-group", f"there is no target group {config.target_group_name}", refreshed)]
+    registered = {target.name: target for target in inventory.targets(group.id)}
     if config.registration in ("autoscaling", "binding"):
         seen = f"{config.registration} keeps the targets by itself: {len(registered)} are registered"
         return [ok("targets", seen) if registered else problem("targets", seen, "look at the group or the controller")]
-    eligible = _eligible(installation, config)
+    eligible = eligible_targets(installation)
     if not eligible:
         return [problem("targets", "no node can be a target now, and an up would be refused", "add nodes")]
+    state = _state(installation)
+    known = registered_by(state) if state else eligible
     found = [
         *(
-            problem("missing", f"{target} is eligible and not registered", remedy)
-            for target in sorted(eligible - registered)
+            # The state has it still: somebody deregistered it, which an `up` does not see without a refresh.
+            problem("missing", f"{target} is eligible and not registered", refreshed if target in known else up)
+            for target in sorted(eligible - registered.keys())
         ),
-        *_surplus(installation, registered - eligible, remedy),
+        *(_surplus(registered[target], state, up) for target in sorted(registered.keys() - eligible)),
     ]
     return found or [ok("targets", f"{len(registered)} are registered, as they should be")]
 
 
-def _surplus(installation: Installation, targets: set[str], remedy: str) -> list[Finding]:
-    """Registered targets that should not be: `up` takes away those that it registered itself."""
+def _surplus(target: Thing, state: State | None, up: str) -> Finding:
+    """A registered target that should not be: `up` takes away those that it registered itself."""
+    seen = f"{target.name} is registered and not eligible"
+    if state is None:
+        return problem("surplus", seen, f"{up}, if this stack registered it, else: {deregistration(target)}")
+    if target.name in registered_by(state):
+        return problem("surplus", seen, up)
+    return note("surplus", f"{seen}, by somebody else: up leaves it alone", deregistration(target))
+
+
+def _state(installation: Installation) -> State | None:
+    """The stack's state; None where it cannot be read."""
     try:
-        ours = {resource.inputs.get("targetId") for resource in installation.state().resources}
+        return installation.state()
     except StackError:
-        ours = targets
-    return [
-        problem("surplus", f"{target} is registered and not eligible", remedy)
-        if target in ours
-        else note("surplus", f"{target} is registered and not eligible, by somebody else: up leaves it alone")
-        for target in sorted(targets)
-    ]
-
-
-def _eligible(installation: Installation, config: Config) -> set[str]:
-    try:
-        return set(installation.ask_as_program(lambda: find_ids(config, installation.kubeconfig)))
-    except pulumi.RunError as error:
-        if "can be a target" in str(error):
-            return set()
-        raise
+        return None

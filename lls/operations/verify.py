@@ -1,41 +1,50 @@
 """`verify`: whether the stack streams (guide steps 2.9 and 6), and why it does not."""
 
 import socket
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from contextlib import suppress
+from functools import cached_property
 from typing import Any, Final
 
-from lls.guide import Port
 from lls.operations.program.stack_file import StackError
 from lls.operations.report.clock import Clock
-from lls.operations.report.finding import Check, Finding, Outcome, Watcher, note, ok, problem, run_checks, unknown
+from lls.operations.report.finding import (
+    Cause,
+    Check,
+    Finding,
+    Level,
+    Outcome,
+    Watcher,
+    note,
+    ok,
+    problem,
+    run_checks,
+    unknown,
+)
 from lls.operations.report.screen import Screen
 from lls.operations.world import stun
 from lls.operations.world.account import AwsError
 from lls.operations.world.installation import Installation
-from lls.operations.world.inventory import Inventory, Thing, deregistration
-from lls.operations.world.network import Instance, Network
-from lls.operations.world.pods import check_logs, check_pods, is_ready
+from lls.operations.world.inventory import Inventory, Thing
+from lls.operations.world.network import Network
+from lls.operations.world.node_ports import NodePorts
+from lls.operations.world.obstacles import Obstacles, Path
+from lls.operations.world.pods import check_logs, check_pods
 from lls.operations.world.proxy import CLUSTER_FAILURES
+from lls.operations.world.registration import registered_by
+from lls.operations.world.remedies import Remedies
+from lls.operations.world.states import State
 from lls.operations.world.stun import Answer
 
 POLL: Final = 10.0
 """Seconds between two looks at the targets while waiting."""
 
-
-@dataclass(frozen=True)
-class Path:
-    """The load balancer, what it forwards to, and what is registered there."""
-
-    balancer: Thing
-    listener: Thing | None
-    group: Thing
-    targets: tuple[Thing, ...]
-
-    @property
-    def unhealthy(self) -> list[Thing]:
-        """Targets that are not healthy."""
-        return [target for target in self.targets if target.state != "healthy"]
+PASSING: Final[Mapping[str, tuple[str, str]]] = {
+    "Elb.InitialHealthChecking": ("its first health checks are under way", "wait: --wait 5m"),
+    "Elb.RegistrationInProgress": ("it is being registered", "wait: --wait 5m"),
+    "Elb.InternalError": ("AWS has an internal error", "wait, and see the AWS Health Dashboard"),
+}
+"""Reasons of AWS's that pass by themselves, in words, and what to do."""
 
 
 def run(installation: Installation, screen: Screen, clock: Clock, *, wait: float | None, probe: bool) -> Outcome:
@@ -61,10 +70,10 @@ class Verification:
         resolve: Callable[[str], Sequence[str]] | None = None,
     ) -> None:
         """Look at that stack; without `outputs` it is found by its names. `resolve` defaults to the system's."""
+        self._installation = installation
         self._config = installation.config
         self._account = installation.account
         self._proxy = installation.proxy
-        self._stack = installation.stack.name
         self._outputs = outputs
         self._resolve = resolve or _resolve
         self._inventory = Inventory(installation.account)
@@ -72,31 +81,33 @@ class Verification:
     def run(self, watcher: Watcher) -> list[Finding]:
         """Everything that was found, each problem with its cause and remedy."""
         path, found = self.find_path()
+        remedies = self._remedies(path)
         checks: dict[str, Check] = {
-            "pods": lambda: check_pods(self._proxy(), self._up),
+            "pods": lambda: check_pods(self._proxy(), replicas=self._replicas, up=remedies.up),
             "logs": lambda: check_logs(self._proxy()),
         }
         if path:
             checks |= {
-                "targets": lambda: self._check_targets(path),
-                "path": lambda: self._check_way(path),
+                "path": lambda: [*self._obstacles(path).check(), *self._judge_health_check(path)],
                 "node ports": lambda: self._check_node_ports(path),
                 "dns": lambda: self._check_dns(path),
             }
-        return [*found, *run_checks(checks, watcher, (AwsError, *CLUSTER_FAILURES))]
+        checked = run_checks(checks, watcher, (AwsError, *CLUSTER_FAILURES))
+        return [*found, *(self._judge_targets(path, [*found, *checked]) if path else []), *checked]
 
     def wait(self, seconds: float, clock: Clock, watcher: Watcher) -> bool:
-        """Wait until the load balancer is active and every target healthy; whether that came to be in time."""
+        """Wait until the load balancer routes and every target is healthy that can be; whether that came in time."""
         deadline = clock.now() + seconds
         last = ""
         while True:
             is_late = clock.now() + POLL > deadline
             path, _ = self.find_path()
-            status = _status(path)
+            waived = self._waived(path) if path else frozenset[str]()
+            status = _status(path, waived)
             if status != last:
                 watcher.say(status)
                 last = status
-            if path and path.balancer.state == "active" and path.targets and not path.unhealthy:
+            if path and path.is_routing and path.targets and all(target.name in waived for target in path.unhealthy):
                 return True
             if is_late:
                 return False
@@ -110,8 +121,7 @@ class Verification:
         by_arn = [balancer for balancer in balancers if balancer.id == self._outputs.get("nlbArn")]
         balancer = next(iter(by_arn or [balancer for balancer in balancers if balancer.name == name]), None)
         if balancer is None:
-            return None, [problem("nlb", f"there is no load balancer {name}", self._up)]
-        found = [self._judge_balancer(balancer)]
+            return None, [problem("nlb", f"there is no load balancer {name}", self._remedies(None).up)]
         listeners = self._inventory.listeners(balancer.id)
         listener = next((listener for listener in listeners if listener.inputs["port"] == config.udp_port), None)
         groups = self._inventory.target_groups()
@@ -119,149 +129,170 @@ class Verification:
         wanted = [group for group in groups if group.id == self._outputs.get("targetGroupArn")]
         group = next(iter(wanted or [group for group in groups if group.name == group_name]), None)
         if group is None:
-            return None, [*found, problem("target-group", f"there is no target group {group_name}", self._up)]
-        found.append(self._judge_listener(listener, listeners, group))
-        return Path(balancer, listener, group, tuple(self._inventory.targets(group.id))), found
+            seen = f"there is no target group {group_name}"
+            return None, [self._judge_balancer(balancer, ()), problem("target-group", seen, self._remedies(None).up)]
+        path = Path(balancer, listener, group, tuple(self._inventory.targets(group.id)))
+        return path, [
+            self._judge_balancer(balancer, path.unhealthy),
+            self._judge_listener(path, listeners),
+        ]
 
-    @property
-    def _up(self) -> str:
-        return f"pulumi up --refresh --stack {self._stack}"
-
-    def _judge_balancer(self, balancer: Thing) -> Finding:
+    def _judge_balancer(self, balancer: Thing, unhealthy: Iterable[Thing]) -> Finding:
         if balancer.state == "active":
             return ok("nlb", f"{balancer.name} is active: {balancer.outputs['dnsName']}")
+        if balancer.state == "active_impaired":
+            network = Network(self._account, balancer.outputs["vpcId"])
+            free = ", ".join(
+                f"{subnet_id} has {network.subnet(subnet_id)['AvailableIpAddressCount']}"
+                for subnet_id in (mapping["subnetId"] for mapping in balancer.inputs["subnetMappings"])
+            )
+            return problem(
+                "nlb",
+                f"{balancer.name} is active_impaired: it routes, and lacks resources to scale",
+                f"see that its subnet has free addresses ({free}), wait, and see the AWS Health Dashboard",
+            )
         if balancer.state == "provisioning":
-            return problem("nlb", f"{balancer.name} is still being provisioned", "wait: --wait 5m")
-        return problem("nlb", f"{balancer.name} is {balancer.state}", f"destroy it and run {self._up}")
+            seen, remedy = f"{balancer.name} is still being provisioned", "wait: --wait 5m"
+        else:
+            seen = f"{balancer.name} is {balancer.state}"
+            delete = f"aws elbv2 delete-load-balancer --region {self._config.region} --load-balancer-arn {balancer.id}"
+            remedy = f"{delete}, then {self._remedies(None).up}"
+        return _cause("nlb", seen, remedy, unhealthy)
 
-    def _judge_listener(self, listener: Thing | None, listeners: Iterable[Thing], group: Thing) -> Finding:
-        port = self._config.udp_port
+    def _judge_listener(self, path: Path, listeners: Iterable[Thing]) -> Finding:
+        port, listener, group, up = self._config.udp_port, path.listener, path.group, self._remedies(path).up
         if listener is None:
             others = (
                 ", ".join(f"{listener.inputs['protocol']} {listener.inputs['port']}" for listener in listeners)
                 or "none"
             )
-            return problem("listener", f"no listener on UDP {port} (there is: {others})", self._up)
+            return _cause("listener", f"no listener on UDP {port} (there is: {others})", up, path.unhealthy)
         forwards = [action["targetGroupArn"] for action in listener.inputs["defaultActions"]]
         if listener.inputs["protocol"] not in ("UDP", "TCP_UDP") or group.id not in forwards:
             seen = f"the listener on {listener.inputs['protocol']} {port} does not forward UDP to {group.name}"
-            return problem("listener", seen, self._up)
+            return _cause("listener", seen, up, path.unhealthy)
         return ok("listener", f"UDP {port} forwards to {group.name}")
+
+    def _remedies(self, path: Path | None) -> Remedies:
+        return Remedies(
+            self._installation,
+            self._state,
+            path.balancer.id if path else "",
+            {target.name: target for target in path.targets} if path else {},
+        )
+
+    @cached_property
+    def _state(self) -> State | None:
+        """The stack's state; None where it cannot be read."""
+        try:
+            return self._installation.state()
+        except StackError:
+            return None
+
+    @property
+    def _replicas(self) -> int:
+        """How many pods the release should have."""
+        told = self._config.helm_values.get("replicaCount")
+        return told if isinstance(told, int) else self._config.replicas
+
+    def _obstacles(self, path: Path) -> Obstacles:
+        return Obstacles(self._account, self._config, path, self._remedies(path))
+
+    def _node_ports(self, path: Path) -> NodePorts:
+        return NodePorts(self._proxy(), self._remedies(path), media=path.media, health=path.health)
 
     # --- Targets
 
-    def _check_targets(self, path: Path) -> list[Finding]:
-        if not path.targets:
-            return [problem("targets", f"nothing is registered in {path.group.name}", self._up)]
-        found = [
-            ok("targets", f"{target.name}:{target.inputs['port']} is healthy")
-            if target.state == "healthy"
-            else problem("targets", f"{target.name}:{target.inputs['port']} is {target.state}", "see the causes below")
-            for target in path.targets
-        ]
+    def _judge_targets(self, path: Path, found: Iterable[Finding]) -> list[Finding]:
+        """Each target's health, and which of the findings explain it."""
+        causes = [finding for finding in found if isinstance(finding, Cause)]
+        unjudged = [finding for finding in found if finding.level is Level.UNKNOWN and finding.check != "dns"]
+        judged = [self._judge_target(path, target, causes, unjudged) for target in path.targets]
+        judged += self._missing(path)
         if path.unhealthy and len(path.unhealthy) == len(path.targets):
-            found.append(
-                note("targets", "with no healthy target a UDP group fails open: packets that get through prove nothing")
-            )
-        return found
+            fails_open = "with no healthy target a UDP group fails open: packets that get through prove nothing"
+            judged.append(note("targets", fails_open))
+        return judged
 
-    def _check_way(self, path: Path) -> list[Finding]:
-        """What stands in the way of media and health checks, target by target, healthy or not."""
-        network = Network(self._account, path.balancer.outputs["vpcId"])
-        instances = network.instances(target.name for target in path.targets)
-        causes: dict[tuple[str, str, str], list[str]] = {}
-        for target in path.targets:
-            for cause in self._obstacles(path, target, instances.get(target.name), network):
-                causes.setdefault(cause, []).append(target.name)
-        found = [problem(check, f"{', '.join(names)}: {seen}", fix) for (check, seen, fix), names in causes.items()]
-        found += self._judge_entrance(path, network)
-        found += self._judge_health_check(path)
-        return found or [ok("path", "security groups, network ACLs and routes let media and health checks through")]
-
-    def _obstacles(
-        self, path: Path, target: Thing, instance: Instance | None, network: Network
-    ) -> Iterable[tuple[str, str, str]]:
-        """Check, what is in the way, and remedy."""
-        if instance is None or instance.state in ("terminated", "shutting-down"):
-            yield "node-gone", "its node is gone", self._up
-            return
-        if instance.state != "running":
-            yield "node-gone", f"its instance {instance.id} is {instance.state}", f"start it, or {self._up}"
-            return
-        subnets = {
-            network.subnet(mapping["subnetId"])["AvailabilityZone"]: mapping["subnetId"]
-            for mapping in path.balancer.inputs["subnetMappings"]
+    def _judge_target(self, path: Path, target: Thing, causes: Iterable[Cause], unjudged: Sequence[Finding]) -> Finding:
+        shown = f"{target.name}:{target.inputs['port']} is {target.state}"
+        if target.state == "healthy":
+            return ok("targets", shown)
+        own = [cause for cause in causes if target.name in cause.targets]
+        checks = {
+            level: ", ".join(dict.fromkeys(cause.check for cause in own if cause.level is level)) for level in Level
         }
-        if instance.zone not in subnets:
-            zones = ", ".join(subnets)
-            seen = f"its node is in {instance.zone}, the load balancer only in {zones}"
-            yield "wrong-zone", seen, deregistration(target)
-            return
-        subnet_id = subnets[instance.zone]
-        balancer_block = network.subnet(subnet_id)["CidrBlock"]
-        ours = path.balancer.inputs["securityGroups"]
-        ports = ((Port("udp", target.inputs["port"]), "media", self._client), (self._health(path), "health checks", ""))
-        for port, what, client in ports:
-            source = client or balancer_block
-            shown = f"{port.protocol.upper()} {port.number}"
-            if not network.lets_in(instance.group_ids, port, source=source, from_groups=ours):
-                groups = ", ".join(instance.group_ids)
-                add = (
-                    f"aws ec2 authorize-security-group-ingress --region {self._config.region} "
-                    f"--group-id {instance.group_ids[0]} --protocol {port.protocol} --port {port.number} "
-                    f"--source-group {next(iter(ours), 'GROUP')}"
-                )
-                seen = f"no rule of the node's groups ({groups}) lets in {shown} ({what}) from the load balancer"
-                yield "rule-missing", seen, f"{self._up}, or by hand: {add}"
-            if not network.lets_out(ours, port, destination=instance.address, to_groups=instance.group_ids):
-                add = (
-                    f"aws ec2 authorize-security-group-egress --region {self._config.region} "
-                    f"--group-id {next(iter(ours), 'GROUP')} "
-                    "--ip-permissions 'IpProtocol=-1,IpRanges=[{CidrIp=0.0.0.0/0}]'"
-                )
-                seen = f"the load balancer's groups do not let out {shown} ({what})"
-                yield "nlb-egress", seen, f"{self._up}, or by hand: {add}"
-            obstacle = network.acl_obstacle(subnet_id, instance.subnet_id, instance.address, port, source)
-            if obstacle:
-                yield (
-                    "network-acl",
-                    f"{obstacle} ({what})",
-                    "allow it in the network ACL, and the answer on its way back",
-                )
+        if checks[Level.NOTE]:
+            return note("targets", f"{shown}, by design: see {checks[Level.NOTE]} below")
+        if checks[Level.PROBLEM]:
+            return problem("targets", shown, f"see {checks[Level.PROBLEM]}, above or below")
+        if passing := PASSING.get(target.state.rpartition(" ")[2]):
+            return problem("targets", f"{shown}: {passing[0]}", passing[1])
+        return self._unexplained(path, target, shown, unjudged)
 
-    @property
-    def _client(self) -> str:
-        """An address that may stream."""
-        first = next((cidr for cidr in self._config.allowed_cidrs if ":" not in cidr), "0.0.0.0/0")
-        return "198.51.100.7" if first == "0.0.0.0/0" else first.partition("/")[0]
-
-    def _health(self, path: Path) -> Port:
-        configured = str(path.group.inputs["healthCheck"]["port"])
-        return Port("tcp", int(configured) if configured.isdigit() else path.group.inputs["port"])
-
-    def _judge_entrance(self, path: Path, network: Network) -> list[Finding]:
-        """Whether clients get to the load balancer at all."""
-        found: list[Finding] = []
-        port = Port("udp", self._config.udp_port)
-        groups = path.balancer.inputs["securityGroups"]
-        for cidr in self._config.allowed_cidrs:
-            if groups and not network.lets_in(groups, port, source=cidr):
-                add = (
-                    f"aws ec2 authorize-security-group-ingress --region {self._config.region} --group-id {groups[0]} "
-                    f"--protocol udp --port {port.number} --cidr {cidr}"
-                )
-                seen = f"the load balancer's groups do not let in UDP {port.number} from {cidr}"
-                found.append(problem("nlb-ingress", seen, f"{self._up}, or by hand: {add}"))
-        found += [
-            problem(
-                "no-route",
-                f"{mapping['subnetId']} has no route to an internet gateway, so no client gets in",
-                "add the route 0.0.0.0/0 to an igw-..., or set lls:publicSubnetId to a public subnet",
-            )
-            for mapping in path.balancer.inputs["subnetMappings"]
-            if not network.has_internet(mapping["subnetId"])
+    def _unexplained(self, path: Path, target: Thing, shown: str, unjudged: Sequence[Finding]) -> Finding:
+        """A target whose health nothing explains: what was ruled out, and what was not."""
+        failed = {finding.check for finding in unjudged}
+        health = f"{path.health.protocol.upper()} {path.health.number}"
+        ruled_out = [
+            "the load balancer and its listener",
+            *(
+                ["the node's instance and zone, security groups, network ACLs, the health check's settings"]
+                if not failed & {"path", "security-groups"}
+                else []
+            ),
+            *(
+                [f"the service on {health} and its pods, and whether the node is ready"]
+                if "node ports" not in failed
+                else []
+            ),
         ]
-        return found
+        missing = [f"{finding.check} ({finding.seen})" for finding in unjudged]
+        host = "ADDRESS" if target.name.startswith("i-") else target.name
+        return problem(
+            "targets",
+            f"{shown}; no cause found. Ruled out: {'; '.join(ruled_out)}."
+            + (f" Could not be judged: {'; '.join(missing)}." if missing else ""),
+            f"ask the node from inside the VPC, as AWS does (curl -i http://{host}:{path.health.number}"
+            f"{path.group.inputs['healthCheck'].get('path') or '/'}), and look at its kube-proxy and its own firewall",
+        )
+
+    def _missing(self, path: Path) -> list[Finding]:
+        """Targets that this stack has registered and that are registered no more."""
+        registration, up = self._config.registration, self._remedies(path).up
+        state = self._state
+        known = registered_by(state) if state else frozenset[str](self._outputs.get("targets") or ())
+        missing = sorted(known - {target.name for target in path.targets})
+        if not path.targets:
+            seen = f"nothing is registered in {path.group.name}"
+            if registration == "autoscaling":
+                up = f"let its Auto Scaling groups have instances; if none is attached: {up}"
+            if registration == "binding":
+                up = f"kubectl -n {self._config.namespace} describe targetgroupbinding {self._config.service_name}"
+            return [problem("targets", seen + (f", and {', '.join(missing)} should be" if missing else ""), up)]
+        return [
+            problem("targets", f"{target} should be registered and is not: this stack has registered it", up)
+            for target in missing
+        ]
+
+    def _waived(self, path: Path) -> frozenset[str]:
+        """The unhealthy targets that need not be waited for, once others are healthy: none that might become so."""
+        names = [target.name for target in path.unhealthy]
+        if not names or len(names) == len(path.targets):
+            return frozenset()
+        waived: frozenset[str] = frozenset()
+        with suppress(*CLUSTER_FAILURES):  # what cannot be told may become healthy
+            waived |= self._node_ports(path).silent_by_design(names)
+        with suppress(AwsError):
+            waived |= self._obstacles(path).hopeless(path.unhealthy)
+        return waived
+
+    def _check_node_ports(self, path: Path) -> list[Finding]:
+        """Whether the chart's services have the NodePorts that the target group sends to, and who answers there."""
+        return self._node_ports(path).check(
+            unhealthy=[target.name for target in path.unhealthy],
+            healthy=[target.name for target in path.targets if target.state == "healthy"],
+        )
 
     def _judge_health_check(self, path: Path) -> list[Finding]:
         """Whether the target group checks what the config says."""
@@ -271,45 +302,8 @@ class Verification:
         if not wrong:
             return []
         seen = ", ".join(f"{key} {value} instead of {wanted[key]}" for key, value in wrong.items())
-        return [problem("health-check", f"the target group's health check has {seen}", self._up)]
-
-    def _check_node_ports(self, path: Path) -> list[Finding]:
-        """Whether the chart's service has the NodePorts that the target group sends to, and pods behind it."""
-        proxy = self._proxy()
-        services: list[Any] = proxy.services()
-        pods: list[Any] = proxy.pods()
-        ports = {(port.protocol, port.node_port): service for service in services for port in service.spec.ports or ()}
-        bound = ", ".join(f"{protocol} {number}" for protocol, number in ports if number) or "none"
-        found: list[Finding] = []
-        for protocol, number, key in (
-            ("UDP", path.group.inputs["port"], "streamingNodePort"),
-            ("TCP", self._health(path).number, "healthNodePort"),
-        ):
-            service = ports.get((protocol, number))
-            if service is None:
-                found.append(
-                    problem(
-                        "node-port-unbound",
-                        f"no service of {proxy.namespace} has NodePort {protocol} {number} (bound: {bound})",
-                        f"set lls:{key} to the chart's, or the chart's by lls:helmValues",
-                    )
-                )
-                continue
-            selector: dict[str, str] = service.spec.selector or {}
-            behind = [pod for pod in pods if selector.items() <= (pod.metadata.labels or {}).items()]
-            ready = [pod for pod in behind if is_ready(pod)]
-            if not behind:
-                seen = f"service {service.metadata.name} selects no pod ({_labels(selector)})"
-                found.append(problem("node-port-unbound", seen, "make the service's selector match the chart's pods"))
-            elif ready and service.spec.external_traffic_policy == "Local":
-                nodes = sorted({pod.spec.node_name for pod in ready})
-                seen = (
-                    f"service {service.metadata.name} answers on {', '.join(nodes)} only (externalTrafficPolicy Local)"
-                )
-                found.append(note("node-port-local", seen, "other targets stay unhealthy by design"))
-        return found or [
-            ok("node ports", f"UDP {path.group.inputs['port']} and TCP {self._health(path).number} are bound")
-        ]
+        seen = f"the target group's health check has {seen}"
+        return [_cause("health-check", seen, self._remedies(path).up, path.unhealthy)]
 
     def _check_dns(self, path: Path) -> list[Finding]:
         name = path.balancer.outputs["dnsName"]
@@ -317,6 +311,12 @@ class Verification:
             return [ok("dns", f"{name} is {', '.join(self._resolve(name))}")]
         except OSError as error:
             return [unknown("dns", f"{name} does not resolve here: {error}", "a new name takes minutes; see --wait")]
+
+
+def _cause(check: str, seen: str, remedy: str, unhealthy: Iterable[Thing]) -> Cause:
+    """A problem that explains why these targets are unhealthy."""
+    targets = frozenset(target.name for target in unhealthy)
+    return Cause(check=check, level=Level.PROBLEM, seen=seen, remedy=remedy, targets=targets)
 
 
 def _outputs(installation: Installation) -> tuple[Mapping[str, Any], list[Finding]]:
@@ -355,18 +355,16 @@ def judge_probe(endpoint: str, answer: Answer | None) -> Finding:
     )
 
 
-def _status(path: Path | None) -> str:
+def _status(path: Path | None, waived: Collection[str]) -> str:
     if path is None:
         return "no load balancer yet"
     healthy = len(path.targets) - len(path.unhealthy)
-    waiting = ", ".join(sorted({target.state for target in path.unhealthy}))
-    return f"load balancer {path.balancer.state}, {healthy} of {len(path.targets)} targets healthy" + (
-        f" ({waiting})" if waiting else ""
+    waiting = ", ".join(sorted({target.state for target in path.unhealthy if target.name not in waived}))
+    return (
+        f"load balancer {path.balancer.state}, {healthy} of {len(path.targets)} targets healthy"
+        + (f" ({waiting})" if waiting else "")
+        + (f"; {len(waived)} cannot be as things are" if waived else "")
     )
-
-
-def _labels(selector: Mapping[str, str]) -> str:
-    return ", ".join(f"{key}={value}" for key, value in selector.items())
 
 
 def _resolve(name: str) -> Sequence[str]:

@@ -101,7 +101,7 @@ class Reachability:
         port = int(route.listener.port)
         groups = self._groups(route.balancer)
         entering = [rule for group in groups for rule in group.ingress_rules]
-        if groups and not _allows(entering, "udp", port, address=client):
+        if groups and not self._allows(entering, "udp", port, address=client):
             return f"the load balancer's groups do not let in UDP {port} from {client}"
         targets = {**group.deregistered_targets, **group.targets} if draining else group.targets
         if target not in targets:
@@ -124,8 +124,9 @@ class Reachability:
     def _check_obstacle(self, route: Route, instance: Instance, port: int) -> str | None:
         """What stops a health check on its way to a node, or its answer."""
         here, there = self._subnets(route.balancer, instance)[0], self._ec2.get_subnet(instance.subnet_id or "")
-        legs = round_trip(here, there, "tcp", port, here.cidr_block, instance.private_ip or "")
-        stopped = self.obstacle(route, instance, "tcp", port, source=here.cidr_block)
+        sender = self._address(route.balancer, here)
+        legs = round_trip(here, there, "tcp", port, sender, instance.private_ip or "")
+        stopped = self.obstacle(route, instance, "tcp", port, source=sender)
         return stopped or stopped_at(self._ec2, legs)
 
     def _media_stopped(self, route: Route, instance: Instance, public: int, port: int, client: str) -> str | None:
@@ -135,7 +136,8 @@ class Reachability:
             return f"{here.id} of the load balancer has no route to an internet gateway"
         address = instance.private_ip or ""
         inner = round_trip(here, there, "udp", port, client, address)
-        entering, leaving = Leg(here, "in", "udp", (public,), client), Leg(here, "out", "udp", EPHEMERAL, client)
+        entering = Leg(here, "in", "udp", (public,), client)
+        leaving = Leg(here, "out", "udp", EPHEMERAL, client)
         return stopped_at(self._ec2, [entering, *inner, leaving])
 
     def obstacle(self, route: Route, instance: Instance, protocol: str, port: int, *, source: str) -> str | None:
@@ -147,11 +149,11 @@ class Reachability:
         groups = self._groups(route.balancer)
         leaving = [rule for group in groups for rule in group.egress_rules]
         ids = {group.id for group in node_groups}
-        if groups and not _allows(leaving, protocol, port, groups=ids, address=instance.private_ip or ""):
+        if groups and not self._allows(leaving, protocol, port, groups=ids, address=instance.private_ip or ""):
             return f"the load balancer's groups do not let out {protocol.upper()} {port}"
         entering = [rule for group in node_groups for rule in group.ingress_rules]
         senders = set(route.balancer.security_groups)
-        if not _allows(entering, protocol, port, groups=senders, address=source):
+        if not self._allows(entering, protocol, port, groups=senders, address=source):
             return f"the node's groups do not let in {protocol.upper()} {port} from the load balancer"
         return None
 
@@ -159,10 +161,50 @@ class Reachability:
         found = (self._ec2.get_security_group_from_id(group) for group in balancer.security_groups)
         return [description for description in found if description]
 
+    def _address(self, balancer: FakeLoadBalancer, subnet: Subnet) -> str:
+        """The load balancer's private address in one of its subnets."""
+        description = f"ELB {balancer.arn.partition(':loadbalancer/')[2]}"
+        interfaces = self._ec2.enis.values()
+        found = (
+            interface.private_ip_address
+            for interface in interfaces
+            if (interface.description, interface.subnet.id) == (description, subnet.id)
+        )
+        return next(found, None) or subnet.cidr_block
+
     def _subnets(self, balancer: FakeLoadBalancer, instance: Instance) -> list[Subnet]:
         """The load balancer's own subnet in the instance's zone, if any."""
         zone = self._ec2.get_subnet(instance.subnet_id or "").availability_zone
         return [subnet for subnet in balancer.subnets if subnet.availability_zone == zone]
+
+    def _allows(
+        self,
+        rules: Iterable[SecurityGroupRule],
+        protocol: str,
+        port: int,
+        *,
+        groups: Iterable[str] = (),
+        address: str,
+    ) -> bool:
+        """Whether a rule covers protocol and port for one of the groups, or for the whole address or CIDR."""
+        wanted = ipaddress.IPv4Network(address)
+        for rule in rules:
+            if rule.ip_protocol not in ("-1", protocol):
+                continue
+            if rule.ip_protocol != "-1" and not int(rule.from_port or 0) <= port <= int(rule.to_port or 0):
+                continue
+            if rule.source_group.get("GroupId") in set(groups):
+                return True
+            if any(wanted.subnet_of(ipaddress.IPv4Network(block)) for block in self._blocks(rule)):
+                return True
+        return False
+
+    def _blocks(self, rule: SecurityGroupRule) -> list[str]:
+        """The IPv4 blocks that a rule is about, those of its prefix list included."""
+        if rule.prefix_list_id is None:
+            return [rule.cidr_ipv4] if rule.cidr_ipv4 else []
+        versions: Any = self._ec2.managed_prefix_lists[rule.prefix_list_id].entries
+        return [entry["Cidr"] for entry in versions[max(versions)]] if versions else []
 
 
 def forwarded(actions: Iterable[Mapping[str, Any]]) -> list[str]:
@@ -173,25 +215,3 @@ def forwarded(actions: Iterable[Mapping[str, Any]]) -> list[str]:
         for forward in (action, *action.get("ForwardConfig", {}).get("TargetGroups", ()))
         if "TargetGroupArn" in forward
     ]
-
-
-def _allows(
-    rules: Iterable[SecurityGroupRule],
-    protocol: str,
-    port: int,
-    *,
-    groups: Iterable[str] = (),
-    address: str,
-) -> bool:
-    """Whether a rule covers protocol and port for one of the groups, or for the whole address or CIDR."""
-    wanted = ipaddress.IPv4Network(address)
-    for rule in rules:
-        if rule.ip_protocol not in ("-1", protocol):
-            continue
-        if rule.ip_protocol != "-1" and not int(rule.from_port or 0) <= port <= int(rule.to_port or 0):
-            continue
-        if rule.source_group.get("GroupId") in set(groups):
-            return True
-        if rule.cidr_ipv4 and wanted.subnet_of(ipaddress.IPv4Network(rule.cidr_ipv4)):
-            return True
-    return False

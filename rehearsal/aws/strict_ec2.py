@@ -13,12 +13,16 @@ from unittest.mock import patch
 from moto.ec2.exceptions import DependencyViolationError, EC2ClientError
 from moto.ec2.models import EC2Backend
 from moto.ec2.models.security_groups import SecurityGroupRule
+from moto.ec2.responses._base_response import EC2BaseResponse
 
 from rehearsal.aws.strict import Proceed, Rule, check_tags, enforce
 from rehearsal.world import WorldClock
 
 TEXT: Final = re.compile(r"[A-Za-z0-9 ._:/()#,@\[\]+=&;{}!$*-]{0,255}")
 """Names and descriptions of security groups and their rules."""
+
+FILTER_VALUES: Final = 200
+"""How many values the filters of one call may have together."""
 
 
 @dataclass
@@ -82,6 +86,8 @@ class StrictEc2:
                 Rule(EC2Backend, "authorize_security_group_ingress", self._authorize),
                 Rule(EC2Backend, "authorize_security_group_egress", self._authorize),
                 Rule(EC2Backend, "modify_security_group_rules", self._modify_rules),
+                Rule(EC2Backend, "get_managed_prefix_list_entries", _known_prefix_list),
+                Rule(EC2BaseResponse, "_filters_from_querystring", _limited_filters),
                 Rule(SecurityGroupRule, "__eq__", _same_rule),
             ),
             until,
@@ -99,7 +105,9 @@ class StrictEc2:
                 raise EC2ClientError("InvalidParameterValue", message)
         return proceed(name, description, *args, **kwargs)
 
-    def _authorize(self, proceed: Proceed, _: EC2Backend, **kwargs: Any) -> Any:
+    def _authorize(self, proceed: Proceed, ec2: EC2Backend, **kwargs: Any) -> Any:
+        for prefix_list in kwargs.get("prefix_list_ids") or ():
+            ec2.get_managed_prefix_list_entries(prefix_list["PrefixListId"])
         for source in (*(kwargs["ip_ranges"] or ()), *(kwargs["source_groups"] or ())):
             if not TEXT.fullmatch(source.get("Description", "")):
                 raise EC2ClientError("InvalidParameterValue", f"Invalid rule description '{source['Description']}'.")
@@ -163,6 +171,22 @@ class StrictEc2:
                 rule.ip_range.pop("Description", None)
                 rule.source_group["Description"] = wanted.get("Description", "")
         return result
+
+
+def _limited_filters(proceed: Proceed, _: EC2BaseResponse) -> Mapping[str, Sequence[str]]:
+    filters: Mapping[str, Sequence[str]] = proceed()
+    if sum(len(values) for values in filters.values()) > FILTER_VALUES:
+        message = f"The maximum number of filter values specified on a single call is {FILTER_VALUES}"
+        raise EC2ClientError("FilterLimitExceeded", message)
+    return filters
+
+
+def _known_prefix_list(proceed: Proceed, _: EC2Backend, prefix_list_id: str) -> Any:
+    """Moto answers with nothing for one that is not there."""
+    found = proceed(prefix_list_id)
+    if found is None:
+        raise EC2ClientError("InvalidPrefixListID.NotFound", f"The prefix list ID '{prefix_list_id}' does not exist")
+    return found
 
 
 def _same_rule(proceed: Proceed, rule: SecurityGroupRule, other: SecurityGroupRule) -> bool:

@@ -36,8 +36,11 @@ CARRIES: Final[Mapping[str, Sequence[str]]] = {
 MINIMUM_FREE_ADDRESSES: Final = 8
 """How many a subnet must have for a load balancer."""
 
-NlbState = Literal["provisioning", "active", "failed"]
+NlbState = Literal["provisioning", "active", "active_impaired", "failed"]
 """The state that a load balancer ends in."""
+
+DESCRIBED_AT_ONCE: Final = 20
+"""How many ARNs a call may ask for the tags of."""
 
 RANGES: Final[Mapping[str, tuple[str, int, int]]] = {
     "healthy_threshold_count": ("Health check healthy threshold count", 2, 10),
@@ -80,6 +83,7 @@ class StrictElbv2:
                 Rule(ELBv2Backend, "deregister_targets", self._deregister_targets),
                 Rule(ELBv2Backend, "describe_target_health", self._describe_target_health),
                 Rule(ELBv2Backend, "add_tags", self._add_tags),
+                Rule(ELBv2Backend, "describe_tags", self._describe_tags),
                 Rule(FakeLoadBalancer, "activate", self._activate),
             ),
             until,
@@ -429,6 +433,12 @@ class StrictElbv2:
             proceed([arn], [])  # refuses an unknown ARN
             check_tags(elbv2.tagging_service.get_tag_dict_for_resource(arn) | _pairs(tags), ELBClientError)
             elbv2.tagging_service.tag_resource(arn, tags)
+
+    def _describe_tags(self, proceed: Proceed, _: ELBv2Backend, resource_arns: list[str]) -> Any:
+        if len(resource_arns) > DESCRIBED_AT_ONCE:
+            told = f"Up to {DESCRIBED_AT_ONCE} resources can be described at a time, but {len(resource_arns)} were"
+            raise ELBClientError("ValidationError", f"{told} specified")
+        return proceed(resource_arns)
 
 
 def _network_arn(**parts: str) -> str:

@@ -12,8 +12,8 @@ from moto.ec2.models import EC2Backend
 from moto.ec2.models.network_acls import NetworkAcl
 from moto.ec2.models.subnets import Subnet
 
-EPHEMERAL: Final = (1024, 65535)
-"""The first and the last of the ports that a client may have opened."""
+EPHEMERAL: Final = (*range(1024, 65535, 4096), 65535)
+"""Ports that clients may have opened: some of a crowd's."""
 
 NUMBERS: Final = {"tcp": "6", "udp": "17"}
 """IANA's numbers, by which network ACLs know protocols."""
@@ -23,7 +23,7 @@ ANYWHERE: Final = "0.0.0.0/0"
 
 @dataclass(frozen=True)
 class Leg:
-    """A way over the border of a subnet, to or from an address or a CIDR; every one of the ports must pass."""
+    """A way over the border of a subnet, to or from an address or a CIDR, every one of the ports must pass."""
 
     subnet: Subnet
     direction: Literal["in", "out"]
@@ -33,7 +33,7 @@ class Leg:
 
     def __str__(self) -> str:
         preposition = "from" if self.direction == "in" else "to"
-        ports = "-".join(map(str, sorted(set(self.ports))))
+        ports = "-".join(map(str, sorted({self.ports[0], self.ports[-1]})))
         return f"{self.direction} {self.protocol.upper()} {ports} {preposition} {self.peer}"
 
 

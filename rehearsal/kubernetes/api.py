@@ -354,6 +354,9 @@ class KubernetesApi:
             why = "trying and failing to pull image" if pod.state == "unpullable" else "ContainerCreating"
             message = f'container "{pod.container}" in pod "{pod.name}" is waiting to start: {why}'
             raise StatusError(400, "BadRequest", message)
+        if pod.state == "evicted":
+            message = f'container "{pod.container}" in pod "{pod.name}" is not available'
+            raise StatusError(400, "BadRequest", message)
         if request.query.get("previous") == "true" and not pod.restarts:
             message = f'previous terminated container "{pod.container}" in pod "{pod.name}" not found'
             raise StatusError(400, "BadRequest", message)

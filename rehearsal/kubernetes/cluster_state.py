@@ -188,11 +188,13 @@ class Cluster:
             )
 
     def selected(self, service: Service) -> list[Pod]:
-        """The pods of a service."""
+        """The pods of a service that have not failed for good."""
         return [
             pod
             for pod in self.pods.values()
-            if pod.namespace == service.namespace and service.selector.items() <= pod.labels.items()
+            if pod.namespace == service.namespace
+            and service.selector.items() <= pod.labels.items()
+            and pod.state != "evicted"
         ]
 
     def ready(self, pod: Pod) -> bool:
@@ -268,7 +270,7 @@ class Cluster:
 
     def _replicate(self, release: HelmRelease) -> None:
         values = documented(release.values)
-        own = [pod for pod in self._of(release) if pod.template == values.template]
+        own = [pod for pod in self._of(release) if pod.template == values.template and pod.stays]
         for pod in own[values.replica_count :]:
             del self.pods[pod.namespace, pod.name]
         for _ in range(values.replica_count - len(own)):
@@ -281,7 +283,7 @@ class Cluster:
                     del self.pods[pod.namespace, pod.name]
 
     def _scheduled(self, pod: Pod, *, starting: bool) -> Pod:
-        others = [other for other in self.pods.values() if other.name != pod.name]
+        others = [other for other in self.pods.values() if other.name != pod.name and other.state != "evicted"]
         try:
             node = place(pod, self.nodes.values(), self.labels, others, ZONE_LABEL)
         except UnschedulableError as error:

@@ -86,7 +86,11 @@ def endpoint_slices(cluster: Cluster) -> list[Json]:
             "endpoints": [
                 {
                     "addresses": [pod_ip(pod)],
-                    "conditions": {"ready": cluster.ready(pod)},
+                    "conditions": {
+                        "ready": cluster.ready(pod),
+                        "serving": cluster.ready(pod) or pod.state == "terminating",
+                        "terminating": pod.state == "terminating",
+                    },
                     "nodeName": pod.node,
                     "targetRef": {"kind": "Pod", "namespace": pod.namespace, "name": pod.name},
                 }
@@ -202,7 +206,7 @@ def _target(pod: Pod) -> Json:
 
 
 def _pod(cluster: Cluster, pod: Pod) -> Json:
-    ready = cluster.ready(pod)
+    ready = cluster.ready(pod) or pod.state == "terminating"
     owner = {
         "apiVersion": "apps/v1",
         "kind": "ReplicaSet",
@@ -217,16 +221,19 @@ def _pod(cluster: Cluster, pod: Pod) -> Json:
         "resources": {"requests": dict(pod.requests), "limits": dict(pod.limits)},
         **({"readinessProbe": PROBE, "livenessProbe": PROBE} if pod.release else {}),
     }
+    deleted: Json = {"deletionTimestamp": _time(datetime.now(UTC))} if pod.state == "terminating" else {}
+    evicted: Json = {"reason": "Evicted", "message": pod.message} if pod.state == "evicted" else {}
     scheduled = {"nodeName": pod.node} if pod.node else {}
     placed = {"podIP": pod_ip(pod), "hostIP": getattr(cluster.nodes.get(pod.node), "ip", None)} if pod.node else {}
     return {
-        "metadata": metadata(pod.name, pod.namespace, at=pod.created, labels=dict(pod.labels), **owned),
+        "metadata": metadata(pod.name, pod.namespace, at=pod.created, labels=dict(pod.labels), **owned, **deleted),
         "spec": {"containers": [container], "nodeSelector": dict(pod.node_selector), **scheduled},
         "status": {
             "phase": pod.phase,
             "conditions": _conditions(pod, ready=ready),
             **placed,
-            **({"containerStatuses": [_container_status(pod, ready=ready)]} if pod.node else {}),
+            **evicted,
+            **({"containerStatuses": [_container_status(pod, ready=ready)]} if pod.node and not evicted else {}),
             "startTime": _time(pod.created),
             "qosClass": "Guaranteed" if pod.limits and pod.requests == pod.limits else "Burstable",
         },
@@ -253,7 +260,7 @@ def _container_status(pod: Pod, *, ready: bool) -> Json:
         "image": pod.image,
         "imageID": "",
         "ready": ready,
-        "started": pod.state in ("running", "unready"),
+        "started": pod.state in ("running", "unready", "terminating"),
         "restartCount": pod.restarts,
         "state": _container_state(pod),
         "lastState": {"terminated": died} if pod.restarts else {},
@@ -353,6 +360,8 @@ def _events(pod: Pod) -> list[Json]:
             ("Warning", "Unhealthy", "Readiness probe failed: HTTP probe failed with statuscode: 503", kubelet),
         ],
         "starting": [placed, ("Normal", "Pulling", f'Pulling image "{pod.image}"', kubelet)],
+        "evicted": [placed, ("Warning", "Evicted", pod.message, kubelet)],
+        "terminating": [placed, ("Normal", "Killing", f"Stopping container {pod.container}", kubelet)],
         "running": [placed, ("Normal", "Started", f"Started container {pod.container}", kubelet)],
     }[pod.state]
     return [

@@ -14,8 +14,8 @@ from rehearsal.world import Node
 
 PODS_PER_NODE: Final = 110
 
-PodState = Literal["starting", "running", "unready", "crashing", "unpullable", "pending"]
-"""What a pod does. `unready` fails its readiness probe; `pending` has no node."""
+PodState = Literal["starting", "running", "unready", "crashing", "unpullable", "pending", "evicted", "terminating"]
+"""What a pod does. `unready` fails its readiness probe; `pending` has no node; `terminating` runs until it is gone."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,6 +45,11 @@ class Pod:
     created: datetime = field(default_factory=lambda: datetime.now(UTC))
 
     @property
+    def stays(self) -> bool:
+        """Whether its ReplicaSet counts it: one that failed, or is being deleted, gets a successor."""
+        return self.state not in ("evicted", "terminating")
+
+    @property
     def container(self) -> str:
         """The name of its container."""
         return "streaming-proxy" if self.release else self.name
@@ -52,6 +57,8 @@ class Pod:
     @property
     def phase(self) -> str:
         """Its phase, as Kubernetes sums it up."""
+        if self.state == "evicted":
+            return "Failed"
         return "Pending" if self.state in ("starting", "unpullable", "pending") else "Running"
 
 

@@ -16,7 +16,7 @@ from tests.support import breakage
 from tests.support.operations import adoption
 from tests.support.recorded import as_config, up
 from tests.support.strategies import QUIRKS, STRATEGIES
-from tests.support.worlds import a_rehearsal
+from tests.support.worlds import NO_CLI, KnownStates, a_rehearsal, knowing
 
 
 def registered(rehearsal: Rehearsal) -> set[str]:
@@ -223,6 +223,45 @@ def test_a_target_that_somebody_else_registered_is_no_difference_that_up_would_m
         )
         [found] = [finding for finding in drift(rehearsal.installation()) if finding.check == "surplus"]
     assert found.level is Level.NOTE
+
+
+def test_drift_tells_how_to_register_again_what_somebody_deregistered() -> None:
+    with a_rehearsal() as rehearsal:
+        rehearsal.engine.up()
+        rehearsal.aws.client("elbv2").deregister_targets(
+            TargetGroupArn=rehearsal.engine.outputs["targetGroupArn"], Targets=[{"Id": "10.0.16.5", "Port": 30504}]
+        )
+        breakage.change_node(rehearsal.cluster, "gpu-3", taints=())
+        found = {finding.seen: finding.remedy for finding in drift(rehearsal.installation())}
+        assert found == {
+            "10.0.16.5 is eligible and not registered": "pulumi up --refresh --stack test",
+            "10.0.16.6 is eligible and not registered": "pulumi up --stack test",
+        }
+        rehearsal.engine.up()
+        assert seen(drift(rehearsal.installation())) == [("missing", "10.0.16.5 is eligible and not registered")]
+        refresh_targets(rehearsal)
+        rehearsal.engine.up()
+        assert seen(drift(rehearsal.installation())) == []
+
+
+def refresh_targets(rehearsal: Rehearsal) -> None:
+    """What `pulumi up --refresh` does first: forget the targets that are registered no more."""
+    there = registered(rehearsal)
+    for urn, resource in list(rehearsal.engine.state.items()):
+        if resource.type.endswith(":TargetGroupAttachment") and resource.inputs["targetId"] not in there:
+            del rehearsal.engine.state[urn]
+
+
+def test_a_target_that_may_be_somebody_elses_is_told_with_both_remedies() -> None:
+    with a_rehearsal() as rehearsal:
+        rehearsal.engine.up()
+        target: Any = {"Id": "10.0.48.4", "Port": 30504}
+        rehearsal.aws.client("elbv2").register_targets(
+            TargetGroupArn=rehearsal.engine.outputs["targetGroupArn"], Targets=[target]
+        )
+        [found] = drift(knowing(rehearsal, KnownStates(failure=NO_CLI)))
+    assert found.level is Level.PROBLEM
+    assert found.remedy.startswith("pulumi up --stack test, if this stack registered it, else: aws elbv2 deregister-")
 
 
 # --- Churn

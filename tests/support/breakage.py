@@ -46,6 +46,16 @@ def unschedule(cluster: Cluster, pod: str, message: str = "0/1 nodes are availab
     _change_pod(cluster, pod, "pending", node="", message=message)
 
 
+def evict(cluster: Cluster, pod: str) -> None:
+    """Let the kubelet have evicted a pod, which stays as a record of that."""
+    _change_pod(cluster, pod, "evicted", message="The node was low on resource: ephemeral-storage.")
+
+
+def terminate(cluster: Cluster, pod: str) -> None:
+    """Let a pod be deleted, and take its time."""
+    _change_pod(cluster, pod, "terminating")
+
+
 def recover(cluster: Cluster, pod: str) -> None:
     """Let a pod that has a node run again."""
     _change_pod(cluster, pod, "running", held=False)

@@ -38,6 +38,13 @@ class Finding:
     remedy: str = ""
 
 
+@dataclass(frozen=True, kw_only=True)
+class Cause(Finding):
+    """Why some targets are unhealthy: their ids."""
+
+    targets: frozenset[str]
+
+
 @dataclass(frozen=True)
 class Outcome:
     """How a command ended: what it found, what else a script would read, and another code than the findings'."""

@@ -1,7 +1,7 @@
 """Calls to AWS: with limits in time, with every page, and with failures that are one sentence."""
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Final
@@ -9,6 +9,8 @@ from typing import Any, Final
 from botocore.config import Config as ClientConfig
 from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError, PartialCredentialsError, ProfileNotFound
 from botocore.parsers import ResponseParserError
+
+from lls.instances import FILTER_VALUES
 
 TRIES: Final = 5
 """How often a call is tried that is throttled or gets lost."""
@@ -99,6 +101,18 @@ class Account:
 
         for page in self._asking(service, operation, pages):
             yield from page.get(key, ())
+
+    def filtered(self, operation: str, key: str, name: str, values: Iterable[str], **others: str) -> Iterator[Any]:
+        """Everything under a key of EC2's answers for the values of a filter, in as few questions as EC2 allows.
+
+        `others` are filters of one value each, with _ for -. Without values nothing is asked. Raises AwsError.
+        """
+        wanted = sorted(set(values))
+        fixed = [{"Name": other.replace("_", "-"), "Values": [value]} for other, value in others.items()]
+        room = FILTER_VALUES - len(fixed)
+        for start in range(0, len(wanted), room):
+            filters = [{"Name": name, "Values": wanted[start : start + room]}, *fixed]
+            yield from self.every("ec2", operation, key, Filters=filters)
 
     def _asking(self, service: str, operation: str, ask: Callable[[Any], Any]) -> Any:
         action = f"{service}:{operation}"

@@ -96,12 +96,14 @@ KINDS: Final[Mapping[str, str]] = {
 
 @dataclass(frozen=True)
 class Interface:
-    """A network interface. `instance_id` is empty where it is attached to no instance."""
+    """A network interface, with its private address. `instance_id` is empty where it is attached to no instance."""
 
     id: str
     description: str
     instance_id: str
     group_ids: tuple[str, ...]
+    subnet_id: str
+    address: str
 
     @property
     def is_balancers(self) -> bool:
@@ -123,7 +125,8 @@ def deregistration(thing: Thing) -> str:
     if "targetId" not in thing.inputs:
         return ""
     return (
-        f"aws elbv2 deregister-targets --target-group-arn {thing.inputs['targetGroupArn']} "
+        f"aws elbv2 deregister-targets --region {thing.inputs['targetGroupArn'].split(':')[3]} "
+        f"--target-group-arn {thing.inputs['targetGroupArn']} "
         f"--targets Id={thing.inputs['targetId']},Port={thing.inputs['port']}"
     )
 
@@ -156,11 +159,7 @@ class Inventory:
 
     def rules(self, group_ids: Iterable[str]) -> list[Thing]:
         """The rules of these security groups."""
-        wanted = sorted(group_ids)
-        if not wanted:
-            return []
-        filters = [{"Name": "group-id", "Values": wanted}]
-        found = self._account.every("ec2", "describe_security_group_rules", "SecurityGroupRules", Filters=filters)
+        found = self._account.filtered("describe_security_group_rules", "SecurityGroupRules", "group-id", group_ids)
         return [_rule(description) for description in found]
 
     def rules_naming(self, group_ids: Collection[str]) -> list[tuple[Thing, Thing]]:
@@ -275,18 +274,14 @@ class Inventory:
         """The network interfaces that carry one of these security groups, and those with these ids or descriptions."""
         found: dict[str, Interface] = {}
         for name, values in (("group-id", groups), ("network-interface-id", ids), ("description", descriptions)):
-            filters = [{"Name": name, "Values": values}]
-            listed = (
-                self._account.every("ec2", "describe_network_interfaces", "NetworkInterfaces", Filters=filters)
-                if values
-                else ()
-            )
-            for description in listed:
+            for description in self._account.filtered("describe_network_interfaces", "NetworkInterfaces", name, values):
                 found[description["NetworkInterfaceId"]] = Interface(
                     description["NetworkInterfaceId"],
                     description.get("Description", ""),
                     description.get("Attachment", {}).get("InstanceId", ""),
                     tuple(group["GroupId"] for group in description.get("Groups", ())),
+                    description.get("SubnetId", ""),
+                    description.get("PrivateIpAddress", ""),
                 )
         return list(found.values())
 
@@ -324,6 +319,7 @@ def _rule(described: Any) -> Thing:
         "description": described.get("Description", ""),
         "cidrIpv4": described.get("CidrIpv4"),
         "cidrIpv6": described.get("CidrIpv6"),
+        "prefixListId": described.get("PrefixListId"),
         "referencedSecurityGroupId": described.get("ReferencedGroupInfo", {}).get("GroupId"),
         "tags": _tags(described),
     }

@@ -4,17 +4,15 @@ A diagnosis from AWS's answers. The emulated AWS that it is tested in has the sa
 """
 
 import ipaddress
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from functools import cached_property
+from typing import Any
 
 from lls.guide import Port
-from lls.operations.world.account import Account
+from lls.operations.world.account import Account, AwsError
 from lls.operations.world.inventory import Inventory, Thing
-
-PROTOCOL_NUMBERS: Final = {"tcp": "6", "udp": "17"}
-EPHEMERAL: Final = 50_000
-"""A port that clients and load balancers may send from."""
+from lls.operations.world.network_acl import Denial, Leg, denial
 
 
 @dataclass(frozen=True)
@@ -35,10 +33,11 @@ class Network:
     def __init__(self, account: Account, vpc_id: str) -> None:
         """Ask that account."""
         self._account = account
-        self._vpc_id = vpc_id
+        self.vpc_id = vpc_id
         self._inventory = Inventory(account)
         self._rules: dict[str, list[Thing]] = {}
-        self._subnets: dict[str, Any] = {}
+        self._prefix_lists: dict[str, list[str] | AwsError] = {}
+        self._denials: dict[Leg, Denial | None] = {}
 
     def instances(self, targets: Iterable[str]) -> Mapping[str, Instance]:
         """The instances that have these ids or private addresses, by target."""
@@ -47,10 +46,9 @@ class Network:
         addresses = [target for target in wanted if not target.startswith("i-")]
         found: dict[str, Instance] = {}
         for name, values in (("instance-id", ids), ("private-ip-address", addresses)):
-            if not values:
-                continue
-            filters = [{"Name": name, "Values": values}, {"Name": "vpc-id", "Values": [self._vpc_id]}]
-            for reservation in self._account.every("ec2", "describe_instances", "Reservations", Filters=filters):
+            for reservation in self._account.filtered(
+                "describe_instances", "Reservations", name, values, vpc_id=self.vpc_id
+            ):
                 for described in reservation["Instances"]:
                     instance = Instance(
                         described["InstanceId"],
@@ -66,8 +64,7 @@ class Network:
     def subnet(self, subnet_id: str) -> Any:
         """What AWS says of a subnet."""
         if subnet_id not in self._subnets:
-            answer = self._account.call("ec2", "describe_subnets", SubnetIds=[subnet_id])
-            self._subnets[subnet_id] = answer["Subnets"][0]
+            [self._subnets[subnet_id]] = self._account.call("ec2", "describe_subnets", SubnetIds=[subnet_id])["Subnets"]
         return self._subnets[subnet_id]
 
     def rules(self, group_ids: Iterable[str]) -> list[Thing]:
@@ -80,94 +77,117 @@ class Network:
         return [rule for group_id in wanted for rule in self._rules[group_id]]
 
     def lets_in(self, group_ids: Iterable[str], port: Port, *, source: str, from_groups: Iterable[str] = ()) -> bool:
-        """Whether groups accept traffic from an address or CIDR, or from members of other groups."""
+        """Whether groups accept traffic from an address or all of a CIDR, or from members of other groups.
+
+        Raises AwsError where that depends on a prefix list that cannot be read.
+        """
         rules = [rule for rule in self.rules(group_ids) if rule.type.endswith("IngressRule")]
-        return _allows(rules, port, source, from_groups)
+        return self._allows(rules, port, source, from_groups)
+
+    def lets_in_some(self, group_ids: Iterable[str], port: Port, *, source: str) -> bool:
+        """Whether groups accept traffic from a part of a CIDR, as far as their prefix lists can be read."""
+        rules = [rule for rule in self.rules(group_ids) if rule.type.endswith("IngressRule") and _is_about(rule, port)]
+        wanted = ipaddress.IPv4Network(source)
+        answers = [self._prefix_list(rule.inputs["prefixListId"]) for rule in rules if "prefixListId" in rule.inputs]
+        blocks = [block for answer in answers if not isinstance(answer, AwsError) for block in answer]
+        blocks += [rule.inputs["cidrIpv4"] for rule in rules if "cidrIpv4" in rule.inputs]
+        return any(wanted.overlaps(ipaddress.IPv4Network(block)) for block in blocks if ":" not in block)
 
     def lets_out(
         self, group_ids: Iterable[str], port: Port, *, destination: str, to_groups: Iterable[str] = ()
     ) -> bool:
-        """Whether groups may send to an address or CIDR, or to members of other groups."""
+        """Whether groups may send to an address or all of a CIDR, or to members of other groups.
+
+        Raises AwsError where that depends on a prefix list that cannot be read.
+        """
         rules = [rule for rule in self.rules(group_ids) if rule.type.endswith("EgressRule")]
-        return _allows(rules, port, destination, to_groups)
+        return self._allows(rules, port, destination, to_groups)
 
     def has_internet(self, subnet_id: str) -> bool:
         """Whether a subnet's routes lead to an internet gateway, which alone makes it public."""
-        filters = [{"Name": "association.subnet-id", "Values": [subnet_id]}]
-        tables = list(self._account.every("ec2", "describe_route_tables", "RouteTables", Filters=filters))
-        if not tables:
-            filters = [
-                {"Name": "vpc-id", "Values": [self._vpc_id]},
-                {"Name": "association.main", "Values": ["true"]},
-            ]
-            tables = list(self._account.every("ec2", "describe_route_tables", "RouteTables", Filters=filters))
+        own = [table for table in self._route_tables if _is_associated(table, subnet_id)]
+        main = [
+            table
+            for table in self._route_tables
+            if any(association.get("Main") for association in table["Associations"])
+        ]
         return any(
             route.get("DestinationCidrBlock") == "0.0.0.0/0"
             and str(route.get("GatewayId", "")).startswith("igw-")
             and route.get("State", "active") == "active"
-            for table in tables
+            for table in own or main
             for route in table["Routes"]
         )
 
-    def acl_obstacle(self, balancer_subnet: str, node_subnet: str, node: str, port: Port, client: str) -> str | None:
-        """The network ACL that stops a packet from the load balancer to a node, or its answer; None where none does.
+    def denials(self, legs: Iterable[Leg]) -> list[Denial]:
+        """What network ACLs deny of these ways."""
+        wanted = list(legs)
+        for leg in wanted:
+            if leg not in self._denials:
+                acls = [acl for acl in self._acls if _is_associated(acl, leg.subnet_id)]
+                self._denials[leg] = denial(acls[0], leg) if acls else None
+        return [found for leg in wanted if (found := self._denials[leg])]
 
-        `client` is the address that the node sees and answers to.
-        """
-        if balancer_subnet == node_subnet:
-            return None
-        back = Port(port.protocol, EPHEMERAL)
-        for subnet, egress, way, peer in (
-            (balancer_subnet, True, port, node),
-            (node_subnet, False, port, client),
-            (node_subnet, True, back, client),
-            (balancer_subnet, False, back, node),
-        ):
-            acl = self._acl(subnet)
-            if acl and not _acl_allows(acl["Entries"], egress, way, peer):
-                direction = "outbound to" if egress else "inbound from"
-                return (
-                    f"network ACL {acl['NetworkAclId']} of {subnet} denies {way.protocol.upper()} {way.number} "
-                    f"{direction} {peer}"
-                )
-        return None
+    @cached_property
+    def _subnets(self) -> dict[str, Any]:
+        return {subnet["SubnetId"]: subnet for subnet in self._of_the_vpc("describe_subnets", "Subnets")}
 
-    def _acl(self, subnet_id: str) -> Any:
-        filters = [{"Name": "association.subnet-id", "Values": [subnet_id]}]
-        found = list(self._account.every("ec2", "describe_network_acls", "NetworkAcls", Filters=filters))
-        return found[0] if found else None
+    @cached_property
+    def _route_tables(self) -> list[Any]:
+        return self._of_the_vpc("describe_route_tables", "RouteTables")
 
+    @cached_property
+    def _acls(self) -> list[Any]:
+        return self._of_the_vpc("describe_network_acls", "NetworkAcls")
 
-def _allows(rules: Iterable[Thing], port: Port, peer: str, groups: Iterable[str]) -> bool:
-    members = set(groups)
-    for rule in rules:
-        inputs = rule.inputs
-        if inputs["ipProtocol"] not in ("-1", port.protocol):
-            continue
-        if inputs["ipProtocol"] != "-1" and not inputs["fromPort"] <= port.number <= inputs["toPort"]:
-            continue
-        if inputs.get("referencedSecurityGroupId") in members:
+    def _of_the_vpc(self, operation: str, key: str) -> list[Any]:
+        return list(self._account.filtered(operation, key, "vpc-id", [self.vpc_id]))
+
+    def _allows(self, rules: Iterable[Thing], port: Port, peer: str, groups: Iterable[str]) -> bool:
+        fitting = [rule.inputs for rule in rules if _is_about(rule, port)]
+        members = set(groups)
+        if any(rule.get("referencedSecurityGroupId") in members for rule in fitting):
             return True
-        if any(_covers(inputs[key], peer) for key in ("cidrIpv4", "cidrIpv6") if key in inputs):
+        blocks = [rule[key] for rule in fitting for key in ("cidrIpv4", "cidrIpv6") if key in rule]
+        if _cover(blocks, peer):
             return True
-    return False
-
-
-def _acl_allows(entries: Iterable[Any], egress: bool, port: Port, peer: str) -> bool:
-    for entry in sorted(entries, key=lambda entry: entry["RuleNumber"]):
-        ports = entry.get("PortRange", {"From": 0, "To": 65535})
-        if (
-            entry["Egress"] == egress
-            and entry["Protocol"] in ("-1", PROTOCOL_NUMBERS[port.protocol])
-            and (entry["Protocol"] == "-1" or ports["From"] <= port.number <= ports["To"])
-            and _covers(entry.get("CidrBlock") or entry.get("Ipv6CidrBlock", ""), peer)
-        ):
-            return entry["RuleAction"] == "allow"
-    return False
-
-
-def _covers(block: str, peer: str) -> bool:
-    if not block:
+        answers = [self._prefix_list(rule["prefixListId"]) for rule in fitting if "prefixListId" in rule]
+        blocks += [block for answer in answers if not isinstance(answer, AwsError) for block in answer]
+        if _cover(blocks, peer):
+            return True
+        for answer in answers:
+            if isinstance(answer, AwsError):
+                raise answer
         return False
-    outer, inner = ipaddress.ip_network(block), ipaddress.ip_network(peer, strict=False)
-    return outer.version == inner.version and inner.subnet_of(outer)  # pyright: ignore[reportArgumentType]
+
+    def _prefix_list(self, list_id: str) -> list[str] | AwsError:
+        """The blocks of a prefix list, or why they cannot be read."""
+        if list_id not in self._prefix_lists:
+            try:
+                entries = self._account.every("ec2", "get_managed_prefix_list_entries", "Entries", PrefixListId=list_id)
+                self._prefix_lists[list_id] = [entry["Cidr"] for entry in entries]
+            except AwsError as error:
+                self._prefix_lists[list_id] = error
+        return self._prefix_lists[list_id]
+
+
+def _is_associated(described: Any, subnet_id: str) -> bool:
+    """Whether a route table or an ACL is a subnet's."""
+    return any(association.get("SubnetId") == subnet_id for association in described["Associations"])
+
+
+def _is_about(rule: Thing, port: Port) -> bool:
+    protocol = rule.inputs["ipProtocol"]
+    return protocol == "-1" or (
+        protocol == port.protocol and rule.inputs["fromPort"] <= port.number <= rule.inputs["toPort"]
+    )
+
+
+def _cover(blocks: Iterable[str], peer: str) -> bool:
+    """Whether blocks together hold all of an address or a block."""
+    inner: Any = ipaddress.ip_network(peer, strict=False)
+    outer: list[Any] = [
+        network for block in blocks if (network := ipaddress.ip_network(block)).version == inner.version
+    ]
+    collapsed: Iterator[Any] = ipaddress.collapse_addresses(outer)
+    return any(inner.subnet_of(network) for network in collapsed)

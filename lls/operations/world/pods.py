@@ -4,7 +4,7 @@ import re
 from collections.abc import Sequence
 from typing import Any, Final
 
-from lls.operations.report.finding import Finding, ok, problem
+from lls.operations.report.finding import Finding, note, ok, problem
 from lls.operations.world.proxy import Proxy
 
 LOG_LINES: Final = 50
@@ -17,29 +17,43 @@ TRACE: Final = re.compile(r"\s+at |\s*File \"|Traceback|\s*\.\.\. \d+ more|\s{4,
 """Lines of stack traces, in the languages that services are written in."""
 
 
-def check_pods(proxy: Proxy, remedy: str) -> list[Finding]:
-    """The release and each pod, with the reason of one that does not run. Raises what asking the cluster raises."""
-    release = proxy.find_release()
+def check_pods(proxy: Proxy, *, replicas: int, up: str) -> list[Finding]:
+    """The release and each of its pods, with the reason of one that does not run.
+
+    `replicas` is how many pods the release should have, `up` the command that mends a release that is gone. Pods that
+    have ended are told of, and no problem while the release has its others. Raises what asking the cluster raises.
+    """
+    namespace, release = proxy.namespace, proxy.find_release()
     found: list[Finding] = []
+    look = f"kubectl -n {namespace} get deployments,replicasets,events"
     if release is None:
-        found.append(problem("release", f"there is no release {proxy.release_name} in {proxy.namespace}", remedy))
+        found.append(problem("release", f"there is no release {proxy.release_name} in {namespace}", up))
+        look = up
+    elif release.status.startswith("pending-"):
+        way_back = "rollback" if release.revision > 1 else "uninstall"
+        unstuck = f"once no run is under way: helm -n {namespace} {way_back} {release.name}, then {up}"
+        found.append(problem("release", f"release {release.name} is {release.status}", unstuck))
     elif release.status != "deployed":
-        seen = f"release {release.name} is {release.status}"
-        found.append(problem("release", seen, f"{remedy}; if Helm is stuck: helm rollback {release.name}"))
+        found.append(problem("release", f"release {release.name} is {release.status}", up))
     else:
         found.append(ok("release", f"{release.name} is deployed: {release.chart} {release.version}"))
-    pods: list[Any] = proxy.pods()
-    if not pods:
-        return [*found, problem("pod-not-running", f"no pod runs in {proxy.namespace}", remedy)]
-    events = proxy.events()
-    return [*found, *(_judge(pod, events, proxy.namespace) for pod in pods)]
+    pods = proxy.pods()
+    living = [pod for pod in pods if is_living(pod)]
+    events = proxy.events() if pods else []
+    found += [_judge(pod, events, namespace) for pod in living]
+    ended = [_ended(pod) for pod in pods if not is_living(pod)]
+    if len(living) < replicas:
+        seen = f"{len(living)} of {replicas} pods" if living else "no pod"
+        told = f": {'; '.join(ended)}" if ended else ""
+        return [*found, problem("pod-not-running", f"{seen} runs in {namespace}{told}", look)]
+    return [*found, *(note("pods", f"{seen}; the release has its {len(living)} without it") for seen in ended)]
 
 
 def check_logs(proxy: Proxy) -> list[Finding]:
-    """The last lines of each pod's log, without stack traces. Raises what asking the cluster raises."""
+    """The last lines of each living pod's log, without stack traces. Raises what asking the cluster raises."""
     found: list[Finding] = []
     pods: list[Any] = proxy.pods()
-    for pod in pods:
+    for pod in filter(is_living, pods):
         name = pod.metadata.name
         containers: Sequence[Any] = pod.status.container_statuses or ()
         restarted = any(container.restart_count and not container.ready for container in containers)
@@ -52,11 +66,28 @@ def check_logs(proxy: Proxy) -> list[Finding]:
     return found
 
 
+def is_living(pod: Any) -> bool:
+    """Whether a pod runs or is to run: it has not ended, as an evicted one has, and is not being deleted."""
+    return pod.status.phase not in ("Failed", "Succeeded") and not pod.metadata.deletion_timestamp
+
+
 def is_ready(pod: Any) -> bool:
-    """Whether a pod runs and its readiness probe passes."""
+    """Whether a pod serves: it lives, and its readiness probe passes."""
     conditions: Sequence[Any] = pod.status.conditions or ()
-    return pod.status.phase == "Running" and any(
-        condition.type == "Ready" and condition.status == "True" for condition in conditions
+    return (
+        is_living(pod)
+        and pod.status.phase == "Running"
+        and any(condition.type == "Ready" and condition.status == "True" for condition in conditions)
+    )
+
+
+def _ended(pod: Any) -> str:
+    """A pod that has ended or is being deleted, and why."""
+    status = pod.status
+    if pod.metadata.deletion_timestamp:
+        return f"{pod.metadata.name} is terminating"
+    return f"{pod.metadata.name} is {status.reason or status.phase}" + (
+        f" ({status.message})" if status.message else ""
     )
 
 

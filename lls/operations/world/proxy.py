@@ -31,13 +31,14 @@ HELM_TIMEOUT: Final = 600
 
 @dataclass(frozen=True)
 class Release:
-    """A Helm release: its last revision's status, and the chart with its version."""
+    """A Helm release: its last revision with its status, and the chart with its version."""
 
     name: str
     namespace: str
     status: str
     chart: str
     version: str
+    revision: int = 1
 
 
 class Proxy:
@@ -66,7 +67,12 @@ class Proxy:
         found: Any = json.loads(gzip.decompress(packed))
         chart = found["chart"]["metadata"]
         return Release(
-            self.release_name, self.namespace, found["info"]["status"], chart["name"], str(chart.get("version", ""))
+            name=self.release_name,
+            namespace=self.namespace,
+            status=found["info"]["status"],
+            chart=chart["name"],
+            version=str(chart.get("version", "")),
+            revision=int(found["version"]),
         )
 
     def pods(self) -> list[V1Pod]:

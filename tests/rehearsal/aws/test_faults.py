@@ -221,6 +221,7 @@ def test_a_public_looking_subnet_without_a_route_to_the_internet_gets_no_media(m
         (True, {"Protocol": "17", "CidrBlock": "198.51.100.0/24"}, "out UDP 1024-65535 to 198.51.100.7", HEALTHY),
         (True, {"Protocol": "6", "PortRange": {"From": 30800, "To": 30800}}, None, TIMEOUT),
         (False, {"Protocol": "6", "PortRange": {"From": 60000, "To": 65535}}, None, TIMEOUT),
+        (True, {"Protocol": "17", "PortRange": {"From": 20000, "To": 29999}}, "out UDP 1024-65535 to 198.51", HEALTHY),
         (False, {"Protocol": "17", "CidrBlock": "203.0.113.0/24"}, None, HEALTHY),
     ],
 )

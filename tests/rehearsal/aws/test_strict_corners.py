@@ -363,6 +363,54 @@ def test_an_nlb_without_groups_stops_nothing_itself(at: EmulatedAws) -> None:
     assert at.aws.media_obstacle(targets, node) is None
 
 
+def test_a_rule_lets_in_what_its_prefix_list_holds_now(at: EmulatedAws) -> None:
+    group, _, targets = at.serving()
+    node, node_group = at.node("gpu-1"), at.aws.node_security_group_ids[0]
+    at.register(targets, node)
+    by_group: Any = permission("udp", 30504, "") | {"IpRanges": [], "UserIdGroupPairs": [{"GroupId": group}]}
+    at.ec2.revoke_security_group_ingress(GroupId=node_group, IpPermissions=[by_group])
+    made: Any = at.ec2.create_managed_prefix_list(
+        PrefixListName="clients",
+        MaxEntries=5,
+        AddressFamily="IPv4",
+        Entries=[{"Cidr": "192.0.2.0/24"}],
+    )
+    list_id = made["PrefixList"]["PrefixListId"]
+    by_list: Any = permission("udp", 30504, "") | {"IpRanges": [], "PrefixListIds": [{"PrefixListId": list_id}]}
+    at.ec2.authorize_security_group_ingress(GroupId=node_group, IpPermissions=[by_list])
+    assert "do not let in UDP 30504" in (at.aws.media_obstacle(targets, node) or "")
+    at.ec2.modify_managed_prefix_list(
+        PrefixListId=list_id, CurrentVersion=1, AddEntries=[{"Cidr": "198.51.100.0/24"}], RemoveEntries=[]
+    )
+    assert at.aws.media_obstacle(targets, node) is None
+
+
+def test_an_unknown_prefix_list_is_refused(at: EmulatedAws) -> None:
+    with refuses("InvalidPrefixListID.NotFound"):
+        at.ec2.get_managed_prefix_list_entries(PrefixListId="pl-0123456789abcdef0")
+    by_list: Any = permission("udp", 1, "") | {"IpRanges": [], "PrefixListIds": [{"PrefixListId": "pl-1"}]}
+    with refuses("InvalidPrefixListID.NotFound"):
+        at.ec2.authorize_security_group_ingress(GroupId=at.group(), IpPermissions=[by_list])
+
+
+# --- Sizes of questions
+
+
+def test_a_question_to_ec2_has_two_hundred_values_in_all_its_filters_and_no_more(at: EmulatedAws) -> None:
+    addresses = [f"10.0.{number // 250}.{number % 250}" for number in range(200)]
+    filters: Any = [{"Name": "private-ip-address", "Values": addresses}]
+    assert at.ec2.describe_instances(Filters=filters)["Reservations"] == []
+    with refuses("FilterLimitExceeded"):
+        at.ec2.describe_instances(Filters=[*filters, {"Name": "vpc-id", "Values": [at.aws.vpc_id]}])
+
+
+def test_the_tags_of_twenty_load_balancers_and_no_more_are_told_at_once(at: EmulatedAws) -> None:
+    arns = [at.target_group(f"group-{number}") for number in range(21)]
+    assert len(at.elbv2.describe_tags(ResourceArns=arns[:20])["TagDescriptions"]) == 20
+    with refuses("ValidationError"):
+        at.elbv2.describe_tags(ResourceArns=arns)
+
+
 # --- Security groups, rules and tags
 
 

@@ -338,6 +338,25 @@ def test_with_a_local_traffic_policy_only_nodes_with_a_pod_answer(make: Callable
     assert emulated.answers() == {"gpu-1"}
 
 
+@pytest.mark.parametrize("ending", [breakage.evict, breakage.terminate])
+def test_a_pod_that_was_evicted_or_is_being_deleted_has_a_successor_and_serves_no_more(
+    installed: EmulatedCluster, ending: Callable[[Cluster, str], None]
+) -> None:
+    emulated = installed
+    name = emulated.pod().metadata.name
+    ending(emulated.cluster, name)
+    pods = {pod.metadata.name: pod for pod in emulated.pods()}
+    ended = pods.pop(name)
+    [successor] = pods.values()
+    assert successor.status.phase == "Running"
+    assert (ended.status.phase, bool(ended.metadata.deletion_timestamp)) == (
+        ("Failed", False) if ending is breakage.evict else ("Running", True)
+    )
+    assert emulated.answers() == set(emulated.cluster.nodes)
+    breakage.fail_probe(emulated.cluster, successor.metadata.name)
+    assert emulated.answers() == set()
+
+
 # --- Helm
 
 

@@ -1,14 +1,8 @@
-"""Files that may hold secrets, and YAML."""
+"""Files that may hold secrets."""
 
 import os
 import tempfile
 from pathlib import Path
-from typing import Any, Final
-
-import yaml
-
-LOADER: Final[type[yaml.SafeLoader]] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-"""libyaml's, eight times as fast, where PyYAML was built with it."""
 
 
 def write_private(path: Path, text: str) -> None:
@@ -18,8 +12,3 @@ def write_private(path: Path, text: str) -> None:
     with os.fdopen(descriptor, "w") as file:
         file.write(text)
     os.replace(temporary, path)
-
-
-def read_yaml(text: str | bytes) -> Any:
-    """What YAML text says, as `yaml.safe_load` does. Raises yaml.YAMLError."""
-    return yaml.load(text, Loader=LOADER)  # noqa: S506

@@ -11,7 +11,7 @@ import pulumi_kubernetes as k8s
 import yaml
 
 from lls.config import Config
-from lls.go_yaml import read_yaml
+from lls.files import read_yaml
 
 
 @dataclass(frozen=True, kw_only=True)

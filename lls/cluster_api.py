@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 from kubernetes import client as api  # its classes load when they are used: CoreV1Api takes a quarter of a second
 from kubernetes.config import new_client_from_config_dict  # pyright: ignore[reportUnknownVariableType]
 
-from lls.go_yaml import read_yaml
+from lls.files import read_yaml
 
 if TYPE_CHECKING:
     from kubernetes.client import ApiClient, V1Node

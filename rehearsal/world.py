@@ -10,7 +10,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
 from lls import guide
-from lls.go_yaml import read_yaml
+from lls.files import read_yaml
 
 DEFAULT_WORLD = Path(__file__).with_name("world.yaml")
 

@@ -13,7 +13,7 @@ from pydantic import AfterValidator, BeforeValidator
 
 from lls.auth_file import AuthFileError, read_auth_file
 from lls.config.values import as_text, written_as
-from lls.go_yaml import read_yaml
+from lls.files import read_yaml
 
 
 def must(accepts: Callable[[Any], bool], expected: str) -> AfterValidator:

@@ -15,7 +15,7 @@ from pydantic_core import ErrorDetails
 
 from lls.config.model import Config
 from lls.config.values import in_words, unfit_helm_values
-from lls.go_yaml import read_yaml
+from lls.go_yaml import read_go_yaml
 
 NAMESPACE: Final = "lls"
 """Namespace of the keys that Pulumi.yaml declares: the project's name."""
@@ -70,7 +70,7 @@ def load() -> Config:
 @cache
 def schema() -> Mapping[str, Mapping[str, Any]]:
     """The keys that Pulumi.yaml declares, each with type, description and default."""
-    return cast(Mapping[str, Mapping[str, Any]], read_yaml(SCHEMA.read_text())["config"])
+    return cast(Mapping[str, Mapping[str, Any]], read_go_yaml(SCHEMA.read_text())["config"])
 
 
 def _is_secret(key: str) -> bool:

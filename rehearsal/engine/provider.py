@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Final, cast
 
 from lls.auth_file import AuthFileError, read_auth_file
-from lls.go_yaml import read_yaml
+from lls.files import read_yaml
 from lls.operations.program.recording import Properties
 from lls.operations.program.replacement import REPLACED_BY
 from lls.operations.world.account import Account

@@ -16,7 +16,7 @@ import yaml
 from pulumi.runtime import set_all_config
 
 from lls.config import NAMESPACE, SCHEMA, Config, load, schema
-from lls.go_yaml import number_text, read_yaml
+from lls.go_yaml import number_text, read_go_yaml
 
 PROJECT: Final = SCHEMA.parent
 """The folder of Pulumi.yaml and of the program."""
@@ -97,7 +97,7 @@ def read_stack(name: str, folder: Path = PROJECT) -> Stack:
 def _config_of(path: Path) -> Mapping[str, Any]:
     """The mapping `config` of a file of Pulumi's. Raises StackError where the engine could not read it either."""
     try:
-        content: Any = read_yaml(path.read_bytes())
+        content: Any = read_go_yaml(path.read_bytes())
     except OSError as error:
         raise StackError(f"{path.name} cannot be read: {error.strerror}.") from None
     except yaml.YAMLError as error:
@@ -135,8 +135,8 @@ def _of_every_stack(folder: Path) -> dict[str, Any]:
     """What Pulumi.yaml sets for every stack, such as a key of the AWS provider: as its `value`, or in place of it."""
     path = folder / SCHEMA.name
     declared: Mapping[str, Any] = _config_of(path) if path.is_file() else {}
-    full = {
-        key: key_schema if isinstance(key_schema, dict) else {"value": key_schema}
+    full: dict[str, dict[str, Any]] = {
+        key: cast(dict[str, Any], key_schema) if isinstance(key_schema, dict) else {"value": key_schema}
         for key, key_schema in declared.items()
         if ":" in key
     }

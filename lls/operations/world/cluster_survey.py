@@ -9,7 +9,7 @@ from typing import Any
 import yaml
 
 from lls import guide
-from lls.go_yaml import read_yaml
+from lls.files import read_yaml
 from lls.oci import is_oci
 from lls.operations.world.account import AwsError
 from lls.operations.world.installation import Installation

@@ -21,5 +21,8 @@ def write_private(path: Path, text: str) -> None:
 
 
 def read_yaml(text: str | bytes) -> Any:
-    """What YAML text says, as `yaml.safe_load` does. Raises yaml.YAMLError."""
-    return yaml.load(text, Loader=LOADER)  # noqa: S506
+    """What YAML text says by the rules of YAML 1.1, as kubectl and Helm read it. Raises yaml.YAMLError."""
+    try:
+        return yaml.load(text, Loader=LOADER)  # noqa: S506
+    except ValueError as error:  # such as a 30 February, which PyYAML takes for a date
+        raise yaml.YAMLError(str(error)) from None

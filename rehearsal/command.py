@@ -9,6 +9,7 @@ from pulumi import RunError
 from pydantic import ValidationError
 from rich.console import Console
 
+from lls.config.values import in_words
 from lls.operations.program.stack_file import StackError
 from rehearsal.display import Display, Silence, as_json
 from rehearsal.engine.engine import StepsFailedError
@@ -35,8 +36,11 @@ def run(options: argparse.Namespace) -> int:
         world = world_for(stack, path.read_text())
     except (StackError, RunError, OSError) as error:
         return refuse(str(error))
-    except (ValidationError, yaml.YAMLError) as error:
-        return refuse(f"--world {path}: {error}")
+    except yaml.YAMLError as error:
+        return refuse(f"--world {path}: {error}.")
+    except ValidationError as error:
+        problems = (f"{'.'.join(map(str, problem['loc']))}: {in_words(problem)}" for problem in error.errors())
+        return refuse(f"--world {path}: {'; '.join(problems)}.")
     try:
         with Rehearsal(stack, world, factor=options.factor) as rehearsal:
             if options.json:

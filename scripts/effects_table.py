@@ -10,7 +10,7 @@ from unittest.mock import patch
 
 from lls import artifacts, targets
 from lls.cluster_api import ClusterApi
-from lls.config import SCHEMA, Config
+from lls.config import Config
 from lls.operations.program.recording import Properties, run_project
 from lls.operations.program.replacement import REPLACED_BY
 from lls.operations.program.stack_file import PROJECT, Stack
@@ -63,7 +63,7 @@ CHANGES: Final[Mapping[str, tuple[Mapping[str, Any], Any]]] = {
     "chartVersion": ({}, "2.1.0"),
     "imageRepository": ({}, "registry.example/streaming-proxy"),
     "imageTag": ({}, "2.1.0"),
-    "registryConfig": ({}, str(SCHEMA.relative_to(PROJECT))),
+    "registryConfig": ({}, "docs/iam-policy.json"),
     "namespace": ({}, "other"),
     "releaseName": ({}, "other"),
     "replicas": ({"stickiness": True}, 2),

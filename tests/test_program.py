@@ -187,6 +187,14 @@ def test_secret_helm_values_are_secret_inputs() -> None:
     assert release.inputs["values"]["env"]["lbPort"] == "5004"
 
 
+@pytest.mark.parametrize("secret_keys", [[], ["lls:helmValues"]], ids=["plain", "secret"])
+def test_a_null_of_the_helm_values_reaches_the_release_as_one(secret_keys: list[str]) -> None:
+    made = up(as_config(helmValues={"nodeSelector": None, "image": {"pullPolicy": None}}), secret_keys=secret_keys)
+    sent = made.of("Release")[0].inputs["values"]
+    assert (sent["nodeSelector"], sent["image"]["pullPolicy"]) == (None, None)
+    assert sent["image"]["tag"] == "2.0.1"
+
+
 def test_the_provider_is_told_which_cluster_it_serves() -> None:
     assert up().named("cluster").inputs["clusterIdentifier"] == "arn:aws:eks:us-west-2:123456789012:cluster/demo"
 

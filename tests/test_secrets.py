@@ -27,6 +27,7 @@ from rehearsal.engine.engine import StepsFailedError
 from rehearsal.kubernetes.api import TOKEN, kubeconfig_for
 from rehearsal.rehearse import Rehearsal
 from tests.support.configs import config_problems
+from tests.support.helpers import install_helper
 from tests.support.operations import install
 from tests.support.recorded import CONFIG, as_config, recorded
 from tests.support.registries import Registry, a_chart, an_image, internet
@@ -297,6 +298,45 @@ def test_mirror_shows_neither_login(status: int, seen: Traces, monkeypatch: pyte
         arguments = ["--source", f"{source.host}/nvcf", "--destination", f"{own.host}/demo"]
         assert cli.main(["mirror", "--stack", "dev", *arguments]) == (0 if status == 200 else 1)
     assert seen.leaks(secrets(seen)) == set()
+
+
+HELPERS: Mapping[str, str] = {
+    "works": """echo '{"Username": "robot", "Secret": "PASSWORD"}'""",
+    "fails after its answer": """echo '{"Username": "robot", "Secret": "PASSWORD"}'; exit 1""",
+    "answers something else": "echo PASSWORD",
+}
+
+
+@pytest.mark.parametrize("script", HELPERS.values(), ids=list(HELPERS))
+def test_no_command_shows_what_a_credential_helper_answers(
+    script: str, seen: Traces, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    password = SECRETS["registry password"]
+    Path("answer").touch(mode=0o600)
+    Path("answer").write_text(script.replace("PASSWORD", password))
+    install_helper("vault", f'. "{Path("answer").absolute()}"', monkeypatch)
+    with (
+        internet(tmp_path, "own.example") as certificate,
+        Registry("own.example", login=Login("robot", "another", ""), certificate=certificate) as own,
+        planted(monkeypatch, registryConfig="auth.json", chart=f"oci://{own.host}/chart") as rehearsal,
+    ):
+        of_guide(rehearsal)
+        Path("auth.json").write_text('{"credsStore": "vault"}')
+        assert cli.main(["preflight", "--stack", "dev"]) == 2
+    assert seen.leaks(SECRETS) == set()
+
+
+@pytest.mark.parametrize(
+    "content", ["{}}", '{"auths": ["PASSWORD"]}', '{"auths": {"own.example": {"auth": "PASSWORD"}}}']
+)
+def test_a_malformed_auth_file_is_told_without_what_is_in_it(
+    content: str, seen: Traces, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with planted(monkeypatch, registryConfig="auth.json"):
+        write_private(Path("auth.json"), content.replace("PASSWORD", SECRETS["registry password"]))
+        for command in ("preflight", "mirror", "graph"):
+            assert cli.main([command, "--stack", "dev"]) == 1
+    assert seen.leaks(SECRETS) == set()
 
 
 @pytest.mark.parametrize("options", [[], ["--json"]], ids=["plain", "json"])

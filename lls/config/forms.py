@@ -9,8 +9,10 @@ from typing import Annotated, Any, Final
 
 import yaml
 from kubernetes.utils.quantity import parse_quantity  # pyright: ignore[reportUnknownVariableType]
-from pydantic import AfterValidator
+from pydantic import AfterValidator, BeforeValidator
 
+from lls.auth_file import AuthFileError, read_auth_file
+from lls.config.values import as_text, written_as
 from lls.files import read_yaml
 
 
@@ -38,6 +40,18 @@ def between(low: int, high: float, expected: str) -> AfterValidator:
 def optional(pattern: str, expected: str) -> AfterValidator:
     """A validator of a text that may be empty."""
     return match(f"({pattern})?", expected)
+
+
+def _readable_auth_file(path: str) -> str:
+    """The path of an auth file that can be read, or of none."""
+    if path and not holds(Path.is_file, path):
+        raise ValueError("use the path of an existing docker-style auth file, or leave it empty for an ECR login")
+    try:
+        if path:
+            read_auth_file(path)
+    except AuthFileError as error:
+        raise ValueError(f"the docker-style auth file cannot be used: {error}") from None
+    return path
 
 
 def _is_cidr(text: str) -> bool:
@@ -79,9 +93,11 @@ DNS_LABEL: Final = r"[a-z0-9]([a-z0-9-]*[a-z0-9])?"
 ECR_PATH: Final = _path_of_names(r"[._-]")
 OCI_REPOSITORY: Final = r"[A-Za-z0-9.-]+(:[0-9]+)?/" + _path_of_names(r"(\.|_{1,2}|-+)")
 
-Port = Annotated[int, between(1, 65535, "use a port from 1 to 65535")]
-NodePort = Annotated[int, between(30000, 32767, "use a port from 30000 to 32767, Kubernetes' range of NodePorts")]
-Positive = Annotated[int, between(1, math.inf, "use a whole number of at least 1")]
+Flag = Annotated[bool, written_as("true|false", "use true or false")]
+Whole = Annotated[int, written_as("[-+]?[0-9]{1,18}", "use a whole number")]
+Port = Annotated[Whole, between(1, 65535, "use a port from 1 to 65535")]
+NodePort = Annotated[Whole, between(30000, 32767, "use a port from 30000 to 32767, Kubernetes' range of NodePorts")]
+Positive = Annotated[Whole, between(1, math.inf, "use a whole number of at least 1")]
 Cidr = Annotated[str, must(_is_cidr, "use an IPv4 or IPv6 CIDR without host bits, such as 203.0.113.0/24")]
 Quantity = Annotated[str, must(_is_quantity, "use a positive Kubernetes quantity, such as 5000m or 24Gi")]
 NodeGroup = Annotated[
@@ -91,12 +107,18 @@ NodeGroup = Annotated[
     ),
 ]
 LabelKey = Annotated[str, match(rf"([a-z0-9]([a-z0-9.-]{{0,251}}[a-z0-9])?/)?{LABEL}", "use a Kubernetes label key")]
-LabelValue = Annotated[str, match(rf"{LABEL}?", "use a Kubernetes label value of at most 63 characters")]
+LabelValue = Annotated[
+    str, BeforeValidator(as_text), match(rf"{LABEL}?", "use a Kubernetes label value of at most 63 characters")
+]
 TagKey = Annotated[
     str,
     match(r"(?!(?i:aws:))[\w \t.:/=+@-]{1,128}", "use 1 to 128 letters, digits, spaces and .:/=+-@_, not aws:"),
 ]
-TagValue = Annotated[str, match(r"[\w \t.:/=+@-]{0,256}", "use at most 256 letters, digits, spaces and .:/=+-@_")]
+TagValue = Annotated[
+    str,
+    BeforeValidator(as_text),
+    match(r"[\w \t.:/=+@-]{0,256}", "use at most 256 letters, digits, spaces and .:/=+-@_"),
+]
 RegionCode = Annotated[str, match(r"[a-z]{2,4}(-[a-z]+)+-[0-9]", "use the code of an AWS region, such as us-west-2")]
 ClusterName = Annotated[
     str,
@@ -129,13 +151,7 @@ ChartVersion = Annotated[
     ),
 ]
 ImageTag = Annotated[str, match(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}", "use an image tag, such as 2.0.1")]
-AuthFile = Annotated[
-    str,
-    must(
-        lambda path: not path or holds(Path.is_file, path),
-        "use the path of an existing docker-style auth file, or leave it empty for an ECR login",
-    ),
-]
+AuthFile = Annotated[str, AfterValidator(_readable_auth_file)]
 OwnNamespace = Annotated[
     str,
     match(
@@ -146,7 +162,7 @@ OwnNamespace = Annotated[
 ReleaseName = Annotated[
     str, match(rf"(?=.{{1,53}}$){DNS_LABEL}", "use a Helm release name: at most 53 of a-z, 0-9 and -")
 ]
-Hour = Annotated[int, between(0, 3600, "use 0 to 3600 seconds")]
+Hour = Annotated[Whole, between(0, 3600, "use 0 to 3600 seconds")]
 
 
 def is_instance(target: str) -> bool:

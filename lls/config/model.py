@@ -42,7 +42,7 @@ class Config(BaseModel):
     availability_zone: str
     udp_port: forms.Port
     allowed_cidrs: tuple[forms.Cidr, ...]
-    static_ip: bool
+    static_ip: forms.Flag
     eip_allocation_id: forms.AllocationId
     vpc_id: forms.VpcId
     public_subnet_id: forms.SubnetId
@@ -51,17 +51,17 @@ class Config(BaseModel):
     registration: guide.Registration
     targets: tuple[str, ...]
     node_groups: Annotated[tuple[forms.NodeGroup, ...], forms.must(forms.unique, "list each node group only once")]
-    allow_other_zones: bool
+    allow_other_zones: forms.Flag
     service_name: forms.ServiceName
     service_port: forms.Port
     deregistration_delay: forms.Hour
     drain_seconds: forms.Hour
-    stickiness: bool
+    stickiness: forms.Flag
     node_selector: Mapping[forms.LabelKey, forms.LabelValue]
     streaming_node_port: forms.NodePort
     health_node_port: forms.NodePort
     health_path: forms.HealthPath
-    node_internal_rules: bool
+    node_internal_rules: forms.Flag
     chart: str
     image_repository: forms.ImageRepository
     repository_prefix: str
@@ -77,7 +77,7 @@ class Config(BaseModel):
     helm_values: Mapping[str, Any]
     kubeconfig: SecretStr
     kube_context: str
-    deletion_protection: bool
+    deletion_protection: forms.Flag
     tags: Mapping[forms.TagKey, forms.TagValue]
 
     @check("availability_zone")

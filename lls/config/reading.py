@@ -2,7 +2,7 @@
 
 import difflib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any, Final, cast
@@ -14,7 +14,8 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from lls.config.model import Config
-from lls.files import read_yaml
+from lls.config.values import in_words, unfit_helm_values
+from lls.go_yaml import read_go_yaml
 
 NAMESPACE: Final = "lls"
 """Namespace of the keys that Pulumi.yaml declares: the project's name."""
@@ -54,11 +55,13 @@ def load() -> Config:
         f"  {NAMESPACE}:{key} = [secret]: AWS and the state would hold it in clear; set it without --secret"
         for key in exposed
     ]
+    problems += [_line("helmValues", *unfit) for unfit in unfit_helm_values(values["helmValues"])]
     given = {key: value for key, value in values.items() if value is not None}
     try:
         config = Config.model_validate(dict.fromkeys(names - schema().keys()) | given)
         if not problems:
-            return config
+            hidden = {"helm_values": _secret_leaves(config.helm_values)} if _is_secret("helmValues") else {}
+            return config.model_copy(update=hidden)
     except ValidationError as error:
         problems += [_problem(details) for details in error.errors() if details["loc"][0] not in exposed]
     raise pulumi.RunError("The stack's config needs a change:\n" + "\n".join(problems))
@@ -67,7 +70,7 @@ def load() -> Config:
 @cache
 def schema() -> Mapping[str, Mapping[str, Any]]:
     """The keys that Pulumi.yaml declares, each with type, description and default."""
-    return cast(Mapping[str, Mapping[str, Any]], read_yaml(SCHEMA.read_text())["config"])
+    return cast(Mapping[str, Mapping[str, Any]], read_go_yaml(SCHEMA.read_text())["config"])
 
 
 def _is_secret(key: str) -> bool:
@@ -93,18 +96,21 @@ def _value(key: str, declared: Mapping[str, Any]) -> Any:
         return text
     try:
         value = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         return text
-    return _secret_leaves(value) if key in SECRET_KEYS and _is_secret(key) else value
+    return text if value is None else value
 
 
 def _secret_leaves(value: Any) -> Any:
-    """The same structure with every leaf a secret, so that no part of it reaches the state in clear."""
+    """The same structure with every leaf a secret, so that no part of it reaches the state in clear.
+
+    A null stays one: it tells nothing, and Helm is to see it.
+    """
     if isinstance(value, dict):
         return {key: _secret_leaves(part) for key, part in cast(dict[str, Any], value).items()}
     if isinstance(value, list):
         return [_secret_leaves(part) for part in cast(list[Any], value)]
-    return pulumi.Output.secret(value)
+    return value if value is None else pulumi.Output.secret(value)
 
 
 def _problem(error: ErrorDetails) -> str:
@@ -118,7 +124,20 @@ def _problem(error: ErrorDetails) -> str:
     if error["type"] == "missing":
         about = schema()[str(name)]["description"] if str(name) in schema() else "The AWS region."
         return f"  {key} is not set. {about} Set it: pulumi config set {key} VALUE"
+    return _line(str(name), path, error["input"], _remedy(key, path, error))
+
+
+def _line(name: str, path: Sequence[str | int], value: Any, remedy: str) -> str:
+    key = name if ":" in name else f"{NAMESPACE}:{name}"
     secret = is_config_secret(key) or key == f"{NAMESPACE}:kubeconfig"
-    value = "[secret]" if secret else json.dumps(error["input"])
+    shown = "[secret]" if secret else json.dumps(value)
     where = "".join(f"[{part}]" for part in path if part != "[key]")
-    return f"  {key}{where} = {value}: {error['msg'].removeprefix('Value error, ')}"
+    return f"  {key}{where} = {shown}: {remedy}"
+
+
+def _remedy(key: str, path: Sequence[str | int], error: ErrorDetails) -> str:
+    remedy = in_words(error)
+    declared = schema().get(key.partition(":")[2], {}).get("type")
+    if declared in ("array", "object") and not path and error["type"] != "value_error":
+        remedy += f": pulumi config set --path '{key}{'[0]' if declared == 'array' else '.NAME'}' VALUE"
+    return remedy

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-from lls.config import SCHEMA, Config
+from lls.config import Config
 from lls.operations.program.recording import STACK_TYPE, Monitor, Properties, Resource, Severity, record, run_project
 from lls.operations.program.stack_file import Stack
 from lls.operations.report.finding import Outcome
@@ -51,8 +51,13 @@ def graph(stack: Stack, order: Order = "create", *, whole: bool = False) -> Grap
     """
     config = stack.parsed()
     stand_ins = _StandIns(config)
-    # Any existing file: with stand-ins there is nothing to log in to, and no login may be overwritten.
-    changes = {"lls:kubeconfig": "", "lls:kubeContext": "", "lls:registryConfig": str(SCHEMA)}
+    # No chart in ECR: with stand-ins there is nothing to log in to, and no login may be overwritten.
+    changes = {
+        "lls:kubeconfig": "",
+        "lls:kubeContext": "",
+        "lls:registryConfig": "",
+        "lls:chart": "oci://stand-in/chart",
+    }
     if config.registration in ("nodes", "binding"):
         target = "i-0123456789abcdef0" if config.target_type == "instance" else "10.0.0.1"
         changes |= {"lls:registration": "static", "lls:targets": json.dumps([target])}

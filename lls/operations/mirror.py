@@ -102,8 +102,8 @@ def _logins(installation: Installation, todo: tuple[Artifact, ...], environ: Map
             host = reference.partition("/")[0]
             if host in logins:
                 continue
-            if host in given:
-                logins[host] = given[host]
+            if login := given.get(host):
+                logins[host] = login
             elif ecr_registry(OCI_SCHEME + reference):
                 logins[host] = ecr_login(installation.account.client("ecr"))
             elif host == NGC_HOST or (host.partition(":")[0] in PLAIN_HTTP and environ.get(NGC_KEY)):

@@ -16,7 +16,18 @@ from lls.cluster import EksCluster
 from lls.cluster_api import REQUEST_TIMEOUT, ClusterApi
 from lls.oci import ecr_registry, is_oci
 from lls.operations.program.stack_file import StackError
-from lls.operations.report.finding import Check, Finding, Outcome, Watcher, note, ok, problem, run_checks, unknown
+from lls.operations.report.finding import (
+    Check,
+    Finding,
+    Outcome,
+    Watcher,
+    attempt,
+    note,
+    ok,
+    problem,
+    run_checks,
+    unknown,
+)
 from lls.operations.world.account import AwsError
 from lls.operations.world.capacity import lacks, name_of
 from lls.operations.world.cluster_survey import look_into_cluster
@@ -83,12 +94,21 @@ class Preflight:
             caller = self._installation.confirm_account()
         finally:
             watcher.ended("credentials and cluster")
-        first = [ok("credentials", f"account {caller.account} as {caller.arn}"), *self._look(watcher)]
         failures = (AwsError, StackError, MirrorError, *CLUSTER_FAILURES)
-        try:
-            place = self._place()
-        except (AwsError, pulumi.RunError) as error:
-            return [*first, problem("cluster", str(error), "")]
+        places: list[Place] = []
+
+        def find_place() -> list[Finding]:
+            places.append(self._place())
+            return []
+
+        first = [
+            ok("credentials", f"account {caller.account} as {caller.arn}"),
+            *attempt("state", lambda: self._look(watcher), failures),
+            *attempt("cluster", find_place, CLUSTER_FAILURES, mistakes=(AwsError, pulumi.RunError)),
+        ]
+        if not places:
+            return first
+        [place] = places
         checks: dict[str, Check] = {
             "tools": self._check_tools,
             "permissions": lambda: self._check_permissions(caller.arn),

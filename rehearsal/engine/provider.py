@@ -1,5 +1,6 @@
 """Makes Pulumi resources real in the emulated world, by the calls and waits of the real providers."""
 
+import base64
 import json
 import math
 import stat
@@ -10,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, cast
 
+from lls.auth_file import AuthFileError, read_auth_file
 from lls.files import read_yaml
 from lls.operations.program.recording import Properties
 from lls.operations.program.replacement import REPLACED_BY
@@ -359,9 +361,13 @@ class EmulatedProvider:
         path = Path(self._registry_config or "no registry config")
         if not path.is_file():
             raise PermissionError(f"failed to pull {chart}: basic credential not found")
-        token = json.loads(path.read_text()).get("auths", {}).get(host, {}).get("auth")
-        if token is None:
+        try:
+            login = read_auth_file(str(path)).login(host)
+        except AuthFileError as error:
+            raise PermissionError(f"failed to pull {chart}: {error}") from None
+        if login is None:
             raise PermissionError(f"failed to pull {chart}: basic credential not found")
+        token = base64.b64encode(f"{login.user}:{login.password}".encode()).decode()
         if self._tokens.get(token, math.inf) < self._clock.now():
             raise PermissionError(f"failed to pull {chart}: 403 Your authorization token has expired")
         if token in self._tokens and stat.S_IMODE(path.stat().st_mode) != 0o600:

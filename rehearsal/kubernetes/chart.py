@@ -4,11 +4,12 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, cast
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic.alias_generators import to_camel
 
+from lls.config.values import in_words
 from rehearsal.world import Quirks
 
 SELECTOR: Mapping[str, str] = {"app": "streaming-proxy"}
@@ -35,8 +36,8 @@ class Environment(ChartModel):
 class Zones(ChartModel):
     """Zones in which pods may run."""
 
-    enabled: bool
-    zones: list[str]
+    enabled: bool = False
+    zones: list[str] = []
 
 
 class Image(ChartModel):
@@ -53,19 +54,22 @@ class Image(ChartModel):
 class Resources(ChartModel):
     """Resources of a pod."""
 
-    requests: dict[str, str]
-    limits: dict[str, str]
+    requests: dict[str, str] = {}
+    limits: dict[str, str] = {}
 
 
 class ChartValues(ChartModel):
-    """The values file of the guide's step 3, and the chart's NodePorts, for which NVIDIA documents no values."""
+    """The values file of the guide's step 3, and the chart's NodePorts, for which NVIDIA documents no values.
+
+    What a null has dropped is Kubernetes' default: one replica, on any node of any zone, without requests and limits.
+    """
 
     env: Environment
-    replica_count: Annotated[int, Field(ge=0)]
-    availability_zones: Zones
-    node_selector: dict[str, str]
+    replica_count: Annotated[int, Field(ge=0)] = 1
+    availability_zones: Zones = Zones()
+    node_selector: dict[str, str] = {}
     image: Image
-    resources: Resources
+    resources: Resources = Resources()
     streaming_node_port: int | None = None
     health_node_port: int | None = None
 
@@ -80,10 +84,18 @@ class ChartValues(ChartModel):
 def documented(values: Mapping[str, Any]) -> ChartValues:
     """The values as the chart reads them. Raises KubernetesError where it cannot."""
     try:
-        return ChartValues.model_validate(values)
+        return ChartValues.model_validate(_without_nulls(values))
     except ValidationError as error:
-        problems = (f"{'.'.join(str(part) for part in problem['loc'])}: {problem['msg']}" for problem in error.errors())
+        problems = (f"{'.'.join(map(str, problem['loc']))}: {in_words(problem)}" for problem in error.errors())
         raise KubernetesError(f"values don't meet the chart: {'; '.join(problems)}") from None
+
+
+def _without_nulls(values: Any) -> Any:
+    """Values as the chart's templates see them: a null has dropped the chart's default, and is nothing itself."""
+    if not isinstance(values, Mapping):
+        return values
+    mapping = cast(Mapping[str, Any], values)
+    return {key: _without_nulls(value) for key, value in mapping.items() if value is not None}
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,12 +7,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from kubernetes.client import V1Node
 from urllib3.exceptions import HTTPError
 
 from lls import cluster_api
 from lls.cluster import eks_kubeconfig
 from lls.cluster_api import ClusterApi
+from lls.files import read_yaml
 from lls.guide import TargetType
 from lls.targets import REMOVAL_TAINTS, Chosen, choose_targets
 from tests.support.nodes import node
@@ -143,3 +145,10 @@ def test_a_token_command_that_never_ends_is_given_up(monkeypatch: pytest.MonkeyP
     hanging = {"apiVersion": "client.authentication.k8s.io/v1beta1", "command": "sleep", "args": ["3"]}
     with pytest.raises(TimeoutError, match=r"no answer within 0\.1 seconds"):
         ClusterApi(kubeconfig_with({"exec": hanging})).nodes({})
+
+
+def test_a_kubeconfig_is_read_as_kubectl_reads_it_whatever_is_in_it() -> None:
+    assert read_yaml("insecure-skip-tls-verify: no") == {"insecure-skip-tls-verify": False}
+    for text in ("a: 2026-02-30", "a: [", "a: \0"):
+        with pytest.raises(yaml.YAMLError):
+            read_yaml(text)

@@ -1,11 +1,13 @@
 import json
+import re
+from collections.abc import Iterator, Mapping
 from typing import Any, cast
 
 import pulumi
 import pytest
 import yaml
 
-from lls.config import OTHER_KEYS, SCHEMA, Config
+from lls.config import OTHER_KEYS, SCHEMA, Config, schema
 from tests.support.configs import BAD, KUBECONFIG, config_problems, loaded
 from tests.support.recorded import CONFIG, as_config
 
@@ -46,12 +48,15 @@ def test_a_bad_value_is_one_problem_with_key_value_and_remedy(key: str, value: A
     assert remedy in problem
 
 
-def parts_of(value: Any) -> list[Any]:
-    """A value, or the part of it that the problem is about."""
+def parts_of(value: Any) -> Iterator[Any]:
+    """A value, and the parts of it that the problem may be about."""
+    yield value
     if isinstance(value, dict):
-        mapping = cast(dict[str, Any], value)
-        return [mapping, *mapping.keys(), *mapping.values()]
-    return [value, *cast(list[Any], value)] if isinstance(value, list) else [value]
+        for key, part in cast(dict[str, Any], value).items():
+            yield from (key, *parts_of(part))
+    if isinstance(value, list):
+        for part in cast(list[Any], value):
+            yield from parts_of(part)
 
 
 def test_an_instance_takes_one_of_the_tags() -> None:
@@ -168,3 +173,86 @@ def test_every_form_of_kubernetes_quantity_is_accepted(quantity: str) -> None:
 
 def test_targets_are_only_read_by_static_registration() -> None:
     assert loaded({**CONFIG, "lls:registration": "nodes", "lls:targets": '["later"]'}).targets == ("later",)
+
+
+# --- Types
+
+WRONG: Mapping[str, Any] = {
+    "text": "x y",
+    "empty": "",
+    "whole": 7,
+    "huge": 10**400,
+    "float": 1.5,
+    "boolean": True,
+    "null": None,
+    "list": ["x y", 5, None],
+    "mapping": {"a b": "x", "c": 5, "d": None},
+    "nested": {"env": {"a": [{"b": True}]}, "list": [[{}]]},
+    "list of lists": [[1], {"a": None}],
+}
+
+
+@pytest.mark.parametrize("kind", WRONG)
+@pytest.mark.parametrize("key", [*schema(), *OTHER_KEYS])
+def test_every_wrong_type_of_every_key_is_told_in_our_words_with_key_and_remedy(key: str, kind: str) -> None:
+    value = WRONG[kind]
+    full = key if ":" in key else f"lls:{key}"
+    try:
+        loaded({**CONFIG, full: value if isinstance(value, str) else json.dumps(value)})
+    except pulumi.RunError as error:
+        head, *problems = str(error).splitlines()
+        assert head == "The stack's config needs a change:"
+        assert any(problem.startswith(f"  {full}") for problem in problems)
+        for problem in problems:
+            assert re.match(r"  (aws|lls):\w+(\[[^]]+\])* = .+: .{10,}$", problem)
+            assert not re.search("Input should|validation error|pydantic|Value error|Field required", problem)
+
+
+@pytest.mark.parametrize("key", ["nodeSelector", "tags"])
+def test_booleans_and_whole_numbers_become_the_texts_that_they_were(key: str) -> None:
+    given = {"gpu": True, "spot": False, "generation": 5, "account": 123456789012, "plain": "5"}
+    told = {"gpu": "true", "spot": "false", "generation": "5", "account": "123456789012", "plain": "5"}
+    assert loaded({**CONFIG, **as_config(**{key: given})}).model_dump(by_alias=True)[key] == told
+
+
+@pytest.mark.parametrize(("value", "told"), [(1.1, "put it in quotes"), (None, "null is no text"), (10**20, "quotes")])
+@pytest.mark.parametrize("key", ["nodeSelector", "tags"])
+def test_what_may_have_been_another_text_is_to_be_quoted(key: str, value: Any, told: str) -> None:
+    [problem] = config_problems({**CONFIG, **as_config(**{key: {"version": value}})})
+    assert problem.startswith(f"  lls:{key}[version] = {json.dumps(value)}: ")
+    assert told in problem
+
+
+@pytest.mark.parametrize(
+    ("values", "where"),
+    [
+        ({"a": {"b": [2**53, 2**53 + 1]}}, "[a][b][1]"),
+        ({"a": -(2**53) - 1}, "[a]"),
+        ({"a": 1e30}, "[a]"),
+        ({"env": {"debug": True}}, "[env][debug]"),
+        ({"env": {"level": 3}}, "[env][level]"),
+        ({"env": {"ratio": 0.5}}, "[env][ratio]"),
+        ({"env": [{"name": "debug", "value": True}]}, "[env][0][value]"),
+        ({"sidecar": {"env": [{"name": "level", "value": 3}]}}, "[sidecar][env][0][value]"),
+    ],
+)
+@pytest.mark.parametrize("secret_keys", [[], ["lls:helmValues"]], ids=["plain", "secret"])
+def test_helm_values_that_would_arrive_as_something_else_are_to_be_quoted(
+    values: Any, where: str, secret_keys: list[str]
+) -> None:
+    [problem] = config_problems({**CONFIG, **as_config(helmValues=values)}, secret_keys)
+    assert problem.startswith(f"  lls:helmValues{where} = ")
+    assert problem.endswith('put it in quotes, as in "5"')
+    assert ("[secret]" in problem) is bool(secret_keys)
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"a": 2**53, "b": -(2**53), "c": 0.1, "d": True, "e": None},
+        {"env": {"a": "true", "b": "5", "c": None, "nested": {"enabled": True}}},
+        {"env": [{"name": "a", "value": "true"}, {"name": "b", "valueFrom": {"optional": True}}]},
+    ],
+)
+def test_other_helm_values_are_taken_as_they_are(values: Any) -> None:
+    assert loaded({**CONFIG, **as_config(helmValues=values)}).helm_values == values

@@ -64,6 +64,13 @@ def test_helm_values_are_merged_last_and_deeply() -> None:
     assert merged["new"] == [1]
 
 
+def test_a_null_takes_the_place_of_whatever_is_there_so_that_helm_drops_the_charts_default() -> None:
+    merged = values(helm_values={"nodeSelector": None, "image": {"pullPolicy": None}, "probes": {"liveness": None}})
+    assert merged["nodeSelector"] is None
+    assert merged["image"] == {"repository": "registry.example/streaming-proxy", "tag": "2.0.1", "pullPolicy": None}
+    assert merged["probes"] == {"liveness": None}
+
+
 def test_merging_replaces_lists_and_leaves_its_arguments_alone() -> None:
     base: dict[str, Any] = {"a": {"b": [1, 2]}, "c": {"d": 1}}
     over: dict[str, Any] = {"a": {"b": [3]}, "c": "text"}

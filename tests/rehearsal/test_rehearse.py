@@ -96,8 +96,8 @@ def test_what_was_made_before_a_failure_is_in_the_state_and_destroyed_from_there
 def test_what_a_failed_replacement_left_behind_goes_with_the_next_up() -> None:
     with a_rehearsal() as rehearsal:
         rehearsal.engine.up()
-        rehearsal.reconfigure({"lls:targetType": "instance", **as_config(helmValues={"env": {"lbPort": 5004}})})
-        with pytest.raises(StepsFailedError, match="lbPort"):
+        rehearsal.reconfigure({"lls:targetType": "instance", **as_config(helmValues={"image": {"tag": 2}})})
+        with pytest.raises(StepsFailedError, match=r"image\.tag"):
             rehearsal.engine.up()
         assert len(groups(rehearsal)) == 2
         rehearsal.reconfigure({"lls:helmValues": "{}"})
@@ -180,8 +180,18 @@ def test_a_port_that_kubernetes_takes_for_a_number_fails_the_release(monkeypatch
         return module.merge(values(args), {"env": {"lbPort": args.udp_port}})
 
     monkeypatch.setattr(module, "chart_values", numbers)
-    with pytest.raises(Exception, match=r"env\.lbPort: Input should be a valid string"):
+    with pytest.raises(Exception, match=r"env\.lbPort: use a text"):
         rehearsed()
+
+
+@pytest.mark.parametrize("dropped", ["nodeSelector", "resources", "availabilityZones", "replicaCount", "probes"])
+def test_a_null_drops_a_default_of_the_chart(dropped: str) -> None:
+    assert broken(rehearsed(as_config(helmValues={dropped: None}))) == {}
+
+
+def test_a_null_where_the_chart_needs_a_value_fails_the_release() -> None:
+    with pytest.raises(Exception, match=r"env\.lbDns: it is not set"):
+        rehearsed(as_config(helmValues={"env": {"lbDns": None}}))
 
 
 # --- Changes, against a strict AWS

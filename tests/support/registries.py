@@ -327,7 +327,7 @@ class _Handler(BaseHTTPRequestHandler):
         if isinstance(fault, int):
             self.refuse(fault, "FAULT")
         elif url.path == "/token":
-            self.give_token(parse_qs(url.query))
+            self.give_token(parse_qs(body.decode() if self.command == "POST" else url.query))
         elif parts := re.fullmatch(r"/v2/(.+)/(blobs/uploads|blobs|manifests)/(.*)", url.path):
             repository, kind, reference = parts.groups()
             if not registry.lets_in(self.headers.get("Authorization", ""), repository, self.action):
@@ -355,8 +355,14 @@ class _Handler(BaseHTTPRequestHandler):
 
     def give_token(self, query: Mapping[str, Sequence[str]]) -> None:
         login = self.registry.login
-        if login and self.headers.get("Authorization") == basic(login) and query["service"] == ["fake"]:
-            self.answer(200, json.dumps({"token": self.registry.token(query["scope"][0])}).encode())
+        known = login and (
+            (query["grant_type"], query["refresh_token"]) == (["refresh_token"], [login.password])
+            if self.command == "POST"
+            else self.headers.get("Authorization") == basic(login)
+        )
+        if known and query["service"] == ["fake"]:
+            name = "access_token" if self.command == "POST" else "token"
+            self.answer(200, json.dumps({name: self.registry.token(query["scope"][0])}).encode())
         else:
             self.refuse(401, "UNAUTHORIZED")
 

@@ -3,6 +3,7 @@
 import asyncio
 import contextvars
 import json
+import math
 import os
 import shutil
 import subprocess
@@ -14,8 +15,8 @@ from typing import Any, Final, cast
 import yaml
 from pulumi.runtime import set_all_config
 
-from lls.config import NAMESPACE, SCHEMA, Config, load
-from lls.files import read_yaml
+from lls.config import NAMESPACE, SCHEMA, Config, load, schema
+from lls.go_yaml import number_text, read_go_yaml
 
 PROJECT: Final = SCHEMA.parent
 """The folder of Pulumi.yaml and of the program."""
@@ -83,26 +84,63 @@ def read_stack(name: str, folder: Path = PROJECT) -> Stack:
     if not path.is_file():
         known = sorted(file.name.split(".")[1] for file in folder.glob("Pulumi.*.yaml"))
         raise StackError(f"--stack {name}: there is no {path.name}. Known stacks: {', '.join(known) or 'none'}.")
-    try:
-        content = cast(dict[str, Any], read_yaml(path.read_text()) or {})
-        own = cast(dict[str, Any], content.get("config") or {}).items()
-        values = {**_of_every_stack(folder), **dict(own)}
-        shown = {key: _shown(value) for key, value in values.items()}
-    except yaml.YAMLError as error:
-        raise StackError(f"{path.name} is not YAML: {error}") from None
-    except AttributeError:
-        raise StackError(f"{path.name} has no mapping `config`: see Pulumi.dev.yaml.") from None
+    own = {_full_key(path, key): value for key, value in _config_of(path).items()}
+    values = {**_of_every_stack(folder), **own}
+    shown = {key: _shown(value) for key, value in values.items()}
+    for key, value in shown.items():
+        _check_type(path, key, value)
     secret_keys = frozenset(key for key, value in values.items() if shown[key] != value)
-    stack = Stack(name, {key: _text(value) for key, value in shown.items()}, secret_keys)
+    stack = Stack(name, {key: _text(path, key, value) for key, value in shown.items()}, secret_keys)
     return stack.with_config({"lls:helmValues": "{}"}) if stack.get("helmValues") == HIDDEN else stack
 
 
+def _config_of(path: Path) -> Mapping[str, Any]:
+    """The mapping `config` of a file of Pulumi's. Raises StackError where the engine could not read it either."""
+    try:
+        content: Any = read_go_yaml(path.read_bytes())
+    except OSError as error:
+        raise StackError(f"{path.name} cannot be read: {error.strerror}.") from None
+    except yaml.YAMLError as error:
+        raise StackError(f"{path.name} is not YAML: {error}.") from None
+    config: Any = cast(dict[str, Any], content).get("config") if isinstance(content, dict) else content
+    if not isinstance(config, dict | None):
+        raise StackError(f"{path.name} has no mapping `config`: see Pulumi.dev.yaml.")
+    return cast(Mapping[str, Any], config or {})
+
+
+def _check_type(path: Path, key: str, value: Any) -> None:
+    """Raise StackError where the engine would refuse a value for its type in Pulumi.yaml, before any text of it."""
+    namespace, _, short = key.partition(":")
+    declared = schema().get(short, {}).get("type") if namespace == NAMESPACE else None
+    if value != HIDDEN and declared == "array" and not isinstance(value, list):
+        raise StackError(f"{path.name}: {key} must be a list, such as [a, b].")
+    if value != HIDDEN and declared == "object" and not isinstance(value, dict):
+        raise StackError(f"{path.name}: {key} must be a mapping, such as {{a: b}}.")
+    if declared not in (None, "array", "object") and isinstance(value, (dict, list)):
+        raise StackError(f"{path.name}: {key} must be one value, which a list or a mapping is not.")
+
+
+def _full_key(path: Path, key: str) -> str:
+    """A key with its namespace, which is the project's where it has none."""
+    match key.split(":"):
+        case [short]:
+            return f"{NAMESPACE}:{short}"
+        case [namespace, short] | [namespace, "config", short]:
+            return f"{namespace}:{short}"
+        case _:
+            raise StackError(f"{path.name}: {key} is no key: use NAMESPACE:KEY.")
+
+
 def _of_every_stack(folder: Path) -> dict[str, Any]:
-    """What Pulumi.yaml sets for every stack, such as a key of the AWS provider: entries with nothing but a value."""
+    """What Pulumi.yaml sets for every stack, such as a key of the AWS provider: as its `value`, or in place of it."""
     path = folder / SCHEMA.name
-    content: Any = read_yaml(path.read_text()) if path.is_file() else {}
-    declared: dict[str, Any] = content.get("config") or {}
-    return {key: key_schema["value"] for key, key_schema in declared.items() if "value" in key_schema}
+    declared: Mapping[str, Any] = _config_of(path) if path.is_file() else {}
+    full: dict[str, dict[str, Any]] = {
+        key: cast(dict[str, Any], key_schema) if isinstance(key_schema, dict) else {"value": key_schema}
+        for key, key_schema in declared.items()
+        if ":" in key
+    }
+    return {key: key_schema["value"] for key, key_schema in full.items() if "value" in key_schema}
 
 
 def reveal(stack: Stack, keys: Iterable[str]) -> Stack:
@@ -148,11 +186,28 @@ def _shown(value: Any) -> Any:
     """The value with a stand-in for each encrypted part."""
     if isinstance(value, dict):
         mapping = cast(dict[str, Any], value)
-        if mapping.keys() == {"secure"}:
+        if mapping.keys() == {"secure"} and isinstance(mapping["secure"], str):
             return HIDDEN
         return {key: _shown(part) for key, part in mapping.items()}
     return [_shown(part) for part in cast(list[Any], value)] if isinstance(value, list) else value
 
 
-def _text(value: Any) -> str:
-    return value if isinstance(value, str) else json.dumps(value)
+def _text(path: Path, key: str, value: Any) -> str:
+    """The value as the engine passes it to a program: a text as it is, else JSON."""
+    if value is None or isinstance(value, str):
+        return value or ""
+    if isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value):
+        return number_text(value)
+    try:
+        return json.dumps(_parts(value), sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+    except ValueError:
+        raise StackError(f"{path.name}: {key} holds a number that is none, or is infinite: put it in quotes.") from None
+
+
+def _parts(value: Any) -> Any:
+    """The value as the engine keeps it in a list or a mapping: a whole number beyond 64 bits with sign is a float."""
+    if isinstance(value, dict):
+        return {key: _parts(part) for key, part in cast(dict[str, Any], value).items()}
+    if isinstance(value, list):
+        return [_parts(part) for part in cast(list[Any], value)]
+    return int(number_text(float(value))) if isinstance(value, int) and value >= 2**63 else value

@@ -1,9 +1,11 @@
 """What an operation found, and how a run of it ends."""
 
+import traceback
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from enum import IntEnum, StrEnum
+from pathlib import Path
 from typing import Any, Protocol
 
 
@@ -117,28 +119,46 @@ Check = Callable[[], list[Finding]]
 """Looks at one thing."""
 
 
+def attempt(
+    name: str, check: Check, failures: tuple[type[Exception], ...], mistakes: tuple[type[Exception], ...] = ()
+) -> list[Finding]:
+    """What a check finds; what it raises is a finding too, and takes no other check's with it.
+
+    Of `mistakes` it is a problem, of `failures` that it could not be judged, and of anything else that too, with what
+    broke it.
+    """
+    try:
+        return check()
+    except mistakes as error:
+        return [problem(name, str(error), "")]
+    except failures as error:
+        return [unknown(name, str(error))]
+    except Exception as error:
+        return [unknown(name, f"this check broke: {_described(error)}", "look into it by hand, and report this")]
+
+
 def run_checks(
     checks: dict[str, Check],
     watcher: Watcher,
     failures: tuple[type[Exception], ...],
     mistakes: tuple[type[Exception], ...] = (),
 ) -> list[Finding]:
-    """Run checks in parallel; their findings in the checks' order.
-
-    What a check raises is a finding of its own: of `failures` that it could not be made, of `mistakes` a problem.
-    """
+    """Run checks in parallel; their findings in the checks' order. What one raises is a finding, as in `attempt`."""
 
     def run(name: str, check: Check) -> list[Finding]:
         watcher.began(name)
         try:
-            return check()
-        except mistakes as error:
-            return [problem(name, str(error), "")]
-        except failures as error:
-            return [unknown(name, str(error))]
+            return attempt(name, check, failures, mistakes)
         finally:
             watcher.ended(name)
 
     with ThreadPoolExecutor(max_workers=16) as pool:
         found = [pool.submit(run, name, check) for name, check in checks.items()]
         return [finding for future in found for finding in future.result()]
+
+
+def _described(error: Exception) -> str:
+    """What an unforeseen error is and where it came up, in one line."""
+    said = next(iter(str(error).splitlines()), "")[:200]
+    place = traceback.extract_tb(error.__traceback__)[-1]
+    return f"{type(error).__name__}{f' ({said})' if said else ''} at {Path(place.filename).name}:{place.lineno}"

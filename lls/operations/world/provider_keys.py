@@ -15,6 +15,7 @@ from pydantic.alias_generators import to_camel
 from pydantic_core import ErrorDetails
 
 from lls.config.forms import must
+from lls.config.values import in_words
 from lls.operations.program.stack_file import PROJECT, Stack
 
 HARMLESS: Final = frozenset(
@@ -218,7 +219,7 @@ SECRET: Final = frozenset(
 """Keys, and properties of keys, whose values are never shown."""
 
 MESSAGES: Final = {"extra_forbidden": "the provider has no such property", "missing": "set it"}
-"""What to say instead of pydantic's own words."""
+"""What to say of a property that is one too many, or missing."""
 
 
 def read_settings(stack: Stack) -> Settings:
@@ -269,5 +270,5 @@ def _problem(error: ErrorDetails, secret_keys: Collection[str]) -> str:
         shown = " = [secret]"
     elif isinstance(value, str | int | float):
         shown = f" = {value if str(value).startswith('[') else json.dumps(value)}"
-    message = MESSAGES.get(error["type"]) or error["msg"].removeprefix("Value error, ")
+    message = MESSAGES.get(error["type"]) or in_words(error)
     return f"  {key}{where}{shown}: {message}"

@@ -6,15 +6,15 @@ destination has already is not sent again, and the tag is written last.
 
 import base64
 import hashlib
-import json
+import re
 import time
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
 from http import HTTPStatus
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final, Self, TypeVar, cast
+from urllib.parse import urlsplit
 
 from botocore.exceptions import BotoCoreError, ClientError
 from dxf import DXF, DXFBase
@@ -24,6 +24,7 @@ from requests import HTTPError, PreparedRequest, RequestException, Response, Ses
 from requests.exceptions import SSLError
 
 from lls import guide
+from lls.auth_file import IDENTITY_TOKEN, AuthFile, AuthFileError, Credentials, read_auth_file
 from lls.config import Config
 from lls.naming import Names, Tags
 from lls.oci import OCI_SCHEME, is_oci
@@ -402,11 +403,29 @@ class _Repository(DXF):
     def _authenticate(self, _: DXFBase, challenge: Response) -> None:
         if "www-authenticate" in challenge.headers:
             user, password = (self.login.user, self.login.password) if self.login else (None, None)
+            scheme, parameters = challenge.headers["www-authenticate"].split(" ", 1)
+            if user == IDENTITY_TOKEN and scheme.lower() == "bearer":
+                self._exchange(dict(re.findall(r'(\w+)="([^"]*)"', parameters)))
+                return
             plain, self._insecure = self._insecure, False  # or else the library refuses to log in on this machine
             try:
                 self.authenticate(user, password, response=challenge)
             finally:
                 self._insecure = plain
+
+    def _exchange(self, bearer: Mapping[str, str]) -> None:
+        """Have an identity token exchanged for an access token, by OAuth 2 as Docker's registries speak it."""
+        realm = urlsplit(bearer["realm"])._replace(scheme="https").geturl()  # a secret is sent
+        form = {
+            "grant_type": "refresh_token",
+            "client_id": "lls",
+            "service": bearer.get("service", ""),
+            "scope": bearer.get("scope", ""),
+            "refresh_token": self.login.password if self.login else "",
+        }
+        answer = self._sessions[0].post(realm, data=form, timeout=TIMEOUT)
+        answer.raise_for_status()
+        self.token = answer.json()["access_token"]
 
     def _reason(self, response: Response) -> str:
         """What the registry says of an error, shortened."""
@@ -491,14 +510,39 @@ def _asking_ecr(what: str) -> Generator[None]:
         raise MirrorError(f"ECR: {what}: {' '.join(str(error).split()).rstrip('.')}: {ECR_REMEDY}.") from None
 
 
+class _Logins(Mapping[str, Login]):
+    """The logins of an auth file, each found when it is asked for: a helper may be behind it."""
+
+    def __init__(self, file: AuthFile) -> None:
+        """Nothing is asked yet."""
+        self._file = file
+        self._found: dict[str, Credentials | None] = {}
+
+    def __getitem__(self, host: str) -> Login:
+        if host not in self._found:
+            try:
+                self._found[host] = self._file.login(host)
+            except AuthFileError as error:
+                raise MirrorError(f"lls:registryConfig: {error}.") from None
+        if found := self._found[host]:
+            return Login(found.user, found.password, f"check the login of {host} in lls:registryConfig")
+        raise KeyError(host)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter({**self._file.credentials, **self._file.helpers})
+
+    def __len__(self) -> int:
+        return len({**self._file.credentials, **self._file.helpers})
+
+
 def logins_of(path: str) -> Mapping[str, Login]:
-    """The logins of a docker-style auth file; none without a path."""
+    """The logins of a docker-style auth file and of its credential helpers; none without a path.
+
+    Raises MirrorError for a malformed file. So does looking up a host whose helper is missing or fails.
+    """
     if not path:
         return {}
-    found: dict[str, Any] = json.loads(Path(path).read_text()).get("auths", {})
-    logins: dict[str, Login] = {}
-    for host, entry in found.items():
-        user, _, password = base64.b64decode(entry.get("auth", "")).decode().partition(":")
-        if user:
-            logins[host] = Login(user, password, f"check the login of {host} in lls:registryConfig")
-    return logins
+    try:
+        return _Logins(read_auth_file(path))
+    except AuthFileError as error:
+        raise MirrorError(f"lls:registryConfig {path}: {error}.") from None

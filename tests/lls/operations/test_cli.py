@@ -1,4 +1,5 @@
 import json
+import re
 from collections.abc import Generator
 from pathlib import Path
 from typing import Any
@@ -260,6 +261,21 @@ def test_checks_run_in_parallel_keep_their_order_and_a_failing_one_is_a_finding(
         ("a", Level.OK, "1"),
         ("b", Level.UNKNOWN, "no route"),
     ]
+
+
+def test_an_unforeseen_error_of_a_check_is_told_with_its_type_and_takes_no_other_finding_with_it() -> None:
+    def broken() -> list[Finding]:
+        return [ok("b", {"a": "1"}["no such\nkey"])]
+
+    with Screen(as_json=True) as screen:
+        found = run_checks({"a": lambda: [ok("a", "1")], "b": broken, "c": lambda: [ok("c", "2")]}, screen, ())
+    assert [(finding.check, finding.level) for finding in found] == [
+        ("a", Level.OK),
+        ("b", Level.UNKNOWN),
+        ("c", Level.OK),
+    ]
+    assert re.fullmatch(r"this check broke: KeyError \('no such\\nkey'\) at test_cli\.py:\d+", found[1].seen)
+    assert outcome(found) is Exit.FOUND
 
 
 def test_a_remedy_that_several_findings_share_is_shown_once(capsys: CAPTURED) -> None:

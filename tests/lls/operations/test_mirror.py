@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from lls.auth_file import IDENTITY_TOKEN
 from lls.operations.program.stack_file import Stack
 from lls.operations.world import registry as module
 from lls.operations.world.registry import (
@@ -22,14 +23,18 @@ from lls.operations.world.registry import (
     artifacts,
     ecr_login,
     ensure_repositories,
+    exists,
+    logins_of,
     mirror,
     ngc_login,
 )
 from rehearsal.aws.server import Aws
+from tests.support.helpers import install_helper
 from tests.support.registries import (
     INDEX,
     Content,
     Registry,
+    Scheme,
     a_chart,
     an_image,
     digest_of,
@@ -472,6 +477,38 @@ def test_a_registry_on_this_machine_is_logged_in_to_without_tls(sides: Sides) ->
         )
         done = mirror(artifact, logins={**sides.logins, plain.host: NGC})
         assert done.digest == content.digest
+
+
+# --- The stack's auth file
+
+
+@pytest.mark.parametrize(("user", "scheme"), [("robot", "bearer"), ("robot", "basic"), (IDENTITY_TOKEN, "bearer")])
+def test_a_credential_helper_of_the_auth_file_logs_in_with_a_password_or_an_identity_token(
+    user: str, scheme: Scheme, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    install_helper("vault", f"""echo '{{"Username": "{user}", "Secret": "of the vault"}}'""", monkeypatch)
+    Path("auth.json").write_text('{"credsStore": "vault"}')
+    with (
+        internet(tmp_path, "own.example") as certificate,
+        Registry("own.example", login=Login(user, "of the vault"), certificate=certificate, scheme=scheme) as own,
+    ):
+        own.put("chart", "1", a_chart())
+        assert exists(f"{own.host}/chart", "1", logins_of("auth.json"))
+        assert not exists(f"{own.host}/chart", "2", logins_of("auth.json"))
+
+
+def test_a_helper_is_asked_for_no_host_that_is_not_asked_for() -> None:
+    Path("auth.json").write_text('{"credsStore": "nosuch"}')
+    logins = logins_of("auth.json")
+    with pytest.raises(MirrorError, match=r"lls:registryConfig: auth\.json has docker-credential-nosuch ask for the"):
+        exists("own.example/chart", "1", logins)
+
+
+@pytest.mark.parametrize("content", ["", "null", '{"auths": []}', '{"auths": {"own.example": {"auth": "?"}}}'])
+def test_a_malformed_auth_file_is_one_sentence(content: str) -> None:
+    Path("auth.json").write_text(content)
+    with pytest.raises(MirrorError, match=r"lls:registryConfig auth\.json: [^\n]*: write it anew by `docker login`"):
+        logins_of("auth.json")
 
 
 def test_logs_hold_no_secret(sides: Sides, caplog: pytest.LogCaptureFixture) -> None:

@@ -1,9 +1,10 @@
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, NoReturn
 
 import pytest
 
 from bench.guide_commands import follow
+from lls.operations.preflight import Preflight
 from lls.operations.report.finding import Level
 from lls.operations.world.account import AwsError
 from lls.operations.world.inventory import BALANCER
@@ -233,3 +234,23 @@ def test_static_targets_that_no_instance_has_are_found() -> None:
     with a_rehearsal(as_config(registration="static", targets=["10.0.16.4"])) as rehearsal:
         rehearsal.reconfigure(as_config(targets=["10.9.9.9"]))
         assert "no instance of" in problems_by_check(preflight_of(rehearsal))["node group"]
+
+
+@pytest.mark.parametrize(
+    ("broken", "check"),
+    [("_look", "state"), ("_place", "cluster"), ("_check_quotas", "quotas"), ("_check_image", "image")],
+)
+def test_whatever_breaks_in_a_check_is_its_finding_and_the_others_stay(
+    broken: str, check: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> NoReturn:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(Preflight, broken, fail)
+    with a_rehearsal() as rehearsal:
+        found = {finding.check: finding for finding in preflight_of(rehearsal)}
+    assert found[check].level is Level.UNKNOWN
+    assert found[check].seen.startswith("this check broke: ZeroDivisionError at test_preflight.py:")
+    assert found["credentials"].level is Level.OK
+    if broken.startswith("_check"):
+        assert len([finding for finding in found.values() if finding.level is Level.OK]) >= 10

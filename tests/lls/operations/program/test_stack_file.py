@@ -1,9 +1,12 @@
 import json
 import os
+import re
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
+import yaml
 
 from lls.operations.program.stack_file import NoCliError, Stack, StackError, read_stack, reveal
 from lls.operations.world.states import CliBackend, ListedStack, NoSuchStackError, Operation, State
@@ -121,7 +124,7 @@ def test_of_encrypted_values_those_are_decrypted_that_are_asked_for(cli: Path, t
     stack = reveal(read_stack("x", tmp_path), ["lls:kubeconfig", "aws:secretKey", "aws:assumeRoles"])
     assert stack.config == {
         "aws:secretKey": "s3cret",
-        "aws:defaultTags": '{"tags": {"a": "[encrypted]"}}',
+        "aws:defaultTags": '{"tags":{"a":"[encrypted]"}}',
         "aws:assumeRoles": '[{"roleArn":"arn:r","externalId":"x-1"}]',
     }
     assert stack.secret_keys == stack.config.keys()
@@ -146,6 +149,121 @@ def test_what_the_project_sets_for_every_stack_is_a_stacks_too_unless_it_says_ot
     (tmp_path / "Pulumi.x.yaml").write_text("config: {aws:region: us-west-2}\n")
     told = {"aws:region": "us-west-2", "aws:allowedAccountIds": '["123456789012"]'}
     assert read_stack("x", tmp_path).config == told
+
+
+# --- As the engine reads it
+
+ENGINE: list[dict[str, str | None]] = json.loads(Path(__file__).with_name("engine_values.json").read_text())
+"""What Pulumi's engine 3.260.0 makes of YAML as a key's value, in a list, in a mapping, or as a whole file.
+
+Obtained from the real engine: each is what a program found of the key `p:k` in PULUMI_CONFIG, and null where the engine
+refused the file.
+"""
+
+PLACES = {
+    "top": "config:\n  p:k: {}\n",
+    "list": "config:\n  p:k:\n    - {}\n",
+    "mapping": "config:\n  p:k:\n    m: {}\n",
+    "file": "{}",
+}
+
+
+def same(text: str) -> Any:
+    """A value to compare by: JSON is the same in any order and spelling of its parts, anything else to the letter."""
+    try:
+        value: Any = json.loads(text)
+    except ValueError:
+        return text
+    return cast(Any, value) if isinstance(value, dict | list) else text
+
+
+def read(folder: Path, content: str) -> Mapping[str, str]:
+    (folder / "Pulumi.x.yaml").write_text(content)
+    return read_stack("x", folder).config
+
+
+@pytest.mark.parametrize("row", ENGINE, ids=lambda row: f"{row['yaml']!r:.40}")
+def test_a_stack_file_gives_what_the_engine_gives_and_is_refused_where_it_refuses(
+    tmp_path: Path, row: Mapping[str, str | None]
+) -> None:
+    for place, expected in row.items():
+        if place == "yaml":
+            continue
+        content = PLACES[place].replace("{}", row["yaml"] or "")
+        if expected is None:
+            with pytest.raises(StackError) as caught:
+                read(tmp_path, content)
+            assert re.fullmatch(r"Pulumi\.x\.yaml[^\n]+\.", str(caught.value)), place
+        else:
+            assert same(read(tmp_path, content)["p:k"]) == same(expected), place
+
+
+@pytest.mark.parametrize(
+    ("content", "given"),
+    [
+        ("", {}),
+        ("config:\n", {}),
+        ("config: {k: 1, lls:config:m: 2, other:k: 3}\n", {"lls:k": "1", "lls:m": "2", "other:k": "3"}),
+        ("\ufeffencryptionsalt: v1\nconfig: {k: on}\n", {"lls:k": "on"}),
+        ("--- \nconfig: {k: 1}\n---\nconfig: {k: 2}\n", {"lls:k": "1"}),
+    ],
+)
+def test_a_key_without_a_namespace_is_the_projects_and_the_first_document_counts(
+    tmp_path: Path, content: str, given: Mapping[str, str]
+) -> None:
+    assert read(tmp_path, content) == given
+
+
+@pytest.mark.parametrize("content", ["config: x\n", "config: {a:b:c: 1}\n", "x\n", "config: {k: 1}\nconfig: {k: 2}\n"])
+def test_a_file_that_is_no_stacks_is_refused_in_one_sentence(tmp_path: Path, content: str) -> None:
+    with pytest.raises(StackError, match=r"\APulumi\.x\.yaml[^\n]+\.\Z"):
+        read(tmp_path, content)
+
+
+def test_without_libyaml_it_gives_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    given = read(tmp_path, "config: {lls:k: [on, 1.0, 2026-01-02, '5', !!str 5, ~], m: {<<: {a: 1}}}\n")
+    monkeypatch.setattr("lls.go_yaml.LOADER", yaml.SafeLoader)
+    assert read(tmp_path, "config: {lls:k: [on, 1.0, 2026-01-02, '5', !!str 5, ~], m: {<<: {a: 1}}}\n") == given
+    with pytest.raises(StackError, match=r"Pulumi\.x\.yaml is not YAML: line 1: "):
+        read(tmp_path, "config: {")
+
+
+@pytest.mark.parametrize(
+    ("config", "told"),
+    [
+        ("lls:clusterName: [demo]", "lls:clusterName must be one value"),
+        ("udpPort: {port: 5}", "lls:udpPort must be one value"),
+        ("allowedCidrs: 10.0.0.0/8", "lls:allowedCidrs must be a list"),
+        ("targets:", "lls:targets must be a list"),
+        ('lls:tags: \'{"a": "b"}\'', "lls:tags must be a mapping"),
+    ],
+)
+def test_a_value_that_the_engine_refuses_for_its_declared_type_is_refused(
+    tmp_path: Path, config: str, told: str
+) -> None:
+    with pytest.raises(StackError, match=rf"Pulumi\.x\.yaml: {told}"):
+        read(tmp_path, f"config:\n  {config}\n")
+
+
+def test_only_a_text_is_a_secret(tmp_path: Path) -> None:
+    content = "config: {lls:k: {secure: v1:a}, lls:m: {secure: 5}, lls:n: {secure: v1:b, more: x}}\n"
+    (tmp_path / "Pulumi.x.yaml").write_text(content)
+    assert read_stack("x", tmp_path).secret_keys == {"lls:k"}
+
+
+def test_what_the_project_sets_for_every_stack_may_stand_in_the_keys_place(tmp_path: Path) -> None:
+    (tmp_path / "Pulumi.yaml").write_text(
+        "name: lls\nconfig: {aws:region: us-east-1, aws:allowedAccountIds: ['123456789012'], udpPort: 5004}\n"
+    )
+    given = read(tmp_path, "config: {}\n")
+    assert given == {"aws:region": "us-east-1", "aws:allowedAccountIds": '["123456789012"]'}
+
+
+@pytest.mark.parametrize("content", [b"config: \xff\n", b"\x00", b"config: " + b"[" * 100_000])
+def test_bytes_that_are_no_yaml_are_refused_in_one_sentence(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "Pulumi.x.yaml").write_bytes(content)
+    with pytest.raises(StackError, match=r"\APulumi\.x\.yaml is not YAML: [^\n]+\.\Z"):
+        read_stack("x", tmp_path)
 
 
 @pytest.mark.parametrize("text", ["- a\n", "config: [a]\n"])

@@ -479,13 +479,13 @@ def test_a_key_that_cannot_be_honoured_is_refused_by_name_with_the_remedy_and_wi
         ),
         (
             {"assumeRoles": [{"roleArn": ARN, "externalId": 7}]},
-            "  aws:assumeRoles[0].externalId = [secret]: Input should be a valid string",
+            '  aws:assumeRoles[0].externalId = [secret]: use a text: put it in quotes, as in "5"',
         ),
         (
             {"assumeRoles": "arn:x"},
             "  aws:assumeRoles = [secret]: give a list or an object, as the provider's documentation shows it",
         ),
-        ({"allowedAccountIds": [12]}, "  aws:allowedAccountIds[0] = 12: Input should be a valid string"),
+        ({"allowedAccountIds": [12]}, '  aws:allowedAccountIds[0] = 12: use a text: put it in quotes, as in "5"'),
         ({"forbiddenAccountIds": ["12"]}, '  aws:forbiddenAccountIds[0] = "12": use 12 digits, in quotes'),
         ({"endpoints": [{"ec2": "own.example"}]}, '  aws:endpoints[0].ec2 = "own.example": use a URL: https://HOST'),
         (
@@ -498,10 +498,7 @@ def test_a_key_that_cannot_be_honoured_is_refused_by_name_with_the_remedy_and_wi
             '  aws:sharedCredentialsFiles = ["LICENSE", "LICENSE"]: name one file, since boto3 reads one',
         ),
         ({"customCaBundle": "nosuch.pem"}, '  aws:customCaBundle = "nosuch.pem": there is no such file'),
-        (
-            {"useFipsEndpoint": "perhaps"},
-            '  aws:useFipsEndpoint = "perhaps": Input should be a valid boolean, unable to interpret input',
-        ),
+        ({"useFipsEndpoint": "perhaps"}, '  aws:useFipsEndpoint = "perhaps": use true or false'),
     ],
 )
 def test_each_problem_is_one_line(aws: Mapping[str, Any], problem: str) -> None:

@@ -39,6 +39,7 @@ from lls.operations.world.permissions import CLUSTER, Grant, needed
 from lls.operations.world.proxy import CLUSTER_FAILURES
 from lls.operations.world.registry import MirrorError, exists, logins_of
 from lls.operations.world.survey import Survey
+from lls.public_subnet import find_public_subnet
 from lls.targets import find_ids, find_targets
 
 FREE_ADDRESSES: Final = 8
@@ -46,6 +47,14 @@ FREE_ADDRESSES: Final = 8
 
 NODE_RULES: Final = 2 + len(guide.NODE_INTERNAL_PORTS)
 """Rules that the stack adds to the nodes' security group."""
+
+AVAILABILITY_ZONE: Final = "availability-zone"
+"""The one type of zone that a Network Load Balancer can be in: no Local Zone, says "Update the Availability Zones for
+your Network Load Balancer" in AWS's guide, and Wavelength Zones have Application Load Balancers only."""
+
+CONSTRAINED: Final = frozenset({"use1-az3", "usw1-az2", "cac1-az3"})
+"""Ids of zones with limited capacity, by the EKS guide's requirements for subnets. A Network Load Balancer cannot be in
+a constrained zone, which no API tells: AWS does, when one is created."""
 
 QUOTAS: Final[Mapping[str, tuple[str, str, int]]] = {
     "load balancers": ("elasticloadbalancing", "L-69A177A2", 50),
@@ -216,17 +225,35 @@ class Preflight:
 
     def _check_zone(self) -> list[Finding]:
         zone = self._config.availability_zone
-        found = self._account.call("ec2", "describe_availability_zones", AllAvailabilityZones=True)["AvailabilityZones"]
-        states = {zone_found["ZoneName"]: zone_found for zone_found in found}
-        if zone not in states:
-            return [problem("zone", f"{self._config.region} has no zone {zone}", f"one of {', '.join(sorted(states))}")]
-        if states[zone]["State"] != "available" or states[zone].get("OptInStatus") == "not-opted-in":
+        listed = self._account.call("ec2", "describe_availability_zones", AllAvailabilityZones=True)
+        found = {described["ZoneName"]: described for described in listed["AvailabilityZones"]}
+        usual = [name for name in sorted(found) if found[name].get("ZoneType", AVAILABILITY_ZONE) == AVAILABILITY_ZONE]
+        if zone not in found:
+            return [problem("zone", f"{self._config.region} has no zone {zone}", f"one of {', '.join(usual)}")]
+        if zone not in usual:
+            return [
+                problem(
+                    "zone",
+                    f"{zone} is a {found[zone]['ZoneType']}, where AWS has no Network Load Balancers",
+                    f"set lls:availabilityZone to one of {', '.join(usual)}, and run GPU nodes there: targets and load "
+                    "balancer share a zone",
+                )
+            ]
+        if found[zone]["State"] != "available" or found[zone].get("OptInStatus") == "not-opted-in":
             return [problem("zone", f"{zone} is not available to this account", "opt in to it, or use another")]
+        if (id_ := found[zone].get("ZoneId")) in CONSTRAINED:
+            return [
+                note(
+                    "zone",
+                    f"{zone} is {id_}, which AWS constrains: it may refuse a Network Load Balancer there",
+                    f"if it does, use another of {', '.join(usual)}",
+                )
+            ]
         return [ok("zone", f"{zone} is available")]
 
     def _check_subnet(self, place: Place) -> list[Finding]:
         config = self._config
-        subnet_id = self._installation.ask_as_program(lambda: lookups.find_public_subnet(config, place.vpc_id))
+        subnet_id = self._installation.ask_as_program(lambda: find_public_subnet(config, place.vpc_id))
         network = Network(self._account, place.vpc_id)
         free = network.subnet(subnet_id)["AvailableIpAddressCount"]
         found: list[Finding] = []

@@ -322,7 +322,16 @@ class Aws:
         """Moto knows some zones of some regions; a world has those that it names."""
         world = self._world
         names = sorted({world.zone(subnet.zone) for subnet in (*world.subnets, *world.nodes)})
-        zones = [regions.Zone(region_name=world.region, name=name, zone_id=f"id-{name}") for name in names]
+        known = {zone.name: zone.zone_id for zone in regions.RegionsAndZonesBackend.zones.get(world.region, ())}
+        zones = [
+            regions.Zone(
+                region_name=world.region,
+                name=name,
+                zone_id=known.get(name, f"id-{name}"),
+                zone_type=world.zone_type(name),
+            )
+            for name in names
+        ]
         with patch.dict(regions.RegionsAndZonesBackend.zones, {world.region: zones}):
             yield
 

@@ -3,12 +3,24 @@
 import base64
 import re
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, Final
 
 import botocore.session
 
 from lls.operations.program.recording import Properties
 from lls.operations.world.account import Account
+
+ROUTE: Final[Mapping[str, str]] = {
+    "cidrBlock": "DestinationCidrBlock",
+    "natGatewayId": "NatGatewayId",
+    "transitGatewayId": "TransitGatewayId",
+    "networkInterfaceId": "NetworkInterfaceId",
+    "vpcPeeringConnectionId": "VpcPeeringConnectionId",
+    "carrierGatewayId": "CarrierGatewayId",
+    "localGatewayId": "LocalGatewayId",
+    "coreNetworkArn": "CoreNetworkArn",
+}
+"""A route's keys at the AWS provider, and at EC2. The provider tells no route's state."""
 
 
 class LookUps:
@@ -23,6 +35,9 @@ class LookUps:
             "aws:index/getPartition:getPartition": self._partition,
             "aws:eks/getCluster:getCluster": self._eks_cluster,
             "aws:ec2/getSubnets:getSubnets": self._subnets,
+            "aws:ec2/getRouteTables:getRouteTables": self._route_tables,
+            "aws:ec2/getRouteTable:getRouteTable": self._route_table,
+            "aws:ec2/getInternetGateway:getInternetGateway": self._internet_gateway,
             "aws:ec2/getSecurityGroups:getSecurityGroups": self._security_groups,
             "aws:ec2/getElasticIp:getElasticIp": self._elastic_ip,
             "aws:ec2/getInstances:getInstances": self._instances,
@@ -65,6 +80,28 @@ class LookUps:
     def _subnets(self, arguments: Properties) -> Properties:
         found = self._account.every("ec2", "describe_subnets", "Subnets", Filters=_filters(arguments))
         return {"ids": [description["SubnetId"] for description in found]}
+
+    def _route_tables(self, arguments: Properties) -> Properties:
+        found = self._account.every("ec2", "describe_route_tables", "RouteTables", Filters=_filters(arguments))
+        return {"ids": [description["RouteTableId"] for description in found]}
+
+    def _route_table(self, arguments: Properties) -> Properties:
+        filters = [*_filters(arguments)]
+        for key, name in (("routeTableId", "route-table-id"), ("vpcId", "vpc-id")):
+            filters += [{"Name": name, "Values": [arguments[key]]}] if arguments.get(key) else []
+        [table] = self._account.every("ec2", "describe_route_tables", "RouteTables", Filters=filters)
+        return {
+            "routeTableId": table["RouteTableId"],
+            "routes": [_route(route) for route in table["Routes"] if route.get("GatewayId") != "local"],
+        }
+
+    def _internet_gateway(self, arguments: Properties) -> Properties:
+        found = list(
+            self._account.every("ec2", "describe_internet_gateways", "InternetGateways", Filters=_filters(arguments))
+        )
+        if not found:
+            raise LookupError("no matching EC2 Internet Gateway found")
+        return {"internetGatewayId": found[0]["InternetGatewayId"]}
 
     def _security_groups(self, arguments: Properties) -> Properties:
         found = self._account.every("ec2", "describe_security_groups", "SecurityGroups", Filters=_filters(arguments))
@@ -124,6 +161,12 @@ class LookUps:
             "proxyEndpoint": found["proxyEndpoint"],
             "expiresAt": str(found["expiresAt"]),
         }
+
+
+def _route(described: Any) -> Properties:
+    gateway = described.get("GatewayId", "")
+    gateway_key = "vpcEndpointId" if gateway.startswith("vpce-") else "gatewayId"
+    return {key: described.get(name, "") for key, name in ROUTE.items()} | {gateway_key: gateway}
 
 
 def _filters(arguments: Properties) -> list[Any]:

@@ -5,7 +5,7 @@ import pytest
 
 from bench.guide_commands import follow
 from lls.operations.preflight import Preflight
-from lls.operations.report.finding import Level
+from lls.operations.report.finding import Level, Unwatched
 from lls.operations.world.account import AwsError
 from lls.operations.world.inventory import BALANCER
 from lls.operations.world.states import Operation, State
@@ -13,7 +13,7 @@ from rehearsal.rehearse import Rehearsal
 from rehearsal.world import Node, Subnet
 from tests.support.operations import install, preflight_of, problems_by_check
 from tests.support.recorded import as_config
-from tests.support.worlds import NO_CLI, KnownStates, a_rehearsal
+from tests.support.worlds import NO_CLI, KnownStates, a_rehearsal, knowing
 
 Breaking = Callable[[Rehearsal], object]
 
@@ -71,6 +71,12 @@ def follow_guide(rehearsal: Rehearsal) -> None:
     follow(rehearsal.aws, "demo", "us-west-2a")
 
 
+def detach_gateway(rehearsal: Rehearsal) -> None:
+    ec2: Any = rehearsal.aws.client("ec2")
+    [gateway] = ec2.describe_internet_gateways()["InternetGateways"]
+    ec2.detach_internet_gateway(InternetGatewayId=gateway["InternetGatewayId"], VpcId=rehearsal.aws.vpc_id)
+
+
 def small_nodes() -> tuple[Node, ...]:
     return tuple(Node.model_validate({"name": name, "zone": "a", "cpu": "4"}) for name in ("gpu-1", "gpu-2"))
 
@@ -90,7 +96,20 @@ FAULTS: dict[str, tuple[Breaking, Mapping[str, Any], str, str]] = {
     "rights in the cluster": (deny_verb, {}, "kubernetes", "may not create namespaces"),
     "subnet without the internet": (
         nothing,
-        {"subnets": subnets(internetGateway=False)},
+        {"subnets": subnets(id="subnet-0a", internetGateway=False), "config": as_config(publicSubnetId="subnet-0a")},
+        "subnet",
+        "no route to an internet gateway",
+    ),
+    "no public subnet": (
+        nothing,
+        {"subnets": subnets(id="subnet-0a", internetGateway=False, mapPublicIp=True)},
+        "subnet",
+        "subnet-0a: no 0.0.0.0/0",
+    ),
+    "detached internet gateway": (detach_gateway, {}, "subnet", "internet gateway of vpc-"),
+    "detached internet gateway of a given subnet": (
+        detach_gateway,
+        {"subnets": subnets(id="subnet-0a"), "config": as_config(publicSubnetId="subnet-0a")},
         "subnet",
         "no route to an internet gateway",
     ),
@@ -186,6 +205,30 @@ def test_an_unknown_zone_is_named_with_those_there_are() -> None:
         rehearsal.reconfigure({"lls:availabilityZone": "us-west-2z"})
         found = problems_by_check(preflight_of(rehearsal))
     assert "us-west-2a, us-west-2b" in found["zone"]
+
+
+@pytest.mark.parametrize(
+    ("letter", "kind"), [("-lax-1a", "local-zone"), ("-wl1-las-wlz-1", "wavelength-zone")], ids=["local", "wavelength"]
+)
+def test_a_zone_that_no_network_load_balancer_can_be_in_is_a_problem_that_names_the_others(
+    letter: str, kind: str
+) -> None:
+    edge = (Subnet(zone=letter, public=True), *subnets())
+    with a_rehearsal(subnets=edge) as rehearsal:
+        zone = {"availability_zone": f"us-west-2{letter}"}
+        installation = knowing(rehearsal)
+        installation.config = installation.config.model_copy(update=zone)
+        found = problems_by_check(Preflight(installation).run(Unwatched()))
+    assert f"us-west-2{letter} is a {kind}, where AWS has no Network Load Balancers" in found["zone"]
+    assert "lls:availabilityZone to one of us-west-2a, us-west-2b," in found["zone"]
+
+
+def test_a_zone_that_aws_constrains_is_noted() -> None:
+    config = {"aws:region": "us-east-1", "lls:availabilityZone": "us-east-1e"}
+    with a_rehearsal(config) as rehearsal:
+        found = {finding.check: finding for finding in preflight_of(rehearsal)}
+    assert found["zone"].level is Level.NOTE
+    assert "us-east-1e is use1-az3, which AWS constrains" in found["zone"].seen
 
 
 def test_a_cluster_that_does_not_exist_ends_the_checks_with_the_keys_to_look_at() -> None:

@@ -104,6 +104,7 @@ class Quirks(Model):
     chart's service; `load_balancer_controller` installs the AWS Load Balancer Controller. `nlb_state` is the
     state that load balancers end in. `quotas` are service quotas by code, where they are not AWS's defaults.
     `gvo_operator` adds the role CLUSTER-gvo-operator; without `mirrored`, ECR has neither chart nor image.
+    `pull_through_cache` are ECR's rules: a repository's prefix, and the registry that it is a cache of.
     """
 
     node_groups: Annotated[int, Field(ge=0)] = 1
@@ -118,6 +119,7 @@ class Quirks(Model):
     quotas: Mapping[str, int] = {}
     gvo_operator: bool = False
     mirrored: bool = True
+    pull_through_cache: Mapping[str, str] = {}
     managed_node_groups: tuple[ManagedNodeGroup, ...] = ()
 
 

@@ -11,6 +11,7 @@ from lls.operations.program.stack_file import Stack
 from lls.operations.report.finding import Outcome
 from lls.operations.report.screen import Screen
 from lls.operations.world.inventory import TARGET
+from lls.operations.world.partition import partition_of
 from lls.public_subnet import ANYWHERE
 
 Order = Literal["create", "destroy"]
@@ -135,7 +136,7 @@ class _StandIns:
         subnet = config.public_subnet_id or "subnet-1"
         self._answers: Mapping[str, Properties] = {
             "aws:index/getCallerIdentity:getCallerIdentity": {"accountId": "123456789012"},
-            "aws:index/getPartition:getPartition": {"dnsSuffix": "amazonaws.com"},
+            "aws:index/getPartition:getPartition": {"dnsSuffix": partition_of(config.region).dns_suffix},
             "aws:eks/getCluster:getCluster": {
                 "arn": "arn",
                 "endpoint": "https://cluster",

@@ -1,14 +1,12 @@
 """The program's look-ups, answered by AWS without a Pulumi engine."""
 
 import base64
-import re
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-import botocore.session
-
 from lls.operations.program.recording import Properties
 from lls.operations.world.account import Account
+from lls.operations.world.partition import partition_of
 
 ROUTE: Final[Mapping[str, str]] = {
     "cidrBlock": "DestinationCidrBlock",
@@ -56,9 +54,8 @@ class LookUps:
         return {"accountId": identity["Account"], "arn": identity["Arn"], "id": identity["Account"]}
 
     def _partition(self, _: Properties) -> Properties:
-        partitions: list[Any] = botocore.session.get_session().get_data("partitions")["partitions"]
-        [found] = [partition for partition in partitions if re.fullmatch(partition["regionRegex"], self._region)]
-        return {"partition": found["id"], "dnsSuffix": found["outputs"]["dnsSuffix"], "id": found["id"]}
+        found = partition_of(self._region)
+        return {"partition": found.id, "dnsSuffix": found.dns_suffix, "id": found.id}
 
     def _eks_cluster(self, arguments: Properties) -> Properties:
         cluster = self._account.call("eks", "describe_cluster", name=arguments["name"])["cluster"]
@@ -151,8 +148,9 @@ class LookUps:
         return {"name": name, "availabilityZones": found[0]["AvailabilityZones"]}
 
     def _authorization_token(self, arguments: Properties) -> Properties:
-        registry = arguments["registryId"]
-        [found] = self._account.call("ecr", "get_authorization_token", registryIds=[registry])["authorizationData"]
+        registry, region = arguments["registryId"], arguments.get("region") or self._region
+        account = self._account if region == self._region else self._account.in_region(region)
+        [found] = account.call("ecr", "get_authorization_token", registryIds=[registry])["authorizationData"]
         user, _, password = base64.b64decode(found["authorizationToken"]).decode().partition(":")
         return {
             "authorizationToken": found["authorizationToken"],

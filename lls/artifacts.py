@@ -11,7 +11,7 @@ from lls import guide
 from lls.asking import ask
 from lls.config import Config
 from lls.files import write_private
-from lls.oci import OCI_SCHEME, ecr_registry
+from lls.oci import OCI_SCHEME, ecr_registry, is_oci
 
 
 class EcrToken(NamedTuple):
@@ -49,7 +49,7 @@ def find_artifacts(config: Config) -> tuple[str, str]:
 
 def find_token(chart: str) -> EcrToken | None:
     """4.1: a login to the chart's ECR registry, whichever account and region it is in; None for any other."""
-    registry = ecr_registry(chart)
+    registry = ecr_registry(chart) if is_oci(chart) else None
     if registry is None:
         return None
     found = ask(

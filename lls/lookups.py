@@ -12,6 +12,7 @@ from lls.artifacts import find_artifacts, find_token, log_in
 from lls.asking import ask
 from lls.cluster import EksCluster, kubeconfig_of_identity
 from lls.config import Config
+from lls.public_subnet import find_public_subnet, find_subnets
 from lls.streaming_nlb import ElasticIp
 from lls.target_registration import Targets
 from lls.targets import find_targets
@@ -108,44 +109,12 @@ def find_cluster(config: Config) -> EksCluster:
 
 def find_vpc(config: Config, cluster: EksCluster) -> str:
     """2.2: the cluster's VPC, or the given one if there is such."""
-    if config.vpc_id and not _subnets({"vpc-id": config.vpc_id}):
+    if config.vpc_id and not find_subnets({"vpc-id": config.vpc_id}):
         raise pulumi.RunError(
             f"lls:vpcId = {config.vpc_id}: no subnet of {config.region} is in such a VPC. Set it to the VPC of the "
             f"nodes, or leave it empty for the cluster's, which is {cluster.vpc_id}."
         )
     return config.vpc_id or cluster.vpc_id
-
-
-def find_public_subnet(config: Config, vpc_id: str) -> str:
-    """2.2: the one public subnet of the zone, or the given one if it lies there."""
-    here = {"vpc-id": vpc_id, "availability-zone": config.availability_zone}
-    if config.public_subnet_id:
-        if not _subnets(here | {"subnet-id": config.public_subnet_id}):
-            raise pulumi.RunError(
-                f"lls:publicSubnetId = {config.public_subnet_id}: no subnet of {vpc_id} in {config.availability_zone}. "
-                "Set it to a public subnet there; the NLB must share the zone of its targets."
-            )
-        return config.public_subnet_id
-    public = _subnets(here | {"map-public-ip-on-launch": "true"})
-    if len(public) == 1:
-        return public[0]
-    found = f"several public subnets ({', '.join(public)})" if public else "no public subnet"
-    others = "" if public else f" Its subnets without public addresses: {', '.join(_subnets(here)) or 'none'}."
-    raise pulumi.RunError(
-        f"{config.availability_zone} of {vpc_id} has {found}.{others} "
-        "Set the one for the NLB: pulumi config set lls:publicSubnetId SUBNET"
-    )
-
-
-def _subnets(filters: dict[str, str]) -> list[str]:
-    found = ask(
-        "subnets of the VPC",
-        lambda: aws.ec2.get_subnets(
-            filters=[aws.ec2.GetSubnetsFilterArgs(name=name, values=[value]) for name, value in filters.items()]
-        ),
-        "Check lls:vpcId and lls:availabilityZone, or set lls:publicSubnetId.",
-    )
-    return sorted(found.ids)
 
 
 def find_node_security_group(config: Config, vpc_id: str, cluster: EksCluster) -> str:

@@ -21,8 +21,19 @@ def is_oci(chart: str) -> bool:
     return chart.startswith(OCI_SCHEME)
 
 
-def ecr_registry(chart: str) -> EcrRegistry | None:
-    """The ECR registry of an OCI chart; None for another registry, which needs no ECR login."""
-    host = chart.removeprefix(OCI_SCHEME).partition("/")[0]
-    match = _ECR_HOST.fullmatch(host) if is_oci(chart) else None
+def split(reference: str) -> tuple[str, str]:
+    """Host, with its port if it has one, and path of a chart's or an image's reference, with oci:// or without."""
+    host, _, path = reference.removeprefix(OCI_SCHEME).partition("/")
+    return host, path
+
+
+def tag_of(chart_version: str) -> str:
+    """The tag that Helm gives a chart of that version: a tag cannot hold a +."""
+    return chart_version.replace("+", "_")
+
+
+def ecr_registry(reference: str) -> EcrRegistry | None:
+    """The private ECR registry that a reference is into; None for any other registry, and for a local chart."""
+    host, _ = split(reference)
+    match = _ECR_HOST.fullmatch(host)
     return EcrRegistry(host, *match.groups()) if match else None

@@ -25,17 +25,23 @@ Quantity = Annotated[str, BeforeValidator(str)]
 """A quantity as Kubernetes writes it, such as 500m or 24Gi."""
 
 
+ZoneType = Literal["availability-zone", "local-zone", "wavelength-zone"]
+"""A zone's type, as EC2 calls it."""
+
+
 class Subnet(Model):
     """A subnet of the cluster's VPC. `zone` is what follows the region's name, such as the letter a.
 
-    Without `internet_gateway` a public subnet hands out public addresses and has no route to the internet.
-    `free_addresses` are those that nothing holds; by default all of a /20.
+    What is `public` is routed to the internet gateway, unless `internet_gateway` is off: then it is only meant to be.
+    `map_public_ip` is its MapPublicIpOnLaunch, which is about instances and makes nothing public. `free_addresses` are
+    those that nothing holds; by default all of a /20.
     """
 
     zone: str
     public: bool
     id: str | None = None
     internet_gateway: bool = True
+    map_public_ip: bool = False
     free_addresses: Annotated[int, Field(ge=0)] | None = None
 
 
@@ -98,6 +104,7 @@ class Quirks(Model):
     chart's service; `load_balancer_controller` installs the AWS Load Balancer Controller. `nlb_state` is the
     state that load balancers end in. `quotas` are service quotas by code, where they are not AWS's defaults.
     `gvo_operator` adds the role CLUSTER-gvo-operator; without `mirrored`, ECR has neither chart nor image.
+    `pull_through_cache` are ECR's rules: a repository's prefix, and the registry that it is a cache of.
     """
 
     node_groups: Annotated[int, Field(ge=0)] = 1
@@ -112,6 +119,7 @@ class Quirks(Model):
     quotas: Mapping[str, int] = {}
     gvo_operator: bool = False
     mirrored: bool = True
+    pull_through_cache: Mapping[str, str] = {}
     managed_node_groups: tuple[ManagedNodeGroup, ...] = ()
 
 
@@ -153,6 +161,13 @@ class World(Model):
     def zone(self, letter: str) -> str:
         """The full name of a zone, such as us-west-2a."""
         return f"{self.region}{letter}"
+
+    def zone_type(self, zone: str) -> ZoneType:
+        """What a zone is, as names tell: us-west-2a, us-west-2-lax-1a, or us-west-2-wl1-las-wlz-1."""
+        further = zone.removeprefix(self.region)
+        if "-wlz-" in further:
+            return "wavelength-zone"
+        return "local-zone" if further.startswith("-") else "availability-zone"
 
     @classmethod
     def parse(cls, text: str, *, zone: str = "a", chart: Mapping[str, str] | None = None, **from_stack: object) -> Self:

@@ -172,6 +172,11 @@ class _Provider:
                 "vpcConfig": {"vpcId": "vpc-1", "clusterSecurityGroupId": "sg-c1"},
             },
             "getSubnets": {"ids": [f"subnet-of-{filters.get('availability-zone')}"]},
+            "getRouteTables": {
+                "ids": [f"rtb-of-{value}" for value in filters.get("association.subnet-id", "").split()]
+            },
+            "getRouteTable": {"routeTableId": "rtb-1", "routes": [{"cidrBlock": "0.0.0.0/0", "gatewayId": "igw-1"}]},
+            "getInternetGateway": {"internetGatewayId": "igw-1"},
             "getSecurityGroups": {"ids": ["sg-a1"]},
             "getElasticIp": {"publicIp": "203.0.113.9"},
             "getAuthorizationToken": {"authorizationToken": "QVdTOnNlY3JldA=="},

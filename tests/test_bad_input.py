@@ -81,16 +81,16 @@ WORLDS: Mapping[str, Bad] = {
     "no such cluster": Bad(("demo", "lls:clusterName"), world={"cluster": "other"}),
     "cluster being made": Bad(("demo", "has no API yet", "Wait"), quirks={"cluster_status": "CREATING"}),
     "no subnet in the zone": Bad(
-        ("us-west-2a", "no public subnet", "without public addresses: none", "lls:publicSubnetId"),
+        ("us-west-2a", "no public subnet", "Its subnets: none", "lls:publicSubnetId"),
         world={"subnets": (Subnet(zone="b", public=True),)},
     ),
     "only private subnets": Bad(
-        ("us-west-2a", "no public subnet", "subnet-0a", "lls:publicSubnetId"),
+        ("us-west-2a", "no public subnet", "subnet-0a: no 0.0.0.0/0 (rtb-", "lls:publicSubnetId"),
         as_config(registration="static", targets=["10.0.0.1"]),
-        subnets({"zone": "a", "public": False, "id": "subnet-0a"}),
+        subnets({"zone": "a", "public": False, "id": "subnet-0a", "mapPublicIp": True}),
     ),
     "two public subnets": Bad(
-        ("subnet-0a, subnet-0b", "lls:publicSubnetId"),
+        ("subnet-0a: 0.0.0.0/0 -> igw-", "subnet-0b: 0.0.0.0/0 -> igw-", "lls:publicSubnetId"),
         as_config(registration="static", targets=["10.0.0.1"]),
         subnets({**ZONE, "id": "subnet-0a"}, {**ZONE, "id": "subnet-0b"}),
     ),

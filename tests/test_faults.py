@@ -28,6 +28,8 @@ LOOK_UPS: Mapping[str, str] = {
     "sts:GetCallerIdentity": "AWS account",
     "eks:DescribeCluster": "EKS cluster",
     "ec2:DescribeSubnets": "lls:publicSubnetId",
+    "ec2:DescribeRouteTables": "lls:publicSubnetId",
+    "ec2:DescribeInternetGateways": "lls:publicSubnetId",
     "ec2:DescribeSecurityGroups": "lls:nodeSecurityGroupId",
     "ec2:DescribeAddresses": "lls:eipAllocationId",
     "eks:DescribeNodegroup": "lls:nodeGroups",

@@ -192,8 +192,28 @@ def test_preflight_simulates_each_action_on_the_stacks_own_names() -> None:
     assert "arn:aws:elasticloadbalancing:us-west-2:123456789012:loadbalancer/net/rp-public-demo/0" in create.resources
     assert all(covers("elasticloadbalancing:CreateLoadBalancer", resource) for resource in create.resources)
     assert asked["ec2:DeleteSecurityGroup"].context[0]["ContextKeyName"] == "aws:ResourceTag/lls:managed-by"
+    pull = asked["ecr:BatchGetImage"].resources
+    assert f"arn:aws:ecr:us-west-2:123456789012:repository/{STACK['lls:clusterName']}/gdn-streaming" in pull
     assert not {
         "ec2:AllocateAddress",
         "autoscaling:AttachLoadBalancerTargetGroups",
         "iam:CreateServiceLinkedRole",
     } & set(asked)
+
+
+@pytest.mark.parametrize(
+    ("chart", "needs"),
+    [
+        ("oci://999999999999.dkr.ecr.eu-west-1.amazonaws.com/x/gdn-streaming", True),
+        ("oci://ghcr.io/x/gdn-streaming", False),
+    ],
+)
+def test_preflight_simulates_the_charts_pull_where_the_chart_is(chart: str, needs: bool) -> None:
+    config = loaded({**STACK, "lls:chart": chart})
+    grants = list(needed(config, partition="aws", account="123456789012"))
+    asked = {action: grant for grant in grants for action in grant.actions}
+    assert ("ecr:GetAuthorizationToken" in asked) is needs
+    if needs:
+        assert set(asked["ecr:BatchGetImage"].resources) == {
+            "arn:aws:ecr:eu-west-1:999999999999:repository/x/gdn-streaming"
+        }

@@ -11,6 +11,8 @@ from lls.operations.program.stack_file import Stack
 from lls.operations.report.finding import Outcome
 from lls.operations.report.screen import Screen
 from lls.operations.world.inventory import TARGET
+from lls.operations.world.partition import partition_of
+from lls.public_subnet import ANYWHERE
 
 Order = Literal["create", "destroy"]
 Format = Literal["mermaid", "dot"]
@@ -131,16 +133,23 @@ class _StandIns:
 
     def __init__(self, config: Config) -> None:
         network: Properties = {"vpcId": config.vpc_id or "vpc-1", "clusterSecurityGroupId": "sg-1"}
+        subnet = config.public_subnet_id or "subnet-1"
         self._answers: Mapping[str, Properties] = {
             "aws:index/getCallerIdentity:getCallerIdentity": {"accountId": "123456789012"},
-            "aws:index/getPartition:getPartition": {"dnsSuffix": "amazonaws.com"},
+            "aws:index/getPartition:getPartition": {"dnsSuffix": partition_of(config.region).dns_suffix},
             "aws:eks/getCluster:getCluster": {
                 "arn": "arn",
                 "endpoint": "https://cluster",
                 "certificateAuthorities": [{"data": ""}],
                 "vpcConfig": network,
             },
-            "aws:ec2/getSubnets:getSubnets": {"ids": [config.public_subnet_id or "subnet-1"]},
+            "aws:ec2/getSubnets:getSubnets": {"ids": [subnet]},
+            "aws:ec2/getRouteTables:getRouteTables": {"ids": ["rtb-1"]},
+            "aws:ec2/getRouteTable:getRouteTable": {
+                "routeTableId": "rtb-1",
+                "routes": [{"cidrBlock": ANYWHERE, "gatewayId": "igw-1"}],
+            },
+            "aws:ec2/getInternetGateway:getInternetGateway": {"internetGatewayId": "igw-1"},
             "aws:ec2/getSecurityGroups:getSecurityGroups": {"ids": [config.node_security_group_id or "sg-2"]},
             "aws:ec2/getElasticIp:getElasticIp": {"publicIp": "203.0.113.1"},
             "aws:eks/getNodeGroups:getNodeGroups": {"names": ["nodes"]},

@@ -4,9 +4,10 @@ from collections.abc import Mapping
 
 from lls import guide
 from lls.artifacts import find_artifacts
-from lls.oci import OCI_SCHEME, ecr_registry
+from lls.oci import OCI_SCHEME, ecr_registry, split
 from lls.operations.report.finding import Finding, Outcome, ok
 from lls.operations.report.screen import Screen
+from lls.operations.world.account import AwsError
 from lls.operations.world.installation import Installation
 from lls.operations.world.registry import (
     NGC_HOST,
@@ -19,9 +20,11 @@ from lls.operations.world.registry import (
     artifacts,
     ecr_login,
     ensure_repositories,
+    login_to,
     logins_of,
     mirror,
     ngc_login,
+    upstream_of,
 )
 
 MIB = 1 << 20
@@ -46,10 +49,16 @@ def mirror_stack(
         chart, image = f"{OCI_SCHEME}{destination}/{guide.RELEASE_NAME}", f"{destination}/{guide.IMAGE_NAME}"
     else:
         chart, image = installation.ask_as_program(lambda: find_artifacts(config))
-    todo = artifacts(config, chart=chart, image=image, source=source)
+    wanted = artifacts(config, chart=chart, image=image, source=source)
+    caches = {artifact: upstream for artifact in wanted if (upstream := _upstream(installation, artifact))}
+    todo = tuple(artifact for artifact in wanted if artifact not in caches)
     logins = _logins(installation, todo, environ)
     created = _create_repositories(installation, todo)
     found = [ok("repository", f"created {name}: immutable tags, scan on push") for name in created]
+    found += [
+        ok(artifact.name, f"{artifact.destination} is a cache: ECR fetches it from {upstream} at the first pull")
+        for artifact, upstream in caches.items()
+    ]
     found += [_copy(artifact, logins, screen) for artifact in todo]
     return found or [ok("mirror", "nothing to copy: chart and image are taken from where they are")]
 
@@ -78,19 +87,30 @@ def _copy(artifact: Artifact, logins: Mapping[str, Login], screen: Screen) -> Fi
 
 
 def _create_repositories(installation: Installation, todo: tuple[Artifact, ...]) -> list[str]:
-    """Create those that are missing in the stack's own account and region, once the account is confirmed."""
-    registries = {artifact: ecr_registry(OCI_SCHEME + artifact.destination) for artifact in todo}
+    """Create those that are missing in the stack's own account, in any region, once the account is confirmed."""
+    registries = {artifact: ecr_registry(artifact.destination) for artifact in todo}
     if not any(registries.values()):
         return []
     own = installation.confirm_account().account
     config = installation.config
-    names = [
-        artifact.repository
-        for artifact, registry in registries.items()
-        if registry and (registry.account, registry.region) == (own, config.region)
-    ]
-    ecr = installation.account.client("ecr")
-    return ensure_repositories(ecr, names, cluster=config.cluster_name, extra=config.tags)
+    created: list[str] = []
+    for artifact, registry in registries.items():
+        if registry and registry.account == own:
+            ecr = installation.account_in(registry.region).client("ecr")
+            created += ensure_repositories(ecr, [artifact.repository], cluster=config.cluster_name, extra=config.tags)
+    return created
+
+
+def _upstream(installation: Installation, artifact: Artifact) -> str:
+    """Where ECR itself fetches a destination from; empty where it does not, or where it may not be asked."""
+    registry = ecr_registry(artifact.destination)
+    if registry is None:
+        return ""
+    installation.confirm_account()
+    try:
+        return upstream_of(installation.account_in(registry.region), registry, artifact.repository)
+    except AwsError:
+        return ""
 
 
 def _logins(installation: Installation, todo: tuple[Artifact, ...], environ: Mapping[str, str]) -> Mapping[str, Login]:
@@ -99,13 +119,13 @@ def _logins(installation: Installation, todo: tuple[Artifact, ...], environ: Map
     given = logins_of(installation.config.registry_config)
     for artifact in todo:
         for reference in (artifact.source, artifact.destination):
-            host = reference.partition("/")[0]
+            host, _ = split(reference)
             if host in logins:
                 continue
-            if login := given.get(host):
+            if login := login_to(host, given):
                 logins[host] = login
-            elif ecr_registry(OCI_SCHEME + reference):
-                logins[host] = ecr_login(installation.account.client("ecr"))
+            elif registry := ecr_registry(reference):
+                logins[host] = ecr_login(installation.account_in(registry.region).client("ecr"))
             elif host == NGC_HOST or (host.partition(":")[0] in PLAIN_HTTP and environ.get(NGC_KEY)):
                 logins[host] = ngc_login(environ)
     return logins

@@ -14,7 +14,7 @@ from lls import guide, lookups
 from lls.artifacts import find_artifacts
 from lls.cluster import EksCluster
 from lls.cluster_api import REQUEST_TIMEOUT, ClusterApi
-from lls.oci import ecr_registry, is_oci
+from lls.oci import OCI_SCHEME, EcrRegistry, ecr_registry, is_oci, split, tag_of
 from lls.operations.program.stack_file import StackError
 from lls.operations.report.finding import (
     Check,
@@ -35,10 +35,12 @@ from lls.operations.world.installation import Installation
 from lls.operations.world.inventory import INGRESS, Inventory, Thing
 from lls.operations.world.network import Network
 from lls.operations.world.ownership import KUBERNETES_NAMESPACE, RELEASE, Kind
+from lls.operations.world.partition import partition_of
 from lls.operations.world.permissions import CLUSTER, Grant, needed
 from lls.operations.world.proxy import CLUSTER_FAILURES
-from lls.operations.world.registry import MirrorError, exists, logins_of
+from lls.operations.world.registry import MirrorError, exists, login_remedy, login_to, logins_of, upstream_of
 from lls.operations.world.survey import Survey
+from lls.public_subnet import find_public_subnet
 from lls.targets import find_ids, find_targets
 
 FREE_ADDRESSES: Final = 8
@@ -46,6 +48,14 @@ FREE_ADDRESSES: Final = 8
 
 NODE_RULES: Final = 2 + len(guide.NODE_INTERNAL_PORTS)
 """Rules that the stack adds to the nodes' security group."""
+
+AVAILABILITY_ZONE: Final = "availability-zone"
+"""The one type of zone that a Network Load Balancer can be in: no Local Zone, says "Update the Availability Zones for
+your Network Load Balancer" in AWS's guide, and Wavelength Zones have Application Load Balancers only."""
+
+CONSTRAINED: Final = frozenset({"use1-az3", "usw1-az2", "cac1-az3"})
+"""Ids of zones with limited capacity, by the EKS guide's requirements for subnets. A Network Load Balancer cannot be in
+a constrained zone, which no API tells: AWS does, when one is created."""
 
 QUOTAS: Final[Mapping[str, tuple[str, str, int]]] = {
     "load balancers": ("elasticloadbalancing", "L-69A177A2", 50),
@@ -216,17 +226,35 @@ class Preflight:
 
     def _check_zone(self) -> list[Finding]:
         zone = self._config.availability_zone
-        found = self._account.call("ec2", "describe_availability_zones", AllAvailabilityZones=True)["AvailabilityZones"]
-        states = {zone_found["ZoneName"]: zone_found for zone_found in found}
-        if zone not in states:
-            return [problem("zone", f"{self._config.region} has no zone {zone}", f"one of {', '.join(sorted(states))}")]
-        if states[zone]["State"] != "available" or states[zone].get("OptInStatus") == "not-opted-in":
+        listed = self._account.call("ec2", "describe_availability_zones", AllAvailabilityZones=True)
+        found = {described["ZoneName"]: described for described in listed["AvailabilityZones"]}
+        usual = [name for name in sorted(found) if found[name].get("ZoneType", AVAILABILITY_ZONE) == AVAILABILITY_ZONE]
+        if zone not in found:
+            return [problem("zone", f"{self._config.region} has no zone {zone}", f"one of {', '.join(usual)}")]
+        if zone not in usual:
+            return [
+                problem(
+                    "zone",
+                    f"{zone} is a {found[zone]['ZoneType']}, where AWS has no Network Load Balancers",
+                    f"set lls:availabilityZone to one of {', '.join(usual)}, and run GPU nodes there: targets and load "
+                    "balancer share a zone",
+                )
+            ]
+        if found[zone]["State"] != "available" or found[zone].get("OptInStatus") == "not-opted-in":
             return [problem("zone", f"{zone} is not available to this account", "opt in to it, or use another")]
+        if (id_ := found[zone].get("ZoneId")) in CONSTRAINED:
+            return [
+                note(
+                    "zone",
+                    f"{zone} is {id_}, which AWS constrains: it may refuse a Network Load Balancer there",
+                    f"if it does, use another of {', '.join(usual)}",
+                )
+            ]
         return [ok("zone", f"{zone} is available")]
 
     def _check_subnet(self, place: Place) -> list[Finding]:
         config = self._config
-        subnet_id = self._installation.ask_as_program(lambda: lookups.find_public_subnet(config, place.vpc_id))
+        subnet_id = self._installation.ask_as_program(lambda: find_public_subnet(config, place.vpc_id))
         network = Network(self._account, place.vpc_id)
         free = network.subnet(subnet_id)["AvailableIpAddressCount"]
         found: list[Finding] = []
@@ -422,6 +450,9 @@ class Preflight:
 
     def _check_kubernetes(self, place: Place) -> list[Finding]:
         found: list[Finding] = []
+        admin = partition_of(self._config.region).arn(
+            "eks", "cluster-access-policy/AmazonEKSClusterAdminPolicy", account="aws"
+        )
         for verb, resource, namespaced in CLUSTER:
             name, _, group = resource.partition(".")
             attributes = {
@@ -447,8 +478,8 @@ class Preflight:
                         "kubernetes",
                         f"this identity may not {verb} {resource}",
                         f"give it an access entry: aws eks associate-access-policy --cluster-name "
-                        f"{self._config.cluster_name} --policy-arn "
-                        "arn:aws:eks::aws:cluster-access-policy/AmazonEKSClusterAdminPolicy ...",
+                        f"{self._config.cluster_name} --region {self._config.region} --principal-arn ROLE "
+                        f"--access-scope type=cluster --policy-arn {admin}",
                     )
                 )
         return found or [ok("kubernetes", f"{place.cluster.endpoint} answers, and allows what up needs")]
@@ -531,35 +562,50 @@ class Preflight:
         chart, _ = self._installation.ask_as_program(lambda: find_artifacts(self._config))
         if not is_oci(chart):
             return _local_chart(Path(chart))
-        return self._artifact("chart", chart.removeprefix("oci://"), self._config.chart_version.replace("+", "_"))
+        return self._artifact("chart", chart.removeprefix(OCI_SCHEME), tag_of(self._config.chart_version))
 
     def _check_image(self) -> list[Finding]:
         _, image = self._installation.ask_as_program(lambda: find_artifacts(self._config))
         return self._artifact("image", image, self._config.image_tag)
 
     def _artifact(self, check: str, repository: str, tag: str) -> list[Finding]:
-        registry = ecr_registry(f"oci://{repository}")
-        if registry is None:
-            if exists(repository, tag, logins_of(self._config.registry_config)):
-                return [ok(check, f"{repository}:{tag} exists")]
+        if registry := ecr_registry(repository):
+            return [self._in_ecr(check, registry, repository, tag)]
+        logins, (host, _) = logins_of(self._config.registry_config), split(repository)
+        if exists(repository, tag, logins):
+            return [ok(check, f"{repository}:{tag} exists")]
+        if login_to(host, logins):
             return [problem(check, f"{repository}:{tag} does not exist", "push it there, or correct the config")]
+        seen = f"{repository}:{tag} does not exist, or {host} hides it from who is not logged in"
+        return [problem(check, seen, f"push it there, or correct the config; or {login_remedy(host)}")]
+
+    def _in_ecr(self, check: str, registry: EcrRegistry, repository: str, tag: str) -> Finding:
+        """Asked of the registry's own account and region, which need not be the stack's."""
+        account, (_, path) = self._installation.account_in(registry.region), split(repository)
+        wanted = [{"imageTag": tag}]
         try:
-            self._account.call(
-                "ecr",
-                "describe_images",
-                registryId=registry.account,
-                repositoryName=repository.partition("/")[2],
-                imageIds=[{"imageTag": tag}],
-            )
+            account.call("ecr", "describe_images", registryId=registry.account, repositoryName=path, imageIds=wanted)
+            return ok(check, f"{repository}:{tag} exists")
         except AwsError as error:
-            if error.code in ("RepositoryNotFoundException", "ImageNotFoundException"):
-                return [
-                    problem(
-                        check, f"{repository}:{tag} does not exist", f"python -m lls mirror --stack {self._stack.name}"
-                    )
-                ]
-            raise
-        return [ok(check, f"{repository}:{tag} exists")]
+            if error.code not in ("RepositoryNotFoundException", "ImageNotFoundException"):
+                raise
+        remedy = f"python -m lls mirror --stack {self._stack.name}"
+        if registry.account != self._account.caller.account:
+            remedy = (
+                f"have {registry.account} create {path} in {registry.region} and let this account push; then {remedy}"
+            )
+        try:
+            upstream = upstream_of(account, registry, path)
+        except AwsError as error:
+            seen = f"{repository}:{tag} is not there, and whether ECR would fetch it cannot be told: {error}"
+            return unknown(check, seen, remedy)
+        if upstream:
+            return note(
+                check,
+                f"{repository}:{tag} is fetched from {upstream} at the first pull, by a pull-through cache rule",
+                "who pulls first needs ecr:BatchImportUpstreamImage, and ecr:CreateRepository",
+            )
+        return problem(check, f"{repository}:{tag} does not exist", remedy)
 
 
 def _local_chart(path: Path) -> list[Finding]:

@@ -80,7 +80,7 @@ class Seed:
                 made = ec2.create_subnet(
                     self.vpc_id, str(next(blocks)), availability_zone=self._world.zone(subnet.zone)
                 )
-            made.map_public_ip_on_launch = subnet.public
+            made.map_public_ip_on_launch = subnet.map_public_ip
             if subnet.public and subnet.internet_gateway:
                 ec2.associate_route_table(routes, subnet_id=made.id)
             if subnet.free_addresses is not None:

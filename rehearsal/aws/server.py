@@ -4,7 +4,7 @@ import base64
 import os
 import threading
 import uuid
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime, timedelta
 from functools import cache
@@ -85,7 +85,7 @@ class Aws:
         self._clock = clock
         self._cluster_endpoint = cluster_endpoint
         self._exit = ExitStack()
-        self._clients: dict[tuple[str, int], Any] = {}
+        self._clients: dict[tuple[Any, ...], Any] = {}
         self._lock = threading.Lock()
         self._interfaces = NlbInterfaces(clock)
         self._quotas = Quotas(world.region, world.account, world.partition)
@@ -116,6 +116,11 @@ class Aws:
         self._exit.enter_context(self._zones())
         self._exit.enter_context(patch.object(ExponentialBackoff, "delay_amount", self._back_off))
         self._exit.enter_context(patch.object(ECRResponse, "get_authorization_token", _authorization_token))
+        self._exit.enter_context(
+            patch.object(
+                ECRResponse, "describe_pull_through_cache_rules", self._pull_through_cache_rules(), create=True
+            )
+        )
         self._serve()
         self._seed()
         self._seeded.set()
@@ -149,22 +154,22 @@ class Aws:
     @overload
     def client(self, service: Literal["service-quotas"]) -> "ServiceQuotasClient": ...
     @overload
-    def client(self, service: str) -> Any: ...
-    def client(self, service: str) -> Any:
-        """A client of a service. It does not retry, so that no refusal goes unseen."""
-        return self._client(service, 1)
+    def client(self, service: str, *, region_name: str = "") -> Any: ...
+    def client(self, service: str, *, region_name: str = "") -> Any:
+        """A client of a service, here or in another region. It does not retry, so that no refusal goes unseen."""
+        return self._client(service, region_name or self._world.region, 1)
 
-    def patient_client(self, service: str) -> Any:
+    def patient_client(self, service: str, *, region_name: str = "") -> Any:
         """A client that tries again as often as the operations do, in the world's time."""
-        return self._client(service, TRIES)
+        return self._client(service, region_name or self._world.region, TRIES)
 
-    def _client(self, service: str, attempts: int) -> Any:
+    def _client(self, *kind: Any) -> Any:
         with self._lock:
-            if (service, attempts) not in self._clients:
-                client = _client(service, self._world.region, attempts)
+            if kind not in self._clients:
+                client = _client(*kind)
                 client.meta.events.register("before-send", self._answer_here)
-                self._clients[service, attempts] = client
-        return self._clients[service, attempts]
+                self._clients[kind] = client
+        return self._clients[kind]
 
     def _answer_here(self, request: Any, **_: object) -> AWSResponse | None:
         """Answer a call of one of our own clients without a detour over the network; that is twice as fast.
@@ -306,6 +311,22 @@ class Aws:
         self.node_security_group_ids = seed.node_security_group_ids
         self.cluster_security_group_id = seed.cluster_security_group_id
 
+    def _pull_through_cache_rules(self) -> Callable[[ECRResponse], ActionResult]:
+        """Moto has no such rules. A world's are in its own account and region."""
+        world = self._world
+
+        def describe(response: ECRResponse) -> ActionResult:
+            registry: str = response._get_param("registryId") or response.current_account  # pyright: ignore[reportPrivateUsage]
+            here = (registry, response.region) == (world.account, world.region)
+            rules = [
+                {"ecrRepositoryPrefix": prefix, "upstreamRegistryUrl": upstream, "registryId": registry}
+                for prefix, upstream in world.quirks.pull_through_cache.items()
+                if here
+            ]
+            return ActionResult({"pullThroughCacheRules": rules})
+
+        return describe
+
     def _back_off(self, context: Any) -> float:
         """Wait before another attempt: in the world's time, as long as the SDK would at most."""
         self._clock.sleep(min(2.0 ** (context.attempt_number - 1), 20.0))
@@ -322,7 +343,16 @@ class Aws:
         """Moto knows some zones of some regions; a world has those that it names."""
         world = self._world
         names = sorted({world.zone(subnet.zone) for subnet in (*world.subnets, *world.nodes)})
-        zones = [regions.Zone(region_name=world.region, name=name, zone_id=f"id-{name}") for name in names]
+        known = {zone.name: zone.zone_id for zone in regions.RegionsAndZonesBackend.zones.get(world.region, ())}
+        zones = [
+            regions.Zone(
+                region_name=world.region,
+                name=name,
+                zone_id=known.get(name, f"id-{name}"),
+                zone_type=world.zone_type(name),
+            )
+            for name in names
+        ]
         with patch.dict(regions.RegionsAndZonesBackend.zones, {world.region: zones}):
             yield
 

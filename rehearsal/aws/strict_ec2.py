@@ -12,6 +12,8 @@ from unittest.mock import patch
 
 from moto.ec2.exceptions import DependencyViolationError, EC2ClientError
 from moto.ec2.models import EC2Backend
+from moto.ec2.models.internet_gateways import InternetGateway
+from moto.ec2.models.route_tables import Route
 from moto.ec2.models.security_groups import SecurityGroupRule
 from moto.ec2.responses._base_response import EC2BaseResponse
 
@@ -93,6 +95,7 @@ class StrictEc2:
             until,
         )
         until.enter_context(patch.object(SecurityGroupRule, "description", property(_description)))
+        until.enter_context(patch.object(Route, "state", property(_state)))
 
     def _create_security_group(
         self, proceed: Proceed, ec2: EC2Backend, name: str, description: str, *args: Any, **kwargs: Any
@@ -199,6 +202,12 @@ def _same_rule(proceed: Proceed, rule: SecurityGroupRule, other: SecurityGroupRu
         return proceed(other)
     finally:
         rule.source_group, other.source_group = here, there
+
+
+def _state(route: Route) -> str:
+    """A route to an internet gateway that is detached, or gone, leads nowhere."""
+    gateway: Any = route.gateway
+    return "blackhole" if isinstance(gateway, InternetGateway) and gateway.vpc is None else "active"
 
 
 def _description(rule: SecurityGroupRule) -> str | None:

@@ -121,6 +121,10 @@ class StrictElbv2:
             raise ELBClientError(
                 "InvalidConfigurationRequest", "A load balancer cannot be attached to multiple subnets in the same AZ"
             )
+        for zone in zones:
+            if self.world.zone_type(zone) != "availability-zone":
+                message = f"Load balancers with type 'network' are not supported in {zone}"
+                raise ELBClientError("InvalidConfigurationRequest", message)
         for subnet in subnets:
             if subnet.available_ip_address_count < MINIMUM_FREE_ADDRESSES:
                 message = f"Not enough IP space available in {subnet.id}. ELB requires at least 8 free IP addresses."

@@ -43,7 +43,9 @@ def reaches_internet(ec2: EC2Backend, subnet: Subnet) -> bool:
     own = [table for table in tables if subnet.id in table._associations.values()]  # pyright: ignore[reportPrivateUsage]
     main = [table for table in tables if table.main_association_id]
     return any(
-        route.destination_cidr_block == ANYWHERE and (route.gateway_id or "").startswith("igw-")
+        route.destination_cidr_block == ANYWHERE
+        and (route.gateway_id or "").startswith("igw-")
+        and route.state == "active"
         for table in own or main
         for route in table.routes
     )

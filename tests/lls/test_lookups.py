@@ -52,31 +52,96 @@ def with_nodes(monkeypatch: pytest.MonkeyPatch, *nodes: V1Node) -> list[tuple[st
     return asked
 
 
-def test_the_one_public_subnet_of_the_zone_and_vpc_is_found() -> None:
+IGW, NAT = {"gatewayId": "igw-1"}, {"natGatewayId": "nat-1"}
+MAIN = "rtb-main"
+
+
+def routed(subnets: Mapping[str, str], routes: Mapping[str, Mapping[str, str]], attached: str = "igw-1") -> Any:
+    """Answers for a zone: each subnet's own route table, if any, and where each table's default route leads."""
+
+    def tables(arguments: Mapping[str, Any]) -> dict[str, Any]:
+        table = subnets[filters(arguments)["association.subnet-id"]]
+        return {"ids": [table] if table else []}
+
+    def table(arguments: Mapping[str, Any]) -> dict[str, Any]:
+        if "routeTableId" not in arguments:
+            assert (arguments["vpcId"], filters(arguments)) == ("vpc-1", {"association.main": "true"})
+        id_ = arguments.get("routeTableId", MAIN)
+        return {
+            "routeTableId": id_,
+            "routes": [{"cidrBlock": "0.0.0.0/0", **route} for route in (routes.get(id_),) if route],
+        }
+
+    def gateway(arguments: Mapping[str, Any]) -> dict[str, Any]:
+        assert filters(arguments) == {"attachment.vpc-id": "vpc-1"}
+        if not attached:
+            raise LookupError("no matching EC2 Internet Gateway found")
+        return {"internetGatewayId": attached}
+
+    return {
+        SUBNETS: {"ids": list(subnets)},
+        "aws:ec2/getRouteTables:getRouteTables": tables,
+        "aws:ec2/getRouteTable:getRouteTable": table,
+        "aws:ec2/getInternetGateway:getInternetGateway": gateway,
+    }
+
+
+def test_the_subnets_of_the_zone_and_vpc_are_asked_for_whatever_addresses_instances_get_there() -> None:
     made = up()
     [asked] = made.recorder.asked("getSubnets")
-    assert filters(asked) == {
-        "vpc-id": "vpc-1",
-        "availability-zone": "us-west-2a",
-        "map-public-ip-on-launch": "true",
-    }
+    assert filters(asked) == {"vpc-id": "vpc-1", "availability-zone": "us-west-2a"}
     assert made.of("LoadBalancer")[0].inputs["subnetMappings"] == [{"subnetId": "subnet-1"}]
 
 
-def test_no_public_subnet_is_an_error_that_lists_the_others() -> None:
-    def answer(arguments: Mapping[str, Any]) -> dict[str, Any]:
-        return {"ids": [] if "map-public-ip-on-launch" in filters(arguments) else ["subnet-9", "subnet-8"]}
+@pytest.mark.parametrize(
+    ("subnets", "routes"),
+    [
+        ({"subnet-1": "rtb-a", "subnet-2": "rtb-b"}, {"rtb-a": IGW, "rtb-b": NAT}),
+        ({"subnet-1": "rtb-a", "subnet-2": ""}, {"rtb-a": IGW, MAIN: NAT}),
+        ({"subnet-1": "", "subnet-2": "rtb-b"}, {MAIN: IGW, "rtb-b": {}}),
+        ({"subnet-1": "rtb-a", "subnet-2": "rtb-b"}, {"rtb-a": IGW, "rtb-b": {"gatewayId": "vgw-1"}}),
+        ({"subnet-1": "rtb-a", "subnet-2": "rtb-b"}, {"rtb-a": IGW, "rtb-b": {"gatewayId": "igw-gone"}}),
+        ({"subnet-1": "rtb-a", "subnet-2": "rtb-b"}, {"rtb-a": IGW, "rtb-b": {**IGW, "cidrBlock": "10.1.0.0/16"}}),
+        (
+            {"subnet-1": "rtb-a", "subnet-2": "rtb-b"},
+            {"rtb-a": IGW, "rtb-b": {**IGW, "cidrBlock": "", "ipv6CidrBlock": "::/0"}},
+        ),
+    ],
+    ids=["own tables", "main is private", "main is public", "a VPN", "a gateway that is gone", "a part of it", "IPv6"],
+)
+def test_the_public_subnet_is_the_one_whose_default_route_leads_to_the_internet_gateway(
+    subnets: Mapping[str, str], routes: Mapping[str, Mapping[str, str]]
+) -> None:
+    made = up(answers=routed(subnets, routes))
+    assert made.of("LoadBalancer")[0].inputs["subnetMappings"] == [{"subnetId": "subnet-1"}]
 
-    error = refused(answers={SUBNETS: answer})
-    assert "no public subnet" in error
-    assert "subnet-8, subnet-9" in error
+
+def test_each_route_table_is_read_once() -> None:
+    made = up(answers=routed({"subnet-1": "rtb-a", "subnet-2": "", "subnet-3": ""}, {"rtb-a": IGW}))
+    assert [asked.get("routeTableId", MAIN) for asked in made.recorder.asked("getRouteTable")] == [MAIN, "rtb-a"]
+
+
+def test_no_public_subnet_is_an_error_that_lists_the_zones_with_their_routes() -> None:
+    error = refused(answers=routed({"subnet-9": "", "subnet-8": "rtb-b"}, {"rtb-b": NAT}))
+    assert "us-west-2a of vpc-1 has no public subnet" in error
+    assert "subnet-8: 0.0.0.0/0 -> nat-1 (rtb-b); subnet-9: no 0.0.0.0/0 (rtb-main)" in error
     assert "pulumi config set lls:publicSubnetId" in error
 
 
-@pytest.mark.parametrize("ids", [["subnet-2", "subnet-1"], ["subnet-1", "subnet-2"]])
-def test_several_public_subnets_are_an_error_that_lists_them_in_order(ids: list[str]) -> None:
-    error = refused(answers={SUBNETS: {"ids": ids}})
-    assert "several public subnets (subnet-1, subnet-2)" in error
+@pytest.mark.parametrize("order", [["subnet-2", "subnet-1"], ["subnet-1", "subnet-2"]])
+def test_several_public_subnets_are_an_error_that_lists_them_in_order_with_their_routes(order: list[str]) -> None:
+    error = refused(answers=routed(dict.fromkeys(order, "rtb-a") | {"subnet-3": ""}, {"rtb-a": IGW}))
+    assert "us-west-2a of vpc-1 has several public subnets" in error
+    assert "subnet-1: 0.0.0.0/0 -> igw-1 (rtb-a); subnet-2: 0.0.0.0/0 -> igw-1 (rtb-a). Set" in error
+    assert "subnet-3" not in error
+    assert "pulumi config set lls:publicSubnetId" in error
+
+
+def test_routes_to_a_gateway_that_is_not_attached_are_an_error_that_says_so() -> None:
+    error = refused(answers=routed({"subnet-1": "rtb-a"}, {"rtb-a": IGW}, attached=""))
+    assert "internet gateway of vpc-1 failed: no matching EC2 Internet Gateway found" in error
+    assert "Attach" in error
+    assert "lls:publicSubnetId" in error
 
 
 def test_a_given_subnet_is_used_once_it_is_seen_to_lie_in_the_zone() -> None:

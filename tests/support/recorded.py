@@ -50,6 +50,12 @@ ANSWERS: Mapping[str, Properties] = {
         "vpcConfig": {"vpcId": "vpc-1", "clusterSecurityGroupId": "sg-c1"},
     },
     "aws:ec2/getSubnets:getSubnets": {"ids": ["subnet-1"]},
+    "aws:ec2/getRouteTables:getRouteTables": {"ids": ["rtb-1"]},
+    "aws:ec2/getRouteTable:getRouteTable": {
+        "routeTableId": "rtb-1",
+        "routes": [{"cidrBlock": "0.0.0.0/0", "gatewayId": "igw-1"}],
+    },
+    "aws:ec2/getInternetGateway:getInternetGateway": {"internetGatewayId": "igw-1"},
     "aws:ec2/getSecurityGroups:getSecurityGroups": {"ids": ["sg-a1"]},
     "aws:ec2/getElasticIp:getElasticIp": {"publicIp": "203.0.113.9"},
     "aws:ecr/getAuthorizationToken:getAuthorizationToken": {"authorizationToken": "QVdTOnNlY3JldA=="},

@@ -3,7 +3,7 @@
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any, Final
 
 from botocore.config import Config as ClientConfig
@@ -64,8 +64,11 @@ class Caller:
 class Account:
     """The AWS account and region of a stack. Safe for threads."""
 
-    def __init__(self, client: Callable[[str], Any], check: Callable[[Caller], None] | None = None) -> None:
-        """`client` makes the boto3 client of a service. `check` is asked about the caller before anything else is."""
+    def __init__(self, client: Callable[..., Any], check: Callable[[Caller], None] | None = None) -> None:
+        """`client` makes the boto3 client of a service, in another region where it gets a `region_name`.
+
+        `check` is asked about the caller before anything else is.
+        """
         self._make = client
         self._check = check
         self._clients: dict[str, Any] = {}
@@ -79,6 +82,10 @@ class Account:
         if self._check:
             self._check(caller)
         return caller
+
+    def in_region(self, region: str) -> "Account":
+        """The same identity, where another region answers."""
+        return Account(partial(self._make, region_name=region), self._check)
 
     def client(self, service: str) -> Any:
         """The client of a service, for those who have errors of their own. Raises what `caller` raises."""

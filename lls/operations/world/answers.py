@@ -1,14 +1,24 @@
 """The program's look-ups, answered by AWS without a Pulumi engine."""
 
 import base64
-import re
 from collections.abc import Callable, Mapping
-from typing import Any
-
-import botocore.session
+from typing import Any, Final
 
 from lls.operations.program.recording import Properties
 from lls.operations.world.account import Account
+from lls.operations.world.partition import partition_of
+
+ROUTE: Final[Mapping[str, str]] = {
+    "cidrBlock": "DestinationCidrBlock",
+    "natGatewayId": "NatGatewayId",
+    "transitGatewayId": "TransitGatewayId",
+    "networkInterfaceId": "NetworkInterfaceId",
+    "vpcPeeringConnectionId": "VpcPeeringConnectionId",
+    "carrierGatewayId": "CarrierGatewayId",
+    "localGatewayId": "LocalGatewayId",
+    "coreNetworkArn": "CoreNetworkArn",
+}
+"""A route's keys at the AWS provider, and at EC2. The provider tells no route's state."""
 
 
 class LookUps:
@@ -23,6 +33,9 @@ class LookUps:
             "aws:index/getPartition:getPartition": self._partition,
             "aws:eks/getCluster:getCluster": self._eks_cluster,
             "aws:ec2/getSubnets:getSubnets": self._subnets,
+            "aws:ec2/getRouteTables:getRouteTables": self._route_tables,
+            "aws:ec2/getRouteTable:getRouteTable": self._route_table,
+            "aws:ec2/getInternetGateway:getInternetGateway": self._internet_gateway,
             "aws:ec2/getSecurityGroups:getSecurityGroups": self._security_groups,
             "aws:ec2/getElasticIp:getElasticIp": self._elastic_ip,
             "aws:ec2/getInstances:getInstances": self._instances,
@@ -41,9 +54,8 @@ class LookUps:
         return {"accountId": identity["Account"], "arn": identity["Arn"], "id": identity["Account"]}
 
     def _partition(self, _: Properties) -> Properties:
-        partitions: list[Any] = botocore.session.get_session().get_data("partitions")["partitions"]
-        [found] = [partition for partition in partitions if re.fullmatch(partition["regionRegex"], self._region)]
-        return {"partition": found["id"], "dnsSuffix": found["outputs"]["dnsSuffix"], "id": found["id"]}
+        found = partition_of(self._region)
+        return {"partition": found.id, "dnsSuffix": found.dns_suffix, "id": found.id}
 
     def _eks_cluster(self, arguments: Properties) -> Properties:
         cluster = self._account.call("eks", "describe_cluster", name=arguments["name"])["cluster"]
@@ -65,6 +77,28 @@ class LookUps:
     def _subnets(self, arguments: Properties) -> Properties:
         found = self._account.every("ec2", "describe_subnets", "Subnets", Filters=_filters(arguments))
         return {"ids": [description["SubnetId"] for description in found]}
+
+    def _route_tables(self, arguments: Properties) -> Properties:
+        found = self._account.every("ec2", "describe_route_tables", "RouteTables", Filters=_filters(arguments))
+        return {"ids": [description["RouteTableId"] for description in found]}
+
+    def _route_table(self, arguments: Properties) -> Properties:
+        filters = [*_filters(arguments)]
+        for key, name in (("routeTableId", "route-table-id"), ("vpcId", "vpc-id")):
+            filters += [{"Name": name, "Values": [arguments[key]]}] if arguments.get(key) else []
+        [table] = self._account.every("ec2", "describe_route_tables", "RouteTables", Filters=filters)
+        return {
+            "routeTableId": table["RouteTableId"],
+            "routes": [_route(route) for route in table["Routes"] if route.get("GatewayId") != "local"],
+        }
+
+    def _internet_gateway(self, arguments: Properties) -> Properties:
+        found = list(
+            self._account.every("ec2", "describe_internet_gateways", "InternetGateways", Filters=_filters(arguments))
+        )
+        if not found:
+            raise LookupError("no matching EC2 Internet Gateway found")
+        return {"internetGatewayId": found[0]["InternetGatewayId"]}
 
     def _security_groups(self, arguments: Properties) -> Properties:
         found = self._account.every("ec2", "describe_security_groups", "SecurityGroups", Filters=_filters(arguments))
@@ -114,8 +148,9 @@ class LookUps:
         return {"name": name, "availabilityZones": found[0]["AvailabilityZones"]}
 
     def _authorization_token(self, arguments: Properties) -> Properties:
-        registry = arguments["registryId"]
-        [found] = self._account.call("ecr", "get_authorization_token", registryIds=[registry])["authorizationData"]
+        registry, region = arguments["registryId"], arguments.get("region") or self._region
+        account = self._account if region == self._region else self._account.in_region(region)
+        [found] = account.call("ecr", "get_authorization_token", registryIds=[registry])["authorizationData"]
         user, _, password = base64.b64decode(found["authorizationToken"]).decode().partition(":")
         return {
             "authorizationToken": found["authorizationToken"],
@@ -124,6 +159,12 @@ class LookUps:
             "proxyEndpoint": found["proxyEndpoint"],
             "expiresAt": str(found["expiresAt"]),
         }
+
+
+def _route(described: Any) -> Properties:
+    gateway = described.get("GatewayId", "")
+    gateway_key = "vpcEndpointId" if gateway.startswith("vpce-") else "gatewayId"
+    return {key: described.get(name, "") for key, name in ROUTE.items()} | {gateway_key: gateway}
 
 
 def _filters(arguments: Properties) -> list[Any]:

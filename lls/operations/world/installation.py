@@ -94,6 +94,10 @@ class Installation:
             )
         return caller
 
+    def account_in(self, region: str) -> Account:
+        """The stack's account as it is in a region, which need not be the stack's."""
+        return self.account if region == self.config.region else self.account.in_region(region)
+
     @cached_property
     def cluster(self) -> EksCluster | None:
         """The EKS cluster; None where there is none. Raises AwsError."""

@@ -13,6 +13,7 @@ from lls.guide import Port
 from lls.operations.world.account import Account, AwsError
 from lls.operations.world.inventory import Inventory, Thing
 from lls.operations.world.network_acl import Denial, Leg, denial
+from lls.public_subnet import leads_to_internet
 
 
 @dataclass(frozen=True)
@@ -112,8 +113,7 @@ class Network:
             if any(association.get("Main") for association in table["Associations"])
         ]
         return any(
-            route.get("DestinationCidrBlock") == "0.0.0.0/0"
-            and str(route.get("GatewayId", "")).startswith("igw-")
+            leads_to_internet(route.get("DestinationCidrBlock"), route.get("GatewayId"))
             and route.get("State", "active") == "active"
             for table in own or main
             for route in table["Routes"]

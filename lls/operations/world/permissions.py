@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final, NamedTuple
 
 from lls.config import Config
+from lls.oci import ecr_registry, split
 from lls.operations.program.stack_file import PROJECT
 
 POLICY: Final = PROJECT / "docs" / "iam-policy.json"
@@ -54,7 +55,7 @@ def _concerns(action: str, config: Config) -> bool:
     if call in ("AllocateAddress", "ReleaseAddress"):
         return config.static_ip and not config.eip_allocation_id
     if service == "ecr":
-        return not (config.chart or config.registry_config)
+        return not config.registry_config and (not config.chart or ecr_registry(config.chart) is not None)
     if service == "autoscaling" or "Nodegroup" in call:
         return config.registration == "autoscaling"
     return action != ONCE_PER_ACCOUNT
@@ -68,7 +69,11 @@ def _example(pattern: str, config: Config, partition: str, account: str) -> str:
     resource = resource.replace("rp-public-*", f"{config.names.nlb}/0")
     resource = resource.replace("*-rp-tg*", f"{config.target_group_name}/0")
     resource = resource.replace("cluster/*", f"cluster/{config.cluster_name}")
-    where = f"{config.region if region else ''}:{account if owner else ''}"
+    resource = resource.replace("repository/*", f"repository/{config.prefix}/")
+    place, holder = config.region, account
+    if service == "ecr" and (registry := ecr_registry(config.chart)):
+        place, holder, resource = registry.region, registry.account, f"repository/{split(config.chart)[1]}"
+    where = f"{place if region else ''}:{holder if owner else ''}"
     return f"arn:{partition}:{service}:{where}:{resource.replace('*', '0')}"
 
 

@@ -10,13 +10,14 @@ from pathlib import Path
 from typing import Annotated, Any, Final
 
 import pulumi
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, SecretStr, ValidationError
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, SecretStr, ValidationError, ValidationInfo
 from pydantic.alias_generators import to_camel
 from pydantic_core import ErrorDetails
 
 from lls.config.forms import must
 from lls.config.values import in_words
 from lls.operations.program.stack_file import PROJECT, Stack
+from lls.operations.world.partition import partition_of
 
 HARMLESS: Final = frozenset(
     {
@@ -72,6 +73,13 @@ def _path(value: str) -> str:
     return str(PROJECT / Path(os.path.expandvars(value)).expanduser()) if value else value
 
 
+def _role(arn: str, info: ValidationInfo) -> str:
+    if not re.fullmatch(r"arn:[^:]+:iam::\d{12}:role/.+", arn):
+        example = partition_of(info.context or "").arn("iam", "role/deploy", account="123456789012")
+        raise ValueError(f"use a role's ARN, such as {example}")
+    return arn
+
+
 def _is_json(text: str) -> bool:
     try:
         return isinstance(json.loads(text), dict)
@@ -82,13 +90,7 @@ def _is_json(text: str) -> bool:
 File = Annotated[
     str, AfterValidator(_path), must(lambda path: not path or Path(path).is_file(), "there is no such file")
 ]
-RoleArn = Annotated[
-    str,
-    must(
-        lambda arn: re.fullmatch(r"arn:[^:]+:iam::\d{12}:role/.+", arn) is not None,
-        "use a role's ARN, such as arn:aws:iam::123456789012:role/deploy",
-    ),
-]
+RoleArn = Annotated[str, AfterValidator(_role)]
 AccountIds = Annotated[
     list[Annotated[str, must(lambda text: re.fullmatch(r"\d{12}", text) is not None, "use 12 digits, in quotes")]],
     BeforeValidator(_from_json),
@@ -230,7 +232,8 @@ def read_settings(stack: Stack) -> Settings:
     told = {key: value for key, value in stack.config.items() if key.startswith("aws:") and value}
     problems = [*_unknown(told), *_conflicts(told.keys())]
     try:
-        settings = Settings.model_validate({key: value for key, value in told.items() if key in HONOURED})
+        honoured = {key: value for key, value in told.items() if key in HONOURED}
+        settings = Settings.model_validate(honoured, context=told.get("aws:region"))
         if not problems:
             return settings
     except ValidationError as error:

@@ -27,7 +27,8 @@ from lls import guide
 from lls.auth_file import IDENTITY_TOKEN, AuthFile, AuthFileError, Credentials, read_auth_file
 from lls.config import Config
 from lls.naming import Names, Tags
-from lls.oci import OCI_SCHEME, is_oci
+from lls.oci import OCI_SCHEME, EcrRegistry, is_oci, split, tag_of
+from lls.operations.world.account import Account
 
 if TYPE_CHECKING:
     from types_boto3_ecr import ECRClient
@@ -48,6 +49,30 @@ ECR_REMEDY: Final = "use AWS credentials that may push to this ECR repository"
 
 PLAIN_HTTP: Final = ("127.0.0.1", "localhost")
 """Hosts that speak HTTP: what is sent to them stays on this machine. All others speak HTTPS."""
+
+DOCKER_HUB: Final = "registry-1.docker.io"
+"""The host that speaks for docker.io, whose login auth files keep under index.docker.io."""
+
+HUB_NAMES: Final = ("docker.io", "index.docker.io", DOCKER_HUB)
+
+LOGINS: Final[Mapping[str, str]] = {
+    NGC_HOST: f"docker login {NGC_HOST} --username '$oauthtoken', with an NGC API key as the password",
+    "public.ecr.aws": "aws ecr-public get-login-password --region us-east-1 | docker login public.ecr.aws --username "
+    "AWS --password-stdin",
+    "ghcr.io": "docker login ghcr.io, with a GitHub token that has read:packages as the password",
+    DOCKER_HUB: "docker login docker.io, with an access token of Docker Hub as the password",
+}
+"""How to log in to a registry, where there is more to it than user and password."""
+
+MANIFESTS: Final = ", ".join(
+    (
+        "application/vnd.oci.image.index.v1+json",
+        "application/vnd.oci.image.manifest.v1+json",
+        "application/vnd.docker.distribution.manifest.list.v2+json",
+        "application/vnd.docker.distribution.manifest.v2+json",
+    )
+)
+"""Media types of whatever a tag may be of. To whom does not accept its type, a registry says that it is not there."""
 
 TIMEOUT: Final = 120
 """Seconds that a registry may stay silent."""
@@ -84,7 +109,7 @@ class Artifact:
     @property
     def repository(self) -> str:
         """The destination's path: the name of its repository."""
-        return self.destination.partition("/")[2]
+        return split(self.destination)[1]
 
 
 @dataclass(frozen=True)
@@ -140,7 +165,7 @@ def artifacts(config: Config, *, chart: str, image: str, source: str = NGC_SOURC
         "chart": (guide.RELEASE_NAME, chart.removeprefix(OCI_SCHEME) if is_oci(chart) else ""),
         "image": (guide.IMAGE_NAME, image),
     }
-    tags = {"chart": config.chart_version.replace("+", "_"), "image": config.image_tag}
+    tags = {"chart": tag_of(config.chart_version), "image": config.image_tag}
     keys = {"chart": "lls:chartVersion", "image": "lls:imageTag"}
     return tuple(
         Artifact(name=name, key=keys[name], source=f"{source}/{base}", destination=destination, tag=tags[name])
@@ -189,6 +214,19 @@ def ensure_repositories(ecr: "ECRClient", names: Iterable[str], *, cluster: str,
                 )
                 created.append(name)
     return created
+
+
+def upstream_of(account: Account, registry: EcrRegistry, repository: str) -> str:
+    """Where ECR fetches what a repository lacks, by a pull-through cache rule; empty where it fetches nothing.
+
+    `account` asks the registry's own region. Raises AwsError.
+    """
+    rules = account.every(
+        "ecr", "describe_pull_through_cache_rules", "pullThroughCacheRules", registryId=registry.account
+    )
+    upstreams = {rule["ecrRepositoryPrefix"]: rule["upstreamRegistryUrl"] for rule in rules}
+    fitting = [prefix for prefix in upstreams if repository.startswith(f"{prefix}/")]
+    return upstreams[max(fitting, key=len)] if fitting else upstreams.get("ROOT", "")
 
 
 def mirror(artifact: Artifact, *, logins: Mapping[str, Login], watch: Watch = lambda _: None) -> Mirrored:
@@ -260,9 +298,26 @@ def mirror(artifact: Artifact, *, logins: Mapping[str, Login], watch: Watch = la
 
 
 def exists(repository: str, tag: str, logins: Mapping[str, Login]) -> bool:
-    """Whether a repository (HOST/PATH) has a tag. Raises MirrorError."""
+    """Whether a repository (HOST/PATH) has a tag. Raises MirrorError where its registry does not tell."""
     with _Repository(repository, logins) as there:
         return there.has(f"manifests/{tag}")
+
+
+def login_remedy(host: str) -> str:
+    """What lets a registry know us."""
+    host = api_host(host)
+    return f"{LOGINS.get(host, f'docker login {host}')}; then set lls:registryConfig to the auth file"
+
+
+def login_to(host: str, logins: Mapping[str, Login]) -> Login | None:
+    """The login to a registry, by any of its names; None where there is none. Raises what the lookup raises."""
+    names = HUB_NAMES if host in HUB_NAMES else (host,)
+    return next((login for name in names if (login := logins.get(name))), None)
+
+
+def api_host(host: str) -> str:
+    """The host that a registry's name stands for."""
+    return DOCKER_HUB if host in HUB_NAMES else host
 
 
 class _Descriptor(BaseModel, frozen=True):
@@ -297,11 +352,11 @@ class _Repository(DXF):
 
     def __init__(self, name: str, logins: Mapping[str, Login]) -> None:
         """Prepare; nothing is sent yet."""
-        host, _, path = name.partition("/")
+        host, path = split(name)
         plain = host.partition(":")[0] in PLAIN_HTTP
-        super().__init__(host, path, auth=self._authenticate, insecure=plain, timeout=TIMEOUT)
+        super().__init__(api_host(host), path, auth=self._authenticate, insecure=plain, timeout=TIMEOUT)
         self.name = name
-        self.login = logins.get(host)
+        self.login = login_to(host, logins)
 
     def __enter__(self) -> Self:
         """Open a connection pool."""
@@ -338,7 +393,7 @@ class _Repository(DXF):
     def has(self, path: str) -> bool:
         """Whether a blob or manifest is there."""
         with suppress(_MissingError):
-            return self.call("head", path).ok
+            return self.call("head", path, headers={"Accept": MANIFESTS} if path.startswith("manifests/") else {}).ok
         return False
 
     def push(self, stream: "_Stream") -> None:
@@ -390,8 +445,9 @@ class _Repository(DXF):
             raise self.passing(path, cause)
         problem = f"{self.name}: {path}: {cause}"
         if status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN):
-            host = self.name.partition("/")[0]
-            raise MirrorError(f"{problem}: {self.login.remedy if self.login else f'log in to {host} first'}.")
+            host, _ = split(self.name)
+            remedy = self.login.remedy if self.login else f"log in to {host} first: {login_remedy(host)}"
+            raise MirrorError(f"{problem}: {remedy}.")
         if status == HTTPStatus.NOT_FOUND:
             raise _MissingError(f"{problem}: {missing}.")
         raise MirrorError(f"{problem}: ask those who run this registry.")

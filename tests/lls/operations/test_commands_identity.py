@@ -13,7 +13,7 @@ from lls.operations.cli import main
 from lls.operations.program.stack_file import Stack
 from lls.operations.report.finding import Exit
 from lls.operations.world.installation import Installation
-from lls.operations.world.registry import MirrorError
+from lls.operations.world.registry import Artifact, Login, Mirrored, MirrorError
 from lls.operations.world.states import State
 from rehearsal.aws.callers import KEY, WEB_IDENTITY, WEB_TOKEN
 from rehearsal.rehearse import Rehearsal
@@ -95,6 +95,38 @@ def test_mirror_makes_repositories_as_the_assumed_role(rehearsal: Rehearsal, run
     assert run("mirror", assumeRoles=[{"roleArn": role, "sessionName": "ci"}]) == Exit.FAILED
     assert "ecr:CreateRepository" in rehearsal.aws.callers[f"arn:aws:sts::{OTHER}:assumed-role/deploy/ci"]
     assert rehearsal.aws.callers[BASE] == {"sts:AssumeRole"}
+
+
+def test_mirror_logs_in_and_makes_repositories_in_the_region_of_each_address(
+    rehearsal: Rehearsal, run: Run, env: pytest.MonkeyPatch
+) -> None:
+    copied: list[str] = []
+
+    def copy(artifact: Artifact, *, logins: Mapping[str, Login], **_: object) -> Mirrored:
+        copied.append(artifact.destination)
+        assert artifact.destination.partition("/")[0] in logins
+        return Mirrored(artifact=artifact, digest="sha256:0")
+
+    env.setenv("NGC_API_KEY", "nvapi-1")
+    env.setattr("lls.operations.mirror.mirror", copy)
+    image = "123456789012.dkr.ecr.eu-west-1.amazonaws.com/x/streaming-proxy"
+    rehearsal.engine.config = {**rehearsal.engine.config, "lls:imageRepository": image}
+    assert run("mirror") == Exit.FINE
+    assert copied[1] == image
+    made: Any = rehearsal.aws.client("ecr", region_name="eu-west-1").describe_repositories()["repositories"]
+    assert [repository["repositoryName"] for repository in made] == ["x/streaming-proxy"]
+
+
+def test_mirror_leaves_to_ecr_what_ecr_fetches_itself(run: Run, env: pytest.MonkeyPatch) -> None:
+    def copy(*_: object, **__: object) -> Mirrored:
+        raise AssertionError("nothing is to be copied")
+
+    def upstream(*_: object) -> str:
+        return "nvcr.io"
+
+    env.setattr("lls.operations.mirror.upstream_of", upstream)
+    env.setattr("lls.operations.mirror.mirror", copy)
+    assert run("mirror") == Exit.FINE
 
 
 @pytest.mark.parametrize("command", ["sweep", "check-clean"])

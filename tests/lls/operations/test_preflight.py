@@ -1,19 +1,33 @@
+import base64
+import json
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any, NoReturn
 
 import pytest
 
 from bench.guide_commands import follow
 from lls.operations.preflight import Preflight
-from lls.operations.report.finding import Level
-from lls.operations.world.account import AwsError
+from lls.operations.report.finding import Finding, Level, Unwatched
+from lls.operations.world.account import Account, AwsError
+from lls.operations.world.answers import LookUps
 from lls.operations.world.inventory import BALANCER
+from lls.operations.world.registry import Login, api_host, login_remedy, login_to, logins_of
 from lls.operations.world.states import Operation, State
 from rehearsal.rehearse import Rehearsal
 from rehearsal.world import Node, Subnet
 from tests.support.operations import install, preflight_of, problems_by_check
 from tests.support.recorded import as_config
-from tests.support.worlds import NO_CLI, KnownStates, a_rehearsal
+from tests.support.registries import (
+    Registry,
+    a_chart,
+    an_image,
+    docker_registry,
+    fill,
+    internet,
+    needs_docker_registry,
+)
+from tests.support.worlds import NO_CLI, KnownStates, a_rehearsal, knowing
 
 Breaking = Callable[[Rehearsal], object]
 
@@ -71,6 +85,12 @@ def follow_guide(rehearsal: Rehearsal) -> None:
     follow(rehearsal.aws, "demo", "us-west-2a")
 
 
+def detach_gateway(rehearsal: Rehearsal) -> None:
+    ec2: Any = rehearsal.aws.client("ec2")
+    [gateway] = ec2.describe_internet_gateways()["InternetGateways"]
+    ec2.detach_internet_gateway(InternetGatewayId=gateway["InternetGatewayId"], VpcId=rehearsal.aws.vpc_id)
+
+
 def small_nodes() -> tuple[Node, ...]:
     return tuple(Node.model_validate({"name": name, "zone": "a", "cpu": "4"}) for name in ("gpu-1", "gpu-2"))
 
@@ -90,7 +110,20 @@ FAULTS: dict[str, tuple[Breaking, Mapping[str, Any], str, str]] = {
     "rights in the cluster": (deny_verb, {}, "kubernetes", "may not create namespaces"),
     "subnet without the internet": (
         nothing,
-        {"subnets": subnets(internetGateway=False)},
+        {"subnets": subnets(id="subnet-0a", internetGateway=False), "config": as_config(publicSubnetId="subnet-0a")},
+        "subnet",
+        "no route to an internet gateway",
+    ),
+    "no public subnet": (
+        nothing,
+        {"subnets": subnets(id="subnet-0a", internetGateway=False, mapPublicIp=True)},
+        "subnet",
+        "subnet-0a: no 0.0.0.0/0",
+    ),
+    "detached internet gateway": (detach_gateway, {}, "subnet", "internet gateway of vpc-"),
+    "detached internet gateway of a given subnet": (
+        detach_gateway,
+        {"subnets": subnets(id="subnet-0a"), "config": as_config(publicSubnetId="subnet-0a")},
         "subnet",
         "no route to an internet gateway",
     ),
@@ -188,6 +221,30 @@ def test_an_unknown_zone_is_named_with_those_there_are() -> None:
     assert "us-west-2a, us-west-2b" in found["zone"]
 
 
+@pytest.mark.parametrize(
+    ("letter", "kind"), [("-lax-1a", "local-zone"), ("-wl1-las-wlz-1", "wavelength-zone")], ids=["local", "wavelength"]
+)
+def test_a_zone_that_no_network_load_balancer_can_be_in_is_a_problem_that_names_the_others(
+    letter: str, kind: str
+) -> None:
+    edge = (Subnet(zone=letter, public=True), *subnets())
+    with a_rehearsal(subnets=edge) as rehearsal:
+        zone = {"availability_zone": f"us-west-2{letter}"}
+        installation = knowing(rehearsal)
+        installation.config = installation.config.model_copy(update=zone)
+        found = problems_by_check(Preflight(installation).run(Unwatched()))
+    assert f"us-west-2{letter} is a {kind}, where AWS has no Network Load Balancers" in found["zone"]
+    assert "lls:availabilityZone to one of us-west-2a, us-west-2b," in found["zone"]
+
+
+def test_a_zone_that_aws_constrains_is_noted() -> None:
+    config = {"aws:region": "us-east-1", "lls:availabilityZone": "us-east-1e"}
+    with a_rehearsal(config) as rehearsal:
+        found = {finding.check: finding for finding in preflight_of(rehearsal)}
+    assert found["zone"].level is Level.NOTE
+    assert "us-east-1e is use1-az3, which AWS constrains" in found["zone"].seen
+
+
 def test_a_cluster_that_does_not_exist_ends_the_checks_with_the_keys_to_look_at() -> None:
     with a_rehearsal() as rehearsal:
         rehearsal.reconfigure({"lls:clusterName": "other"})
@@ -254,3 +311,157 @@ def test_whatever_breaks_in_a_check_is_its_finding_and_the_others_stay(
     assert found["credentials"].level is Level.OK
     if broken.startswith("_check"):
         assert len([finding for finding in found.values() if finding.level is Level.OK]) >= 10
+
+
+# --- Chart and image, wherever they are
+
+ELSEWHERE = "123456789012.dkr.ecr.eu-west-1.amazonaws.com"
+ANOTHERS = "999999999999.dkr.ecr.us-west-2.amazonaws.com"
+HERE = "123456789012.dkr.ecr.us-west-2.amazonaws.com"
+
+
+def artifacts_of(rehearsal: Rehearsal, **changes: str) -> dict[str, Finding]:
+    found = {finding.check: finding for finding in preflight_of(rehearsal, None, **changes)}
+    return {check: found[check] for check in ("chart", "image")}
+
+
+def push(rehearsal: Rehearsal, repository: str, tag: str, region: str) -> None:
+    ecr: Any = rehearsal.aws.client("ecr", region_name=region)
+    ecr.create_repository(repositoryName=repository)
+    manifest: Any = {"schemaVersion": 2, "mediaType": "application/vnd.oci.image.manifest.v1+json", "layers": []}
+    ecr.put_image(repositoryName=repository, imageManifest=json.dumps(manifest), imageTag=tag)
+
+
+def test_what_is_in_another_region_is_looked_for_there() -> None:
+    where = {"chart": f"oci://{ELSEWHERE}/x/gdn-streaming", "imageRepository": f"{ELSEWHERE}/demo/streaming-proxy"}
+    with a_rehearsal() as rehearsal:
+        push(rehearsal, "x/gdn-streaming", "2.0.1", "eu-west-1")
+        found = artifacts_of(rehearsal, **where)
+    assert (found["chart"].level, found["chart"].seen) == (
+        Level.OK,
+        f"{ELSEWHERE}/x/gdn-streaming:2.0.1 exists",
+    )
+    assert (found["image"].level, found["image"].seen, found["image"].remedy) == (
+        Level.PROBLEM,
+        f"{ELSEWHERE}/demo/streaming-proxy:2.0.1 does not exist",
+        "python -m lls mirror --stack test",
+    )
+
+
+def test_what_another_account_lacks_is_told_with_who_must_make_room_for_it() -> None:
+    with a_rehearsal() as rehearsal:
+        rehearsal.aws.refuse("ecr:DescribeImages", "RepositoryNotFoundException")
+        found = artifacts_of(rehearsal, imageRepository=f"{ANOTHERS}/x/streaming-proxy")
+    assert found["image"].level is Level.PROBLEM
+    assert found["image"].remedy.startswith("have 999999999999 create x/streaming-proxy in us-west-2 and let")
+
+
+@pytest.mark.parametrize(
+    ("rules", "path", "upstream"),
+    [
+        ({"nvcr": "nvcr.io"}, "nvcr/nvidia/streaming-proxy", "nvcr.io"),
+        ({"nv": "quay.io", "nvcr": "nvcr.io", "ROOT": "x.io"}, "nvcr/streaming-proxy", "nvcr.io"),
+        ({"ROOT": "111111111111.dkr.ecr.us-east-1.amazonaws.com"}, "any/streaming-proxy", "111111111111"),
+    ],
+    ids=["prefix", "longest", "root"],
+)
+def test_what_ecr_fetches_itself_is_no_problem_and_not_to_be_mirrored(
+    rules: Mapping[str, str], path: str, upstream: str
+) -> None:
+    with a_rehearsal(quirks={"pull_through_cache": rules}) as rehearsal:
+        found = artifacts_of(rehearsal, imageRepository=f"{HERE}/{path}")
+    assert found["image"].level is Level.NOTE
+    assert f"{HERE}/{path}:2.0.1 is fetched from {upstream}" in found["image"].seen
+    assert "mirror" not in found["image"].remedy
+
+
+def test_a_prefix_ends_at_a_slash() -> None:
+    with a_rehearsal(quirks={"pull_through_cache": {"nv": "nvcr.io"}}) as rehearsal:
+        found = artifacts_of(rehearsal, imageRepository=f"{HERE}/nvcr/streaming-proxy")
+    assert found["image"].level is Level.PROBLEM
+
+
+def test_rules_that_may_not_be_read_leave_it_unknown_whether_ecr_fetches_it() -> None:
+    with a_rehearsal(quirks={"mirrored": False}) as rehearsal:
+        rehearsal.aws.denied.add("ecr:DescribePullThroughCacheRules")
+        found = artifacts_of(rehearsal)
+    assert {finding.level for finding in found.values()} == {Level.UNKNOWN}
+    assert "ecr:DescribePullThroughCacheRules" in found["image"].seen
+    assert "python -m lls mirror" in found["image"].remedy
+
+
+@pytest.mark.parametrize("scheme", ["basic", "bearer"])
+def test_another_registry_is_asked_itself_and_what_it_hides_is_unknown(tmp_path: Path, scheme: Any) -> None:
+    with (
+        internet(tmp_path, "ghcr.io") as certificate,
+        Registry("ghcr.io", login=Login("me", "secret"), certificate=certificate, scheme=scheme) as registry,
+        a_rehearsal() as rehearsal,
+    ):
+        registry.put("org/gdn-streaming", "2.0.1_b", a_chart())
+        where = {"chart": f"oci://{registry.host}/org/gdn-streaming", "imageRepository": f"{registry.host}/org/x"}
+        hidden = artifacts_of(rehearsal, **where, chartVersion="2.0.1+b")
+        auth = tmp_path / "auth.json"
+        token = base64.b64encode(b"me:secret").decode()
+        auth.write_text(json.dumps({"auths": {f"https://{registry.host}/v2/": {"auth": token}}}))
+        known = artifacts_of(rehearsal, **where, chartVersion="2.0.1+b", registryConfig=str(auth))
+    assert {finding.level for finding in hidden.values()} == {Level.UNKNOWN}
+    assert "docker login" in hidden["chart"].seen
+    assert "lls:registryConfig" in hidden["chart"].seen
+    assert (known["chart"].level, known["image"].level) == (Level.OK, Level.PROBLEM)
+    assert f"{registry.host}/org/x:2.0.1 does not exist" in known["image"].seen
+
+
+@needs_docker_registry
+def test_an_image_of_several_platforms_in_a_real_registry_exists(tmp_path: Path) -> None:
+    with docker_registry(tmp_path) as host, a_rehearsal() as rehearsal:
+        fill(host, "org/streaming-proxy", "2.0.1", an_image())
+        found = artifacts_of(rehearsal, imageRepository=f"{host}/org/streaming-proxy")
+        missing = artifacts_of(rehearsal, imageRepository=f"{host}/org/other")
+    assert found["image"].level is Level.OK
+    assert "does not exist, or" in missing["image"].seen
+    assert f"docker login {host}" in missing["image"].remedy
+
+
+@pytest.mark.parametrize(
+    ("host", "words"),
+    [
+        ("nvcr.io", "$oauthtoken"),
+        ("public.ecr.aws", "aws ecr-public get-login-password --region us-east-1"),
+        ("ghcr.io", "read:packages"),
+        ("docker.io", "Docker Hub"),
+        ("registry.example:5000", "docker login registry.example:5000"),
+    ],
+)
+def test_the_remedy_for_a_login_fits_the_registry(host: str, words: str) -> None:
+    assert words in login_remedy(host)
+    assert "lls:registryConfig" in login_remedy(host)
+
+
+def test_docker_hub_is_asked_at_its_own_host_with_the_login_that_auth_files_have_for_it(tmp_path: Path) -> None:
+    auth = tmp_path / "auth.json"
+    token = base64.b64encode(b"me:secret").decode()
+    auth.write_text(json.dumps({"auths": {"https://index.docker.io/v1/": {"auth": token}}}))
+    assert api_host("docker.io") == "registry-1.docker.io"
+    assert login_to("docker.io", logins_of(str(auth))) == login_to("registry-1.docker.io", logins_of(str(auth)))
+    assert login_to("docker.io", logins_of(str(auth)))
+
+
+def test_the_login_of_the_programs_look_up_is_to_the_region_of_the_registry() -> None:
+    asked = {"registryId": "999999999999", "region": "eu-west-1"}
+    with a_rehearsal() as rehearsal:
+        look_ups = LookUps(Account(rehearsal.aws.client), "us-west-2")
+        found = look_ups.invoke("aws:ecr/getAuthorizationToken:getAuthorizationToken", asked)
+    assert found["proxyEndpoint"] == "https://999999999999.dkr.ecr.eu-west-1.amazonaws.com"
+
+
+# --- Partitions
+
+
+@pytest.mark.parametrize(
+    ("region", "partition"), [("us-west-2", "aws"), ("cn-north-1", "aws-cn"), ("us-gov-west-1", "aws-us-gov")]
+)
+def test_the_arn_in_a_remedy_is_of_the_regions_partition(region: str, partition: str) -> None:
+    with a_rehearsal({"aws:region": region, "lls:availabilityZone": f"{region}a"}) as rehearsal:
+        deny_verb(rehearsal)
+        found = problems_by_check(preflight_of(rehearsal))
+    assert f"--policy-arn arn:{partition}:eks::aws:cluster-access-policy/" in found["kubernetes"]

@@ -13,7 +13,7 @@ from rehearsal.aws.server import KEY, Aws
 from rehearsal.aws.strict_quotas import QUOTAS
 from rehearsal.engine.engine import StepsFailedError
 from rehearsal.stack_world import world_for
-from rehearsal.world import DEFAULT_WORLD, ManagedNodeGroup, World
+from rehearsal.world import DEFAULT_WORLD, ManagedNodeGroup, Subnet, World
 from tests.support.emulated import EmulatedAws, refuses
 from tests.support.recorded import as_config
 from tests.support.worlds import STACK, PatientClock, a_rehearsal, a_world, rehearsed
@@ -279,6 +279,27 @@ def test_an_up_does_not_wait_for_ever_for_a_load_balancer(state: str) -> None:
         emulated.engine.up()
 
 
+@pytest.mark.parametrize("letter", ["-lax-1a", "-wl1-las-wlz-1"], ids=["local", "wavelength"])
+def test_a_zone_at_the_edge_takes_no_network_load_balancer(make: Make, letter: str) -> None:
+    emulated = make(subnets=(Subnet(zone=letter, public=True),), nodes=())
+    emulated.aws.subnets["a"] = emulated.aws.subnets[letter]
+    with refuses("InvalidConfigurationRequest") as caught:
+        emulated.nlb()
+    assert f"Load balancers with type 'network' are not supported in us-west-2{letter}" in str(caught.value)
+
+
+def test_a_subnet_whose_internet_gateway_is_detached_has_a_black_hole_and_gets_no_media(emulated: EmulatedAws) -> None:
+    [gateway] = emulated.ec2.describe_internet_gateways()["InternetGateways"]
+    emulated.ec2.detach_internet_gateway(
+        InternetGatewayId=gateway.get("InternetGatewayId", ""), VpcId=emulated.aws.vpc_id
+    )
+    of_subnet: Any = [{"Name": "association.subnet-id", "Values": emulated.aws.subnets["a"][:1]}]
+    [table] = emulated.ec2.describe_route_tables(Filters=of_subnet)["RouteTables"]
+    states = {route.get("DestinationCidrBlock"): route.get("State") for route in table.get("Routes", ())}
+    assert states == {"10.0.0.0/16": "active", "0.0.0.0/0": "blackhole"}
+    assert "no route to an internet gateway" in (reached(emulated)[0] or "")
+
+
 def test_a_subnet_with_few_addresses_takes_no_load_balancer(make: Make) -> None:
     world = a_world()
     emulated = make(subnets=tuple(subnet.model_copy(update={"free_addresses": 7}) for subnet in world.subnets))
@@ -400,7 +421,7 @@ def test_a_world_file_says_all_this() -> None:
         DEFAULT_WORLD.read_text()
         .replace("pods: []", "pods: [{ name: sim, node: gpu-1, cpu: 40, memory: 300Gi }]")
         .replace(
-            "{ zone: stack, public: true }", "{ zone: stack, public: true, freeAddresses: 9, internetGateway: false }"
+            "{ zone: other, public: true }", "{ zone: other, public: true, freeAddresses: 9, internetGateway: false }"
         )
         .replace("quotas: {}", "quotas: { L-69A177A2: 1 }")
         .replace("managedNodeGroups: []", "managedNodeGroups: [{ name: gpu, zones: [a] }]")
@@ -408,5 +429,6 @@ def test_a_world_file_says_all_this() -> None:
     )
     world = world_for(Stack("test", STACK), text)
     assert (world.pods[0].cpu, world.nodes[1].cpu, world.nodes[1].cordoned) == ("40", "96", True)
-    assert (world.subnets[0].free_addresses, world.subnets[0].internet_gateway) == (9, False)
+    assert (world.subnets[2].free_addresses, world.subnets[2].internet_gateway) == (9, False)
+    assert [subnet.map_public_ip for subnet in world.subnets] == [True, False, False, False]
     assert (world.quirks.quotas, world.quirks.managed_node_groups[0].name) == ({"L-69A177A2": 1}, "gpu")

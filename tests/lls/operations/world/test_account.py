@@ -8,6 +8,16 @@ from botocore.exceptions import ClientError, EndpointConnectionError, NoCredenti
 from lls.operations.world.account import Account, AwsError
 
 
+def making(client: Any) -> Callable[..., Any]:
+    """What makes that client, whatever service and region it is for."""
+
+    def make(service: str, region_name: str = "") -> Any:
+        client.region = region_name
+        return client
+
+    return make
+
+
 def account(failure: Exception) -> Account:
     """An account whose every call fails so."""
 
@@ -22,7 +32,7 @@ def account(failure: Exception) -> Account:
         return False
 
     client = SimpleNamespace(meta=meta, describe_vpcs=fail, can_paginate=can_paginate)
-    return Account(lambda _: client)
+    return Account(making(client))
 
 
 def refusal(code: str, message: str = "because") -> ClientError:
@@ -101,4 +111,22 @@ def test_every_page_is_read() -> None:
         can_paginate=lambda _: True,  # pyright: ignore[reportUnknownLambdaType]
         get_paginator=lambda _: SimpleNamespace(paginate=lambda **_: pages),  # pyright: ignore[reportUnknownLambdaType]
     )
-    assert list(Account(lambda _: client).every("ec2", "describe_vpcs", "Vpcs")) == [1, 2, 3]
+    assert list(Account(making(client)).every("ec2", "describe_vpcs", "Vpcs")) == [1, 2, 3]
+
+
+def test_another_regions_calls_are_the_same_identitys_and_its_check_comes_first() -> None:
+    made: list[tuple[str, str]] = []
+    checked: list[str] = []
+
+    def make(service: str, region_name: str = "") -> Any:
+        made.append((service, region_name))
+        methods = {"get_caller_identity": "GetCallerIdentity", "describe_images": "DescribeImages"}
+        return SimpleNamespace(
+            meta=SimpleNamespace(service_model=SimpleNamespace(signing_name="x"), method_to_api_mapping=methods),
+            get_caller_identity=dict.fromkeys(("Account", "Arn"), "1").copy,
+            describe_images=dict[str, Any],
+        )
+
+    Account(make, lambda caller: checked.append(caller.account)).in_region("eu-west-1").call("ecr", "describe_images")
+    assert made == [("sts", "eu-west-1"), ("ecr", "eu-west-1")]
+    assert checked == ["1"]

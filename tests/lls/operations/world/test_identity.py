@@ -462,6 +462,11 @@ def test_a_key_that_cannot_be_honoured_is_refused_by_name_with_the_remedy_and_wi
             '  aws:assumeRoles[0].roleArn = "deploy": use a role\'s ARN, such as arn:aws:iam::123456789012:role/deploy',
         ),
         (
+            {"region": "us-gov-west-1", "assumeRoles": [{"roleArn": "deploy"}]},
+            '  aws:assumeRoles[0].roleArn = "deploy": use a role\'s ARN, such as '
+            "arn:aws-us-gov:iam::123456789012:role/deploy",
+        ),
+        (
             {"assumeRoles": [{"roleArn": ARN, "duration": "10m"}]},
             '  aws:assumeRoles[0].duration = "10m": use 15m to 12h',
         ),

@@ -47,8 +47,10 @@ def mirror_stack(
     else:
         chart, image = installation.ask_as_program(lambda: find_artifacts(config))
     todo = artifacts(config, chart=chart, image=image, source=source)
+    screen.began("logging in, and looking for the repositories")
     logins = _logins(installation, todo, environ)
     created = _create_repositories(installation, todo)
+    screen.ended("logging in, and looking for the repositories")
     found = [ok("repository", f"created {name}: immutable tags, scan on push") for name in created]
     found += [_copy(artifact, logins, screen) for artifact in todo]
     return found or [ok("mirror", "nothing to copy: chart and image are taken from where they are")]
@@ -58,7 +60,8 @@ def _copy(artifact: Artifact, logins: Mapping[str, Login], screen: Screen) -> Fi
     def watch(progress: Progress) -> None:
         screen.doing(f"{artifact.name}: {progress.done / MIB:.0f} of {progress.total / MIB:.0f} MiB")
 
-    screen.began(artifact.name)
+    task = f"{artifact.name}: {artifact.source} to {artifact.destination}"
+    screen.began(task)
     try:
         done = mirror(artifact, logins=logins, watch=watch)
     except MirrorError as error:
@@ -67,7 +70,7 @@ def _copy(artifact: Artifact, logins: Mapping[str, Login], screen: Screen) -> Fi
             raise KeyboardInterrupt from error
         raise
     finally:
-        screen.ended(artifact.name)
+        screen.ended(task)
     where = f"{artifact.destination}:{artifact.tag} is {done.digest}"
     if done.unchanged:
         return ok(artifact.name, f"{where}, as it was")

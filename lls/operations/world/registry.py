@@ -28,6 +28,7 @@ from lls.auth_file import IDENTITY_TOKEN, AuthFile, AuthFileError, Credentials, 
 from lls.config import Config
 from lls.naming import Names, Tags
 from lls.oci import OCI_SCHEME, is_oci
+from lls.waiting import CONNECT, QUESTION, REGISTRY_ANSWER, SilentError, within
 
 if TYPE_CHECKING:
     from types_boto3_ecr import ECRClient
@@ -48,9 +49,6 @@ ECR_REMEDY: Final = "use AWS credentials that may push to this ECR repository"
 
 PLAIN_HTTP: Final = ("127.0.0.1", "localhost")
 """Hosts that speak HTTP: what is sent to them stays on this machine. All others speak HTTPS."""
-
-TIMEOUT: Final = 120
-"""Seconds that a registry may stay silent."""
 
 PAUSES: Final = (1, 4, 16)
 """Seconds before each further attempt, after a failure that may pass."""
@@ -261,8 +259,15 @@ def mirror(artifact: Artifact, *, logins: Mapping[str, Login], watch: Watch = la
 
 def exists(repository: str, tag: str, logins: Mapping[str, Login]) -> bool:
     """Whether a repository (HOST/PATH) has a tag. Raises MirrorError."""
-    with _Repository(repository, logins) as there:
-        return there.has(f"manifests/{tag}")
+
+    def ask() -> bool:
+        with _Repository(repository, logins) as there:
+            return there.has(f"manifests/{tag}")
+
+    try:
+        return within(QUESTION, f"registry {repository.partition('/')[0]}", ask)
+    except SilentError as error:
+        raise MirrorError(f"{repository}: {error}: try again later.") from None
 
 
 class _Descriptor(BaseModel, frozen=True):
@@ -299,7 +304,9 @@ class _Repository(DXF):
         """Prepare; nothing is sent yet."""
         host, _, path = name.partition("/")
         plain = host.partition(":")[0] in PLAIN_HTTP
-        super().__init__(host, path, auth=self._authenticate, insecure=plain, timeout=TIMEOUT)
+        super().__init__(
+            host, path, auth=self._authenticate, insecure=plain, timeout=cast(Any, (CONNECT, REGISTRY_ANSWER))
+        )
         self.name = name
         self.login = logins.get(host)
 
@@ -380,7 +387,7 @@ class _Repository(DXF):
         except (KeyError, ValueError):
             raise MirrorError(f"{self.name}: {path}: its answer is no registry's: check the host's name.") from None
         except Timeout:
-            raise self.passing(path, "no answer in time") from None
+            raise MirrorError(f"{self.name}: {path}: no answer in time: check the way to it, then try again.") from None
         except SSLError:
             raise self.passing(path, "no secure connection: its certificate is not trusted, or TLS failed") from None
         except RequestException:
@@ -423,7 +430,7 @@ class _Repository(DXF):
             "scope": bearer.get("scope", ""),
             "refresh_token": self.login.password if self.login else "",
         }
-        answer = self._sessions[0].post(realm, data=form, timeout=TIMEOUT)
+        answer = self._sessions[0].post(realm, data=form, timeout=(CONNECT, REGISTRY_ANSWER))
         answer.raise_for_status()
         self.token = answer.json()["access_token"]
 

@@ -4,14 +4,11 @@ import json
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, cast
 
 import pulumi
 import pulumi_kubernetes as k8s
-import yaml
 
 from lls.config import Config
-from lls.files import read_yaml
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,30 +94,3 @@ def kubernetes_provider(
         cluster_identifier=cluster.arn,
         helm_release_settings=k8s.HelmReleaseSettingsArgs(registry_config_path=registry_config),
     )
-
-
-def server_of(kubeconfig: Any, context: Any = "") -> str:
-    """The address of the API in a kubeconfig's context, by default the current one; empty where it has none.
-
-    Both may be anything, as a state has them: a kubeconfig is text or, in older states, a mapping.
-    """
-    try:
-        parsed = read_yaml(kubeconfig) if isinstance(kubeconfig, str) else kubeconfig
-    except yaml.YAMLError:
-        return ""
-    if not isinstance(parsed, dict):
-        return ""
-    kubeconfig = cast(dict[str, Any], parsed)
-    wanted = context if isinstance(context, str) and context else kubeconfig.get("current-context")
-    used = _named(kubeconfig.get("contexts"), wanted, "context").get("cluster")
-    server = _named(kubeconfig.get("clusters"), used, "cluster").get("server")
-    return server.rstrip("/").lower() if isinstance(server, str) else ""
-
-
-def _named(entries: Any, name: Any, key: str) -> Mapping[str, Any]:
-    """The entry of that name in one of a kubeconfig's lists."""
-    for entry in cast(list[Any], entries) if isinstance(entries, list) else []:
-        if isinstance(entry, dict) and (named := cast(dict[str, Any], entry)).get("name") == name:
-            found = named.get(key)
-            return cast(dict[str, Any], found) if isinstance(found, dict) else {}
-    return {}

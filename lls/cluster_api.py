@@ -2,24 +2,27 @@
 
 import threading
 from collections.abc import Callable, Mapping
-from concurrent.futures import Future
-from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
+from typing import TYPE_CHECKING, Final, TypeVar, cast
 
 from kubernetes import client as api  # its classes load when they are used: CoreV1Api takes a quarter of a second
 from kubernetes.config import new_client_from_config_dict  # pyright: ignore[reportUnknownVariableType]
+from urllib3.exceptions import HTTPError, MaxRetryError, NewConnectionError
+from urllib3.exceptions import TimeoutError as HTTPTimeoutError
+from urllib3.util import Retry
 
-from lls.files import read_yaml
+from lls.kubeconfig import ClusterAccess, CredentialError, find_access, server_of
+from lls.waiting import CLUSTER_ANSWER, CLUSTER_TRIES, CONNECT, QUESTION, TOKEN, SilentError, within
 
 if TYPE_CHECKING:
     from kubernetes.client import ApiClient, V1Node
 
 T = TypeVar("T")
 
-REQUEST_TIMEOUT: Final = (5, 30)
-"""Seconds to connect to the Kubernetes API, and to wait for its answer."""
+REQUEST_TIMEOUT: Final = (CONNECT, CLUSTER_ANSWER)
+"""Seconds to connect to the Kubernetes API, and to wait for its answer, each time it is asked."""
 
-TIMEOUT: Final = 60
-"""Seconds for the token and all tries of the request together."""
+BUSY_TRIES: Final = 4
+"""How often an API is asked that answers, but that it is too busy."""
 
 
 class ClusterError(ConnectionError):
@@ -32,38 +35,40 @@ class ClusterError(ConnectionError):
 
 
 class ClusterApi:
-    """The API of a cluster, with limits in time. Its client is made at the first question."""
+    """The API of a cluster. Its client is made at the first question; once it was silent, it is not asked again."""
 
     def __init__(self, kubeconfig: str, context: str = "") -> None:
         """Use a context of that kubeconfig, by default the current one."""
         self._kubeconfig = kubeconfig
         self._context = context
         self._client: ApiClient | None = None
+        self._access: ClusterAccess | None = None
+        self._failure: CredentialError | SilentError | None = None
         self._lock = threading.Lock()
 
     def ask(self, question: Callable[["ApiClient"], T]) -> T:
         """The answer to a question, which should pass REQUEST_TIMEOUT to the client's methods.
 
-        Raises TimeoutError without an answer in time, ClusterError for an answer other than success, and
-        what the Kubernetes client raises where it cannot ask: ConfigException or urllib3's HTTPError.
+        Raises CredentialError where there is no credential, SilentError without an answer in time, ClusterError for an
+        answer other than success, and what the Kubernetes client raises where it cannot ask: ConfigException or
+        urllib3's HTTPError.
         """
-        answer: Future[T] = Future()
-
-        def ask() -> None:
-            try:
-                answer.set_result(question(self._connected()))
-            except Exception as error:
-                answer.set_exception(error)
-
-        # A thread, because the client waits without limit for the command that fetches the token.
-        threading.Thread(target=ask, daemon=True).start()
+        client = self._connected()  # a credential may take TOKEN seconds, be it a command's or a login of the client's
+        silent = f"the Kubernetes API at {server_of(self._kubeconfig, self._context)}"
         try:
-            return answer.result(TIMEOUT)
+            return within(QUESTION - TOKEN, silent, lambda: question(client))
         except api.ApiException as error:
             status, reason = cast(tuple[int, str], (error.status, error.reason))  # pyright: ignore[reportUnknownMemberType]
             raise ClusterError(status, reason) from error
-        except TimeoutError:
-            raise TimeoutError(f"no answer within {TIMEOUT} seconds") from None
+        except SilentError as error:
+            self._failure = error
+            raise
+        except HTTPError as error:
+            cause = error.reason if isinstance(error, MaxRetryError) else error
+            if isinstance(cause, NewConnectionError) or not isinstance(cause, HTTPTimeoutError):
+                raise
+            self._failure = SilentError(f"{silent} gave no answer: check that it can be reached from here")
+            raise self._failure from None
 
     def nodes(self, selector: Mapping[str, str]) -> "list[V1Node]":
         """The nodes that carry the selector's labels. Raises what `ask` raises."""
@@ -91,10 +96,23 @@ class ClusterApi:
 
     def _connected(self) -> "ApiClient":
         with self._lock:
-            if self._client is None:
-                self._client = new_client_from_config_dict(
-                    cast(Mapping[str, Any], read_yaml(self._kubeconfig)),
-                    context=self._context or None,
-                    persist_config=False,
-                )
+            if self._failure:
+                raise self._failure
+            if self._client is None or (self._access and self._access.is_over):
+                try:
+                    access = self._access = find_access(self._kubeconfig, self._context)
+                    self._client = within(TOKEN, "the login to the cluster", lambda: self._connect(access))
+                except (CredentialError, SilentError) as error:
+                    self._failure = error
+                    raise
             return self._client
+
+    def _connect(self, access: ClusterAccess) -> "ApiClient":
+        settings = api.Configuration()
+        settings.retries = Retry(BUSY_TRIES - 1, connect=CLUSTER_TRIES - 1, read=CLUSTER_TRIES - 1)
+        return new_client_from_config_dict(
+            access.kubeconfig,
+            context=self._context or None,
+            persist_config=False,
+            client_configuration=settings,
+        )

@@ -11,6 +11,7 @@ import pulumi_aws as aws
 from lls.artifacts import find_artifacts, find_token, log_in
 from lls.asking import ask
 from lls.cluster import EksCluster, kubeconfig_of_identity
+from lls.cluster_api import ClusterApi
 from lls.config import Config
 from lls.public_subnet import find_public_subnet, find_subnets
 from lls.streaming_nlb import ElasticIp
@@ -53,7 +54,7 @@ def look_up(config: Config) -> Surroundings:
     subnet_id = _attempt(lambda: find_public_subnet(config, vpc_id))
     node_security_group_id = _attempt(lambda: find_node_security_group(config, vpc_id, cluster))
     elastic_ip = _attempt(lambda: find_elastic_ip(config))
-    chosen = _attempt(lambda: find_targets(config, kubeconfig))
+    chosen = _attempt(lambda: find_targets(config, ClusterApi(kubeconfig, config.kube_context)))
     artifacts = _attempt(lambda: find_artifacts(config))
     token = _attempt(lambda: None if config.registry_config else find_token(artifacts.result()[0]))
     attempts = (subnet_id, node_security_group_id, elastic_ip, chosen, artifacts, token)

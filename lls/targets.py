@@ -47,13 +47,13 @@ class Chosen:
     skipped: Mapping[str, str]
 
 
-def find_targets(config: Config, kubeconfig: str) -> Targets:
+def find_targets(config: Config, api: ClusterApi) -> Targets:
     """4.2: who the targets are, or who keeps them, as lls:registration says."""
     if config.registration == "autoscaling":
         return Targets(autoscaling_groups=_autoscaling_groups(config))
     if config.registration == "binding":
-        return Targets(binding=_binding(config, kubeconfig))
-    ids = find_ids(config, kubeconfig)
+        return Targets(binding=_binding(config, api))
+    ids = find_ids(config, api)
     if len(ids) > TARGETS_PER_ZONE:
         raise pulumi.RunError(
             f"{len(ids)} targets in {config.availability_zone}: AWS takes {TARGETS_PER_ZONE} for each zone of a "
@@ -106,11 +106,11 @@ def _autoscaling_groups(config: Config) -> tuple[str, ...]:
     return tuple(sorted(groups))
 
 
-def _binding(config: Config, kubeconfig: str) -> Binding:
+def _binding(config: Config, api: ClusterApi) -> Binding:
     """The binding, in a cluster whose controller knows such."""
     known = ask(
         "AWS Load Balancer Controller",
-        lambda: ClusterApi(kubeconfig, config.kube_context).serves(BINDING_API),
+        lambda: api.serves(BINDING_API),
         "Check that `aws eks get-token` works here, or set lls:kubeconfig and lls:kubeContext.",
     )
     if not known:
@@ -127,13 +127,13 @@ def _binding(config: Config, kubeconfig: str) -> Binding:
     )
 
 
-def find_ids(config: Config, kubeconfig: str) -> tuple[str, ...]:
+def find_ids(config: Config, api: ClusterApi) -> tuple[str, ...]:
     """4.2: the given targets, or the labelled nodes of the NLB's zone."""
     if config.registration == "static":
         return tuple(sorted(config.targets))
     nodes = ask(
         "nodes in the Kubernetes API",
-        lambda: ClusterApi(kubeconfig, config.kube_context).nodes(config.node_selector),
+        lambda: api.nodes(config.node_selector),
         "Check that `aws eks get-token` works here and may list nodes, set lls:kubeconfig and lls:kubeContext, "
         "or list the targets with lls:registration static.",
     )

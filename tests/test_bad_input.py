@@ -271,7 +271,7 @@ def test_any_config_is_told_problem_by_problem_or_makes_a_stack_that_can_go_agai
     config, secret_keys = drawn
     made = RecordedStack(config, ANSWERS, secret_keys=secret_keys)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("lls.targets.ClusterApi", NoApi)
+        patch.setattr("lls.lookups.ClusterApi", NoApi)
         told = refusal(made)
         if told.startswith("The stack's config needs a change:"):
             assert made.recorder.invoked == []

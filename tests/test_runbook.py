@@ -1,11 +1,16 @@
 """The paths of docs/runbook.md, each of them gone."""
 
+import json
 import re
+import subprocess
+import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from lls.kubeconfig import CredentialError, find_access
 from lls.operations.program.stack_file import PROJECT
 from lls.operations.report.finding import Unwatched
 from lls.operations.sweep import carry_out
@@ -15,7 +20,10 @@ from rehearsal.rehearse import NLB_ADDRESS, Rehearsal
 from tests.support import breakage
 from tests.support.faults import CREATIONS, NODES, destroyed_but
 from tests.support.operations import adoption, cleaned, kinds, planned, problems, streams, take_over
-from tests.support.worlds import KnownStates, PatientClockOf, a_rehearsal
+from tests.support.recorded import as_config
+from tests.support.silent import put_on_path
+from tests.support.strategies import QUIRKS, STRATEGIES
+from tests.support.worlds import KnownStates, MutableRehearsal, PatientClockOf, a_rehearsal
 
 RUNBOOK = (PROJECT / "docs" / "runbook.md").read_text()
 
@@ -137,6 +145,112 @@ def test_a_registry_that_refuses_is_told_before_anything_is_made_and_costs_no_mo
         rehearsal.provider.registry_status = 200
         rehearsal.engine.up()
         assert streams(rehearsal)
+
+
+def test_a_release_that_somebody_uninstalled_is_refreshed_out_of_the_state_and_the_rest_destroyed() -> None:
+    with a_rehearsal(NODES) as rehearsal:
+        rehearsal.engine.up()
+        rehearsal.cluster.uninstall("gdn-streaming", "gdn-streaming")
+        with pytest.raises(StepsFailedError, match=r"proxy-release: uninstall: .*: release: not found"):
+            rehearsal.engine.destroy()
+        [release] = [resource for resource in rehearsal.engine.state.values() if resource.name == "proxy-release"]
+        assert not [resource for resource in rehearsal.engine.state.values() if release.urn in resource.needs]
+        assert [resource.name for resource in rehearsal.engine.refresh()] == ["proxy-release"]
+        rehearsal.engine.destroy()
+        assert rehearsal.leftovers() == []
+
+
+def test_a_release_that_somebody_uninstalled_is_installed_anew_by_refresh_and_up() -> None:
+    with a_rehearsal(NODES) as rehearsal:
+        rehearsal.engine.up()
+        rehearsal.cluster.uninstall("gdn-streaming", "gdn-streaming")
+        assert {step.operation for step in rehearsal.engine.up()} == {"same"}
+        assert not streams(rehearsal)
+        rehearsal.engine.refresh()
+        assert [step.resource.name for step in rehearsal.engine.up() if step.operation != "same"] == ["proxy-release"]
+        assert streams(rehearsal)
+
+
+@pytest.mark.parametrize("stack", [*STRATEGIES.values(), NODES], ids=[*STRATEGIES, "static address"])
+def test_a_refresh_forgets_what_is_gone_and_nothing_else(stack: Mapping[str, str]) -> None:
+    with a_rehearsal(stack, quirks=QUIRKS) as rehearsal:
+        rehearsal.engine.up()
+        state = dict(rehearsal.engine.state)
+        assert rehearsal.engine.refresh() == []
+        rehearsal.engine.destroy()
+        rehearsal.engine.state.update(state)
+        kept = {urn for urn, resource in state.items() if not resource.custom or "pulumi:providers" in urn}
+        assert {resource.urn for resource in rehearsal.engine.refresh()} == state.keys() - kept
+
+
+# --- A fresh checkout
+
+
+def fresh(rehearsal: MutableRehearsal, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Go to where nobody ever ran `up`: with the state alone."""
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+
+    def program() -> None:
+        raise AssertionError("a destroy runs no program")
+
+    rehearsal.engine.program = program
+    rehearsal.engine.config = {}
+
+
+def test_a_fresh_checkout_refreshes_and_destroys_by_the_state_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with a_rehearsal(NODES | as_config(drainSeconds=60)) as rehearsal:
+        rehearsal.engine.up()
+        assert Path(".lls/test/registry.json").is_file()
+        fresh(rehearsal, tmp_path / "fresh", monkeypatch)
+        assert rehearsal.engine.refresh() == []
+        rehearsal.engine.destroy()
+        assert rehearsal.leftovers() == []
+        assert not Path(".lls").exists()
+
+
+def test_a_fresh_checkout_needs_the_aws_cli_and_the_profile_that_the_state_names(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with a_rehearsal({"aws:profile": "prod"}) as rehearsal:
+        rehearsal.engine.up()
+        [provider] = [resource for resource in rehearsal.engine.state.values() if resource.name == "cluster"]
+    kubeconfig = provider.inputs["kubeconfig"]
+    credential = {"apiVersion": "client.authentication.k8s.io/v1beta1", "status": {"token": "t"}}
+    script = f"[ $AWS_PROFILE = prod ] && echo '{json.dumps(credential)}'"
+    put_on_path(monkeypatch, tmp_path / "bin", "aws", script)
+    assert find_access(kubeconfig).kubeconfig["users"] == [{"name": "demo", "user": {"token": "t"}}]
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(CredentialError, match=r"`aws eks get-token`, .* is not on the PATH: install it"):
+        find_access(kubeconfig)
+
+
+def test_a_fresh_checkout_drains_with_the_projects_python(tmp_path: Path) -> None:
+    with a_rehearsal(NODES | as_config(drainSeconds=60)) as rehearsal:
+        rehearsal.engine.up()
+        [pause] = [resource for resource in rehearsal.engine.state.values() if resource.name == "targets-draining"]
+    ask = (
+        "import base64, sys, dill; "
+        "dill.loads(base64.b64decode(sys.stdin.read())).delete('draining', {'seconds': 0}); print('drained')"
+    )
+
+    def drain(folder: Path) -> subprocess.CompletedProcess[str]:
+        """As Pulumi does: with the project's interpreter, in the project's folder."""
+        command = [sys.executable, "-c", ask]
+        return subprocess.run(  # noqa: S603
+            command,
+            cwd=folder,
+            input=pause.inputs["__provider"],
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=60,
+        )
+
+    assert drain(PROJECT).stdout == "drained\n"
+    assert "No module named 'lls'" in drain(tmp_path).stderr
 
 
 def test_a_group_that_somebody_else_uses_stops_destroy_until_it_is_free() -> None:

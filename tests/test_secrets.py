@@ -374,7 +374,7 @@ def test_a_private_file_is_for_its_owner_alone_whatever_was_there(before: int | 
 def test_the_kubeconfig_that_helm_reads_is_for_its_owner_alone_and_goes(monkeypatch: pytest.MonkeyPatch) -> None:
     read: list[tuple[Path, int, str]] = []
 
-    def run(command: list[str], **_: object) -> subprocess.CompletedProcess[str]:
+    def run(command: list[str], *_: object) -> subprocess.CompletedProcess[str]:
         path = Path(command[command.index("--kubeconfig") + 1])
         read.append((path, stat.S_IMODE(path.stat().st_mode), path.read_text()))
         return subprocess.CompletedProcess(command, 0, "", "")
@@ -382,7 +382,7 @@ def test_the_kubeconfig_that_helm_reads_is_for_its_owner_alone_and_goes(monkeypa
     def which(name: str) -> str:
         return name
 
-    monkeypatch.setattr("lls.operations.world.proxy.subprocess.run", run)
+    monkeypatch.setattr("lls.operations.world.proxy.run_command", run)
     monkeypatch.setattr("lls.operations.world.proxy.shutil.which", which)
     assert Proxy(ClusterApi(""), "gdn-streaming", "gdn-streaming").uninstall(SECRETS["kubeconfig"], "") is None
     [(path, mode, text)] = read

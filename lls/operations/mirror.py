@@ -50,10 +50,12 @@ def mirror_stack(
     else:
         chart, image = installation.ask_as_program(lambda: find_artifacts(config))
     wanted = artifacts(config, chart=chart, image=image, source=source)
+    screen.began("logging in, and looking for the repositories")
     caches = {artifact: upstream for artifact in wanted if (upstream := _upstream(installation, artifact))}
     todo = tuple(artifact for artifact in wanted if artifact not in caches)
     logins = _logins(installation, todo, environ)
     created = _create_repositories(installation, todo)
+    screen.ended("logging in, and looking for the repositories")
     found = [ok("repository", f"created {name}: immutable tags, scan on push") for name in created]
     found += [
         ok(artifact.name, f"{artifact.destination} is a cache: ECR fetches it from {upstream} at the first pull")
@@ -67,7 +69,8 @@ def _copy(artifact: Artifact, logins: Mapping[str, Login], screen: Screen) -> Fi
     def watch(progress: Progress) -> None:
         screen.doing(f"{artifact.name}: {progress.done / MIB:.0f} of {progress.total / MIB:.0f} MiB")
 
-    screen.began(artifact.name)
+    task = f"{artifact.name}: {artifact.source} to {artifact.destination}"
+    screen.began(task)
     try:
         done = mirror(artifact, logins=logins, watch=watch)
     except MirrorError as error:
@@ -76,7 +79,7 @@ def _copy(artifact: Artifact, logins: Mapping[str, Login], screen: Screen) -> Fi
             raise KeyboardInterrupt from error
         raise
     finally:
-        screen.ended(artifact.name)
+        screen.ended(task)
     where = f"{artifact.destination}:{artifact.tag} is {done.digest}"
     if done.unchanged:
         return ok(artifact.name, f"{where}, as it was")

@@ -3,7 +3,7 @@
 import re
 import shutil
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
@@ -73,7 +73,6 @@ class Place:
     cluster: EksCluster
     vpc_id: str
     api: ClusterApi
-    kubeconfig: str = field(repr=False)
 
 
 def run(installation: Installation, watcher: Watcher) -> Outcome:
@@ -145,7 +144,7 @@ class Preflight:
         found = self._installation
         cluster = found.ask_as_program(lambda: lookups.find_cluster(config))
         vpc_id = found.ask_as_program(lambda: lookups.find_vpc(config, cluster))
-        return Place(cluster, vpc_id, found.api, found.kubeconfig)
+        return Place(cluster, vpc_id, found.api)
 
     # --- AWS
 
@@ -428,7 +427,7 @@ class Preflight:
 
     def _carried(self, place: Place, group: str) -> list[Finding]:
         """Rules on a group that the nodes do not carry have no effect."""
-        targets = self._installation.ask_as_program(lambda: find_ids(self._config, place.kubeconfig))
+        targets = self._installation.ask_as_program(lambda: find_ids(self._config, place.api))
         instances = Network(self._account, place.vpc_id).instances(targets)
         bare = sorted(target for target, instance in instances.items() if group not in instance.group_ids)
         if bare:
@@ -486,7 +485,7 @@ class Preflight:
 
     def _check_nodes(self, place: Place) -> list[Finding]:
         config = self._config
-        targets = self._installation.ask_as_program(lambda: find_ids(config, place.kubeconfig))
+        targets = self._installation.ask_as_program(lambda: find_ids(config, place.api))
         found = [ok("nodes", f"{len(targets)} targets in {config.availability_zone}")]
         if config.registration == "static":
             return found
@@ -509,7 +508,7 @@ class Preflight:
 
     def _check_registration(self, place: Place) -> list[Finding]:
         config = self._config
-        found = self._installation.ask_as_program(lambda: find_targets(config, place.kubeconfig))
+        found = self._installation.ask_as_program(lambda: find_targets(config, place.api))
         kept = ", ".join(found.autoscaling_groups) or (found.binding and "the AWS Load Balancer Controller")
         return [ok("registration", f"{config.registration}: {kept or f'{len(found.ids)} targets'}")]
 

@@ -35,6 +35,7 @@ from lls.operations.world.registration import registered_by
 from lls.operations.world.remedies import Remedies
 from lls.operations.world.states import State
 from lls.operations.world.stun import Answer
+from lls.waiting import NAME, within
 
 POLL: Final = 10.0
 """Seconds between two looks at the targets while waiting."""
@@ -368,4 +369,5 @@ def _status(path: Path | None, waived: Collection[str]) -> str:
 
 
 def _resolve(name: str) -> Sequence[str]:
-    return sorted({str(answer[4][0]) for answer in socket.getaddrinfo(name, None)})
+    found = within(NAME, f"the address of {name}", lambda: socket.getaddrinfo(name, None))
+    return sorted({str(answer[4][0]) for answer in found})

@@ -36,7 +36,7 @@ from moto.moto_server.werkzeug_app import (  # pyright: ignore[reportMissingType
 from werkzeug.serving import make_server
 from werkzeug.test import EnvironBuilder, run_wsgi_app
 
-from lls.operations.world.account import TRIES
+from lls.waiting import AWS_TRIES
 from rehearsal.aws.callers import KEY, Identities
 from rehearsal.aws.faults import Fault, Faults, Response, action_of
 from rehearsal.aws.health import Answers
@@ -161,7 +161,7 @@ class Aws:
 
     def patient_client(self, service: str, *, region_name: str = "") -> Any:
         """A client that tries again as often as the operations do, in the world's time."""
-        return self._client(service, region_name or self._world.region, TRIES)
+        return self._client(service, region_name or self._world.region, AWS_TRIES)
 
     def _client(self, *kind: Any) -> Any:
         with self._lock:

@@ -54,6 +54,10 @@ class Provider(Protocol):
         """Delete the resource."""
         ...
 
+    def exists(self, type_: str, id_: str, inputs: Properties) -> bool:
+        """Whether the resource is still there."""
+        ...
+
     def invoke(self, token: str, arguments: Properties) -> Properties:
         """Answer a look-up."""
         ...
@@ -148,6 +152,18 @@ class Engine:
         steps = self._delete([*self.replaced, *self.state.values()])
         self.outputs = {}
         return steps
+
+    def refresh(self) -> list[Resource]:
+        """Take out of the state what is not there any more; the answer is that. The program is not run."""
+        gone = [
+            resource
+            for resource in self.state.values()
+            if resource.custom and not self.provider.exists(resource.type, resource.id, resource.inputs)
+        ]
+        for resource in gone:
+            del self.state[resource.urn]
+            self.unfinished.discard(resource.urn)
+        return gone
 
     def _run(self, *, preview: bool) -> "tuple[Run, Properties]":
         run = Run(self, preview=preview)

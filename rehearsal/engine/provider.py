@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, cast
 
+from botocore.exceptions import ClientError
+
 from lls.auth_file import AuthFileError, read_auth_file
 from lls.files import read_yaml
 from lls.operations.program.recording import Properties
@@ -31,6 +33,26 @@ NLB_TIMEOUT: Final = 600.0
 
 TOKEN_LIFE: Final = 12 * 3600
 """Seconds that an ECR token is good for."""
+
+
+_DESCRIBED: Final[Mapping[str, tuple[str, str, str]]] = {
+    "aws:ec2/securityGroup:SecurityGroup": ("ec2", "describe_security_groups", "GroupIds"),
+    "aws:vpc/securityGroupIngressRule:SecurityGroupIngressRule": (
+        "ec2",
+        "describe_security_group_rules",
+        "SecurityGroupRuleIds",
+    ),
+    "aws:vpc/securityGroupEgressRule:SecurityGroupEgressRule": (
+        "ec2",
+        "describe_security_group_rules",
+        "SecurityGroupRuleIds",
+    ),
+    "aws:ec2/eip:Eip": ("ec2", "describe_addresses", "AllocationIds"),
+    "aws:lb/targetGroup:TargetGroup": ("elbv2", "describe_target_groups", "TargetGroupArns"),
+    "aws:lb/loadBalancer:LoadBalancer": ("elbv2", "describe_load_balancers", "LoadBalancerArns"),
+    "aws:lb/listener:Listener": ("elbv2", "describe_listeners", "ListenerArns"),
+}
+"""By which call a provider sees whether a resource is there: service, operation, and the argument of its id."""
 
 
 @dataclass(frozen=True)
@@ -112,6 +134,43 @@ class EmulatedProvider:
     def delete(self, type_: str, id_: str, inputs: Properties) -> None:
         """Delete the resource."""
         self._kinds[type_].delete(id_, inputs)
+
+    def exists(self, type_: str, id_: str, inputs: Properties) -> bool:
+        """Whether the resource is still there. A provider and a pause are nowhere but in the state."""
+        if type_ in _DESCRIBED:
+            service, operation, ids = _DESCRIBED[type_]
+            return self._is_described(service, operation, **{ids: [id_]})
+        if type_ == "aws:lb/targetGroupAttachment:TargetGroupAttachment":
+            return self._is_registered(inputs)
+        if type_ == "aws:autoscaling/attachment:Attachment":
+            groups = self._aws.client("autoscaling").describe_auto_scaling_groups(
+                AutoScalingGroupNames=[inputs["autoscalingGroupName"]]
+            )["AutoScalingGroups"]
+            return any(inputs["lbTargetGroupArn"] in group.get("TargetGroupARNs", ()) for group in groups)
+        namespace, _, name = id_.rpartition("/")
+        kept: Mapping[str, Collection[object]] = {
+            "kubernetes:core/v1:Namespace": {("", name) for name in self._cluster.namespaces},
+            "kubernetes:helm.sh/v3:Release": self._cluster.releases,
+            "kubernetes:elbv2.k8s.aws/v1beta1:TargetGroupBinding": self._cluster.bindings,
+        }
+        return type_ not in kept or (namespace, name) in kept[type_]
+
+    def _is_described(self, service: str, operation: str, **arguments: Any) -> bool:
+        try:
+            getattr(self._aws.client(service), operation)(**arguments)
+        except ClientError as error:
+            if error.response.get("Error", {}).get("Code", "").endswith(("NotFound", "NotFound.Malformed")):
+                return False
+            raise
+        return True
+
+    def _is_registered(self, inputs: Properties) -> bool:
+        target: Any = {"Id": inputs["targetId"], "Port": inputs["port"]}
+        arn = inputs["targetGroupArn"]
+        if not self._is_described("elbv2", "describe_target_groups", TargetGroupArns=[arn]):
+            return False
+        health = self._elbv2.describe_target_health(TargetGroupArn=arn, Targets=[target])["TargetHealthDescriptions"]
+        return all(found.get("TargetHealth", {}).get("Reason") != "Target.NotRegistered" for found in health)
 
     def invoke(self, token: str, arguments: Properties) -> Properties:
         """Answer a look-up."""

@@ -4,16 +4,12 @@ import os
 import shutil
 import subprocess
 from pathlib import Path
-from typing import Any
 
 import pytest
 import yaml
 from kubernetes.client import V1Node
-from urllib3.exceptions import HTTPError
 
-from lls import cluster_api
 from lls.cluster import eks_kubeconfig
-from lls.cluster_api import ClusterApi
 from lls.files import read_yaml
 from lls.guide import TargetType
 from lls.targets import REMOVAL_TAINTS, Chosen, choose_targets
@@ -122,29 +118,6 @@ def test_the_real_command_prefers_keys_to_the_profile(
     )
     token = json.loads(done.stdout)["status"]["token"].removeprefix("k8s-aws-v1.")
     assert f"X-Amz-Credential={signer}%2F" in base64.urlsafe_b64decode(token + "==").decode()
-
-
-def kubeconfig_with(user: dict[str, Any]) -> str:
-    return json.dumps(
-        {
-            "clusters": [{"name": "x", "cluster": {"server": "http://127.0.0.1:1"}}],
-            "users": [{"name": "x", "user": user}],
-            "contexts": [{"name": "x", "context": {"cluster": "x", "user": "x"}}],
-            "current-context": "x",
-        }
-    )
-
-
-def test_listing_nodes_of_a_cluster_that_does_not_listen_fails() -> None:
-    with pytest.raises(HTTPError, match="refused"):
-        ClusterApi(kubeconfig_with({})).nodes({})
-
-
-def test_a_token_command_that_never_ends_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cluster_api, "TIMEOUT", 0.1)
-    hanging = {"apiVersion": "client.authentication.k8s.io/v1beta1", "command": "sleep", "args": ["3"]}
-    with pytest.raises(TimeoutError, match=r"no answer within 0\.1 seconds"):
-        ClusterApi(kubeconfig_with({"exec": hanging})).nodes({})
 
 
 def test_a_kubeconfig_is_read_as_kubectl_reads_it_whatever_is_in_it() -> None:

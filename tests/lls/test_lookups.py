@@ -8,7 +8,7 @@ import pulumi
 import pytest
 from kubernetes.client import V1Node
 
-from lls import targets
+from lls import lookups
 from lls.cluster_api import ClusterApi, ClusterError
 from tests.support.nodes import node
 from tests.support.recorded import ANSWERS, RecordedStack, as_config, recorded, up
@@ -48,7 +48,7 @@ def with_nodes(monkeypatch: pytest.MonkeyPatch, *nodes: V1Node) -> list[tuple[st
             asked.append((*self.known_by, selector))
             return list(nodes)
 
-    monkeypatch.setattr(targets, "ClusterApi", Api)
+    monkeypatch.setattr(lookups, "ClusterApi", Api)
     return asked
 
 

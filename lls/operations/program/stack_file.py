@@ -6,8 +6,7 @@ import json
 import math
 import os
 import shutil
-import subprocess
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final, cast
@@ -17,15 +16,13 @@ from pulumi.runtime import set_all_config
 
 from lls.config import NAMESPACE, SCHEMA, Config, load, schema
 from lls.go_yaml import number_text, read_go_yaml
+from lls.waiting import QUESTION, SilentError, run_command
 
 PROJECT: Final = SCHEMA.parent
 """The folder of Pulumi.yaml and of the program."""
 
 HIDDEN: Final = "[encrypted]"
 """Stands for a value that only the Pulumi CLI can decrypt."""
-
-CLI_TIMEOUT: Final = 120
-"""Seconds that the Pulumi CLI gets for one answer."""
 
 
 class StackError(Exception):
@@ -35,6 +32,10 @@ class StackError(Exception):
         """Say what cannot be read, why, and what to do."""
         super().__init__(message)
         self.code = code
+
+
+class SilentCliError(StackError):
+    """The Pulumi CLI gave no answer in time."""
 
 
 class NoCliError(StackError):
@@ -155,7 +156,7 @@ def reveal(stack: Stack, keys: Iterable[str]) -> Stack:
 def pulumi_cli(*arguments: str) -> str:
     """What the Pulumi CLI prints: the one on the PATH, else the project's own.
 
-    Raises NoCliError where there is none, and StackError with its message where it fails.
+    Raises NoCliError where there is none, SilentCliError, and StackError with its message where it fails.
     """
     own = PROJECT / ".pulumi-cli" / "bin" / "pulumi"
     command = shutil.which("pulumi") or (str(own) if own.is_file() else None)
@@ -165,21 +166,21 @@ def pulumi_cli(*arguments: str) -> str:
             "Install it: https://www.pulumi.com/docs/install/"
         )
     shown = f"pulumi {' '.join(arguments)}"
+    environment = {**os.environ, "PULUMI_SKIP_UPDATE_CHECK": "true"}
     try:
-        done = _run([command, "--non-interactive", *arguments])
-    except subprocess.TimeoutExpired:
-        raise StackError(f"`{shown}` gave no answer within {CLI_TIMEOUT} seconds. Check `pulumi whoami`.") from None
+        done = run_command(
+            [command, "--non-interactive", *arguments],
+            QUESTION,
+            f"`{shown}`",
+            environment=environment,
+            folder=PROJECT,
+        )
+    except SilentError as error:
+        raise SilentCliError(f"{error}. Check `pulumi whoami`, and the way from here to the backend.") from None
     if done.returncode:
         cause = " ".join(done.stderr.replace("error: ", "").split()) or f"exit code {done.returncode}"
         raise StackError(f"`{shown}` failed: {cause}", done.returncode)
     return done.stdout.strip("\n")
-
-
-def _run(command: Sequence[str]) -> subprocess.CompletedProcess[str]:
-    environment = {**os.environ, "PULUMI_SKIP_UPDATE_CHECK": "true"}
-    return subprocess.run(  # noqa: S603
-        command, cwd=PROJECT, env=environment, capture_output=True, text=True, check=False, timeout=CLI_TIMEOUT
-    )
 
 
 def _shown(value: Any) -> Any:

@@ -1,9 +1,10 @@
 """What an operation found, and how a run of it ends."""
 
+import re
 import traceback
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import IntEnum, StrEnum
 from pathlib import Path
 from typing import Any, Protocol
@@ -143,18 +144,37 @@ def run_checks(
     failures: tuple[type[Exception], ...],
     mistakes: tuple[type[Exception], ...] = (),
 ) -> list[Finding]:
-    """Run checks in parallel; their findings in the checks' order. What one raises is a finding, as in `attempt`."""
+    """Run checks in parallel; their findings in the checks' order. What one raises is a finding, as in `attempt`.
+
+    A failure that several tell of is told once: the others say where.
+    """
+    told: dict[str, str] = {}
+
+    def asked(name: str, check: Check) -> list[Finding]:
+        try:
+            return check()
+        except failures as error:
+            if said := str(error):
+                told[name] = said
+            raise
 
     def run(name: str, check: Check) -> list[Finding]:
         watcher.began(name)
         try:
-            return attempt(name, check, failures, mistakes)
+            return attempt(name, lambda: asked(name, check), failures, mistakes)
         finally:
             watcher.ended(name)
 
     with ThreadPoolExecutor(max_workers=16) as pool:
         found = [pool.submit(run, name, check) for name, check in checks.items()]
-        return [finding for future in found for finding in future.result()]
+        findings = [finding for future in found for finding in future.result()]
+    for failure in dict.fromkeys(told.values()):
+        cause = re.compile(f"(^|: ){re.escape(failure)}")
+        places = [place for place, finding in enumerate(findings) if cause.search(finding.seen)]
+        for place in places[1:]:
+            seen = cause.sub(rf"\1see {findings[places[0]].check}", findings[place].seen)
+            findings[place] = replace(findings[place], seen=seen)
+    return findings
 
 
 def _described(error: Exception) -> str:

@@ -1,6 +1,7 @@
 """What a command shows: findings in a terminal, plain when piped, or as JSON; and what it is doing."""
 
 import json
+import logging
 import time
 from collections.abc import Sequence
 from itertools import zip_longest
@@ -14,6 +15,9 @@ from rich.status import Status
 from lls.operations.report.finding import Exit, Finding, Level
 
 COLOURS: Final = {Level.OK: "green", Level.NOTE: "cyan", Level.UNKNOWN: "yellow", Level.PROBLEM: "bold red"}
+
+WAITS: Final = logging.getLogger("lls.waiting")
+"""Is told by whatever waits long what that is for."""
 
 PATIENCE: Final = 2.0
 """Seconds after which a running task is worth a line where there is no terminal."""
@@ -31,15 +35,19 @@ class Screen:
         self._lock = Lock()
         self._said = 0.0
         self._status = Status("", console=self._err)
+        self._waits = _Waits(self)
 
     def __enter__(self) -> "Screen":
-        """Begin to show what runs."""
+        """Begin to show what runs and what is waited for."""
+        WAITS.addHandler(self._waits)
+        WAITS.setLevel(logging.INFO)
         if self._err.is_terminal:
             self._status.start()
         return self
 
     def __exit__(self, *_: object) -> None:
         """Stop showing it."""
+        WAITS.removeHandler(self._waits)
         self._status.stop()
         for timer in self._running.values():
             timer.cancel()
@@ -95,6 +103,17 @@ class Screen:
 
     def _line(self, console: Console, text: str) -> None:
         console.print(text, highlight=False, soft_wrap=True)
+
+
+class _Waits(logging.Handler):
+    """Shows what is waited for."""
+
+    def __init__(self, screen: Screen) -> None:
+        super().__init__()
+        self._screen = screen
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self._screen.say(f"... {record.getMessage()}")
 
 
 def print_findings(console: Console, findings: Sequence[Finding]) -> None:

@@ -11,14 +11,14 @@ from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError, 
 from botocore.parsers import ResponseParserError
 
 from lls.instances import FILTER_VALUES
-
-TRIES: Final = 5
-"""How often a call is tried that is throttled or gets lost."""
+from lls.waiting import AWS_ANSWER, AWS_TRIES, CONNECT, QUESTION, SilentError, within
 
 CLIENT_CONFIG: Final = ClientConfig(
-    connect_timeout=5, read_timeout=30, retries={"mode": "standard", "total_max_attempts": TRIES}
+    connect_timeout=CONNECT,
+    read_timeout=AWS_ANSWER,
+    retries={"mode": "standard", "total_max_attempts": AWS_TRIES},
 )
-"""Seconds to connect and to wait for an answer."""
+"""What every client of AWS is told: how long to wait, and how often to try."""
 
 DENIED: Final = frozenset({"AccessDenied", "AccessDeniedException", "UnauthorizedOperation", "AuthorizationError"})
 EXPIRED: Final = frozenset({"ExpiredToken", "ExpiredTokenException", "RequestExpired"})
@@ -28,6 +28,7 @@ INVALID: Final = frozenset(
 THROTTLED: Final = frozenset(
     {"Throttling", "ThrottlingException", "ThrottledException", "RequestLimitExceeded", "TooManyRequestsException"}
 )
+SILENT: Final = frozenset({"ConnectTimeoutError", "ReadTimeoutError", SilentError.__name__})
 
 
 class AwsError(Exception):
@@ -62,7 +63,7 @@ class Caller:
 
 
 class Account:
-    """The AWS account and region of a stack. Safe for threads."""
+    """The AWS account and region of a stack. Safe for threads. A service that was silent is not asked again."""
 
     def __init__(self, client: Callable[..., Any], check: Callable[[Caller], None] | None = None) -> None:
         """`client` makes the boto3 client of a service, in another region where it gets a `region_name`.
@@ -72,6 +73,7 @@ class Account:
         self._make = client
         self._check = check
         self._clients: dict[str, Any] = {}
+        self._silent: dict[str, AwsError] = {}
         self._lock = threading.Lock()
 
     @cached_property
@@ -96,17 +98,18 @@ class Account:
 
     def call(self, service: str, operation: str, **arguments: Any) -> Any:
         """The answer to one call, such as `call("ec2", "describe_vpcs")`. Raises AwsError."""
-        return self._asking(service, operation, lambda client: getattr(client, operation)(**arguments))
+        return self._ask(service, operation, lambda client: getattr(client, operation)(**arguments))
 
     def every(self, service: str, operation: str, key: str, **arguments: Any) -> Iterator[Any]:
         """Everything under a key of a call's answer, over all its pages. Raises AwsError."""
 
-        def pages(client: Any) -> list[Any]:
+        def begin(client: Any) -> Iterator[Any]:
             if client.can_paginate(operation):
-                return list(client.get_paginator(operation).paginate(**arguments))
-            return [getattr(client, operation)(**arguments)]
+                return iter(client.get_paginator(operation).paginate(**arguments))
+            return iter([getattr(client, operation)(**arguments)])
 
-        for page in self._asking(service, operation, pages):
+        pages = self._ask(service, operation, begin)
+        while (page := self._ask(service, operation, lambda _: next(pages, None))) is not None:
             yield from page.get(key, ())
 
     def filtered(self, operation: str, key: str, name: str, values: Iterable[str], **others: str) -> Iterator[Any]:
@@ -121,14 +124,19 @@ class Account:
             filters = [{"Name": name, "Values": wanted[start : start + room]}, *fixed]
             yield from self.every("ec2", operation, key, Filters=filters)
 
-    def _asking(self, service: str, operation: str, ask: Callable[[Any], Any]) -> Any:
+    def _ask(self, service: str, operation: str, ask: Callable[[Any], Any]) -> Any:
         action = f"{service}:{operation}"
+        if silent := self._silent.get(service):
+            raise silent
         try:
-            client = self.client(service)
+            client = within(QUESTION, f"AWS credentials for {action}", lambda: self.client(service))
             action = f"{client.meta.service_model.signing_name}:{client.meta.method_to_api_mapping[operation]}"
-            return ask(client)
-        except (ClientError, BotoCoreError, ResponseParserError) as error:
-            raise refused(action, error) from error
+            return within(QUESTION, f"AWS, {action},", lambda: ask(client))
+        except (ClientError, BotoCoreError, ResponseParserError, SilentError) as error:
+            told = refused(action, error)
+            if told.code in SILENT:
+                self._silent[service] = told
+            raise told from error
 
 
 def _sentence(action: str, code: str, cause: str) -> str:
@@ -141,5 +149,7 @@ def _sentence(action: str, code: str, cause: str) -> str:
     if code == ProfileNotFound.__name__:
         return f"{cause}. Set aws:profile to a profile of ~/.aws/config."
     if code in THROTTLED:
-        return f"AWS throttled {action}, {TRIES} times: {cause}. Run this again later."
+        return f"AWS throttled {action}, {AWS_TRIES} times: {cause}. Run this again later."
+    if code in SILENT:
+        return f"AWS gave no answer to {action}: {cause}. Check the way from here to it: proxy, firewall, VPC endpoint."
     return f"{action} failed with {code}: {cause}."

@@ -21,6 +21,7 @@ from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError
 
 from lls.operations.world.account import CLIENT_CONFIG, Account, Caller, refused
 from lls.operations.world.provider_keys import Settings
+from lls.waiting import QUESTION, within
 
 OTHER_NAMES: Final[Mapping[str, str]] = {"elbv2": "elasticloadbalancingv2"}
 """The other name that aws:endpoints has for a service of boto3."""
@@ -49,7 +50,7 @@ class Identity:
         return Account(self._client, self._check if limited else None)
 
     def token_environment(self) -> Mapping[str, str]:
-        """What `aws eks get-token` must find in its environment to be this identity. Raises AwsError.
+        """What `aws eks get-token` must find in its environment to be this identity. Raises AwsError or SilentError.
 
         Nothing where it is so by itself: where nothing but a profile or the environment tells who it is. Credentials
         are those of the moment.
@@ -57,10 +58,10 @@ class Identity:
         keys_win = bool(self._settings.profile) and "AWS_ACCESS_KEY_ID" in os.environ
         if not (self._has_credentials or self._files or keys_win):
             return {}
-        credentials = self._session.get_credentials()
+        credentials = within(QUESTION, "AWS credentials", lambda: self._session.get_credentials())
         if credentials is None:
             return {}
-        frozen = credentials.get_frozen_credentials()
+        frozen = within(QUESTION, "AWS credentials", credentials.get_frozen_credentials)
         return {
             **{ENVIRONMENT[name]: path for name, path in self._files.items()},
             "AWS_ACCESS_KEY_ID": frozen.access_key or "",

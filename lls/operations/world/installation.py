@@ -7,8 +7,9 @@ from typing import Any, Self, TypeVar
 
 import pulumi
 
-from lls.cluster import EksCluster, eks_kubeconfig, server_of
+from lls.cluster import EksCluster, eks_kubeconfig
 from lls.cluster_api import ClusterApi, T
+from lls.kubeconfig import server_of
 from lls.operations.program.recording import Monitor, Resource, Severity, record
 from lls.operations.program.stack_file import Stack, StackError, read_stack, reveal
 from lls.operations.report.finding import Finding, Watcher, ok

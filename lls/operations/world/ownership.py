@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Final
 
-from lls.cluster import server_of
 from lls.config import NAMESPACE
+from lls.kubeconfig import server_of
 from lls.operations.program.stack_file import StackError
 from lls.operations.report.finding import Finding, Watcher, note, ok, unknown
 from lls.operations.world.inventory import KINDS, Thing

@@ -4,7 +4,6 @@ import base64
 import gzip
 import json
 import shutil
-import subprocess
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from kubernetes.config import ConfigException
 from urllib3.exceptions import HTTPError
 
 from lls.cluster_api import REQUEST_TIMEOUT, ClusterApi, ClusterError, T
+from lls.waiting import UNINSTALL, SilentError, run_command
 
 CLUSTER_FAILURES: Final = (ClusterError, TimeoutError, ConfigException, HTTPError, OSError)
 """What asking a cluster raises when it cannot answer."""
@@ -24,9 +24,6 @@ KEPT_SECRETS: Final = ("helm.sh/release.v1", "kubernetes.io/service-account-toke
 
 ROOT_CERTIFICATE: Final = "kube-root-ca.crt"
 """The config map that Kubernetes puts into every namespace."""
-
-HELM_TIMEOUT: Final = 600
-"""Seconds that `helm uninstall` gets."""
 
 
 @dataclass(frozen=True)
@@ -140,9 +137,9 @@ class Proxy:
             where = ["--kubeconfig", file.name, *(["--kube-context", context] if context else [])]
             command = [helm, "uninstall", self.release_name, "--namespace", self.namespace, "--wait", *where]
             try:
-                done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=HELM_TIMEOUT)  # noqa: S603
-            except subprocess.TimeoutExpired:
-                return f"helm uninstall gave up after {HELM_TIMEOUT} seconds"
+                done = run_command(command, UNINSTALL, f"`helm uninstall {self.release_name}`")
+            except SilentError as error:
+                return str(error)
         return None if done.returncode == 0 else " ".join(done.stderr.split())
 
     def _list(self, method: str, **arguments: Any) -> list[Any]:

@@ -14,7 +14,7 @@ def eligible_targets(installation: Installation) -> frozenset[str]:
     Raises AwsError, what asking the cluster raises, and pulumi.RunError where the look-up fails.
     """
     try:
-        found = installation.ask_as_program(lambda: find_ids(installation.config, installation.kubeconfig))
+        found = installation.ask_as_program(lambda: find_ids(installation.config, installation.api))
     except pulumi.RunError as error:
         if "can be a target" in str(error):
             return frozenset()

@@ -29,6 +29,7 @@ from lls.config import Config
 from lls.naming import Names, Tags
 from lls.oci import OCI_SCHEME, EcrRegistry, is_oci, split, tag_of
 from lls.operations.world.account import Account
+from lls.waiting import CONNECT, QUESTION, REGISTRY_ANSWER, SilentError, within
 
 if TYPE_CHECKING:
     from types_boto3_ecr import ECRClient
@@ -73,9 +74,6 @@ MANIFESTS: Final = ", ".join(
     )
 )
 """Media types of whatever a tag may be of. To whom does not accept its type, a registry says that it is not there."""
-
-TIMEOUT: Final = 120
-"""Seconds that a registry may stay silent."""
 
 PAUSES: Final = (1, 4, 16)
 """Seconds before each further attempt, after a failure that may pass."""
@@ -299,8 +297,15 @@ def mirror(artifact: Artifact, *, logins: Mapping[str, Login], watch: Watch = la
 
 def exists(repository: str, tag: str, logins: Mapping[str, Login]) -> bool:
     """Whether a repository (HOST/PATH) has a tag. Raises MirrorError where its registry does not tell."""
-    with _Repository(repository, logins) as there:
-        return there.has(f"manifests/{tag}")
+
+    def ask() -> bool:
+        with _Repository(repository, logins) as there:
+            return there.has(f"manifests/{tag}")
+
+    try:
+        return within(QUESTION, f"registry {repository.partition('/')[0]}", ask)
+    except SilentError as error:
+        raise MirrorError(f"{repository}: {error}: try again later.") from None
 
 
 def login_remedy(host: str) -> str:
@@ -354,7 +359,8 @@ class _Repository(DXF):
         """Prepare; nothing is sent yet."""
         host, path = split(name)
         plain = host.partition(":")[0] in PLAIN_HTTP
-        super().__init__(api_host(host), path, auth=self._authenticate, insecure=plain, timeout=TIMEOUT)
+        timeout = cast(Any, (CONNECT, REGISTRY_ANSWER))
+        super().__init__(api_host(host), path, auth=self._authenticate, insecure=plain, timeout=timeout)
         self.name = name
         self.login = login_to(host, logins)
 
@@ -435,7 +441,7 @@ class _Repository(DXF):
         except (KeyError, ValueError):
             raise MirrorError(f"{self.name}: {path}: its answer is no registry's: check the host's name.") from None
         except Timeout:
-            raise self.passing(path, "no answer in time") from None
+            raise MirrorError(f"{self.name}: {path}: no answer in time: check the way to it, then try again.") from None
         except SSLError:
             raise self.passing(path, "no secure connection: its certificate is not trusted, or TLS failed") from None
         except RequestException:
@@ -479,7 +485,7 @@ class _Repository(DXF):
             "scope": bearer.get("scope", ""),
             "refresh_token": self.login.password if self.login else "",
         }
-        answer = self._sessions[0].post(realm, data=form, timeout=TIMEOUT)
+        answer = self._sessions[0].post(realm, data=form, timeout=(CONNECT, REGISTRY_ANSWER))
         answer.raise_for_status()
         self.token = answer.json()["access_token"]
 

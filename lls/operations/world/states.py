@@ -8,7 +8,7 @@ from typing import Any, Final, NamedTuple, Protocol
 from urllib.parse import urlsplit
 
 from lls.config import NAMESPACE
-from lls.operations.program.stack_file import StackError, pulumi_cli
+from lls.operations.program.stack_file import SilentCliError, StackError, pulumi_cli
 
 ARN: Final = re.compile(r"arn:[^:]+:[^:]*:[^:]*:(?P<account>\d{12}):")
 """The beginning of an ARN that tells an account."""
@@ -134,36 +134,43 @@ class Backend(Protocol):
 
 
 class CliBackend:
-    """The backend that the Pulumi CLI is logged in to."""
+    """The backend that the Pulumi CLI is logged in to. Once it was silent, it is not asked again."""
+
+    def __init__(self) -> None:
+        """Nothing is asked before it is needed."""
+        self._silent: SilentCliError | None = None
 
     def describe(self) -> str:
         """Its address without any password in it, and who is logged in. Raises NoCliError or StackError."""
-        found = _json("whoami", "--json")
+        found = self._json("whoami", "--json")
         url = urlsplit(str(found["url"]))
         return f"{url._replace(netloc=url.netloc.rpartition('@')[2], query='').geturl()} as {found['user']}"
 
     def stacks(self) -> Sequence[ListedStack]:
         """All stacks of all projects that the user has access to. Raises NoCliError or StackError."""
-        listed: Iterable[Any] = _json("stack", "ls", "--all", "--json")
+        listed: Iterable[Any] = self._json("stack", "ls", "--all", "--json")
         return [ListedStack(entry["name"], bool(entry.get("updateInProgress"))) for entry in listed]
 
     def state(self, stack: str) -> State:
         """The state of one. Raises NoSuchStackError, NoCliError or StackError."""
         try:
-            exported = _json("stack", "export", "--stack", stack)
+            exported = self._json("stack", "export", "--stack", stack)
         except StackError as error:
             if error.code == NO_SUCH_STACK or "no stack named" in str(error):
                 raise NoSuchStackError(f"{self.describe()} does not know stack {stack}.") from error
             raise
         return parse_state(exported)
 
-
-def _json(*arguments: str) -> Any:
-    printed = pulumi_cli(*arguments)
-    try:
-        return json.loads(printed)
-    except ValueError:
-        raise StackError(f"`pulumi {' '.join(arguments)}` printed no JSON. Update the Pulumi CLI.") from None
+    def _json(self, *arguments: str) -> Any:
+        if self._silent:
+            raise self._silent
+        try:
+            return json.loads(pulumi_cli(*arguments))
+        except SilentCliError as error:
+            self._silent = error
+            raise
+        except ValueError:
+            raise StackError(f"`pulumi {' '.join(arguments)}` printed no JSON. Update the Pulumi CLI.") from None
 
 
 def parse_state(exported: Any) -> State:

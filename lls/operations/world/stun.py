@@ -7,6 +7,8 @@ from typing import Final
 
 from aioice import stun
 
+from lls.waiting import NAME, within
+
 TRIES: Final = 5
 """Requests that are sent: UDP may lose any."""
 
@@ -29,7 +31,8 @@ def probe(host: str, port: int) -> Answer | None:
     Raises OSError where the host cannot be found or reached.
     """
     request = stun.Message(message_method=stun.Method.BINDING, message_class=stun.Class.REQUEST)
-    family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_DGRAM)[0]
+    found = within(NAME, f"the address of {host}", lambda: socket.getaddrinfo(host, port, type=socket.SOCK_DGRAM))
+    family, kind, protocol, _, address = found[0]
     with socket.socket(family, kind, protocol) as connection:
         connection.settimeout(WAIT)
         connection.connect(address)

@@ -278,6 +278,33 @@ def test_an_unforeseen_error_of_a_check_is_told_with_its_type_and_takes_no_other
     assert outcome(found) is Exit.FOUND
 
 
+def test_a_reason_that_several_checks_share_is_told_once_and_the_others_say_where() -> None:
+    def fail() -> list[Finding]:
+        raise ConnectionError("no token")
+
+    def refuse() -> list[Finding]:
+        raise ValueError("The nodes could not be asked: no token. Log in.")
+
+    def other() -> list[Finding]:
+        return [unknown("other", "left alone: no token")]
+
+    checks = {
+        "first": fail,
+        "second": fail,
+        "mistake": refuse,
+        "other": other,
+        "fine": lambda: [ok("fine", "a no token")],
+    }
+    found = run_checks(checks, Screen(as_json=True), (ConnectionError,), mistakes=(ValueError,))
+    assert [finding.seen for finding in found] == [
+        "no token",
+        "see first",
+        "The nodes could not be asked: see first. Log in.",
+        "left alone: see first",
+        "a no token",
+    ]
+
+
 def test_a_remedy_that_several_findings_share_is_shown_once(capsys: CAPTURED) -> None:
     with Screen(as_json=False) as screen:
         screen.findings([problem("x", "one", "do it"), problem("x", "two", "do it"), ok("y", "three")])

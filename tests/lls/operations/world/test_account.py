@@ -1,11 +1,16 @@
+import threading
 from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
 
+import boto3
 import pytest
+from botocore import UNSIGNED
+from botocore.config import Config
 from botocore.exceptions import ClientError, EndpointConnectionError, NoCredentialsError, ProfileNotFound
 
 from lls.operations.world.account import Account, AwsError
+from tests.support.silent import silent_server
 
 
 def making(client: Any) -> Callable[..., Any]:
@@ -58,7 +63,7 @@ CAUSES: dict[str, tuple[Exception, str]] = {
     ),
     "throttled": (
         refusal("RequestLimitExceeded"),
-        "AWS throttled ec2:DescribeVpcs, 5 times: because. Run this again later.",
+        "AWS throttled ec2:DescribeVpcs, 4 times: because. Run this again later.",
     ),
     "invalid": (
         refusal("AuthFailure"),
@@ -100,6 +105,36 @@ def test_an_unknown_profile_names_the_key() -> None:
 
     with pytest.raises(AwsError, match=r"The config profile \(prod\) could not be found. Set aws:profile"):
         Account(client).call("ec2", "describe_vpcs")
+
+
+def test_an_endpoint_that_never_answers_is_one_sentence_and_not_asked_again() -> None:
+    quickly = Config(read_timeout=0.1, retries={"total_max_attempts": 1}, signature_version=UNSIGNED)  # pyright: ignore[reportArgumentType]
+    asked: list[str] = []
+
+    def client(service: str) -> Any:
+        asked.append(service)
+        session: Any = boto3.Session()
+        return session.client(service, endpoint_url=f"http://127.0.0.1:{port}", region_name="us-west-2", config=quickly)
+
+    with silent_server() as port:
+        silent = Account(client)
+        with pytest.raises(AwsError, match=r"AWS gave no answer to ec2:DescribeVpcs: Read timeout .* Check the way"):
+            silent.call("ec2", "describe_vpcs")
+    with pytest.raises(AwsError, match="AWS gave no answer to ec2:DescribeVpcs"):
+        silent.call("ec2", "describe_subnets")
+    assert asked == ["ec2"]
+
+
+def test_credentials_that_never_come_are_waited_for_no_longer_than_a_question(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("lls.operations.world.account.QUESTION", 0.1)
+    never = threading.Event()
+
+    def client(_: str) -> Any:
+        never.wait()
+
+    with pytest.raises(AwsError, match=r"no answer to ec2:describe_vpcs: AWS credentials .* within 0\.1 seconds"):
+        Account(client).call("ec2", "describe_vpcs")
+    never.set()
 
 
 def test_every_page_is_read() -> None:

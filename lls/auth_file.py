@@ -4,20 +4,18 @@ import base64
 import json
 import re
 import shutil
-import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, cast
+
+from lls.waiting import HELPER, SilentError, run_command
 
 IDENTITY_TOKEN: Final = "<token>"  # noqa: S105
 """The user of credentials whose password is an identity token: the registry's token service exchanges it."""
 
 NOT_FOUND: Final = "credentials not found"
 """What a helper says of a registry that it has no credentials for (docker-credential-helpers)."""
-
-HELPER_TIMEOUT: Final = 60
-"""Seconds that a credential helper gets for one answer."""
 
 REMEDY: Final = "write it anew by `docker login` or `helm registry login`"
 
@@ -106,20 +104,12 @@ def _ask(helper: str, host: str, path: str) -> Credentials | None:
     if command is None:
         raise AuthFileError(f"{path} has {helper} ask for the login to {host}: install it, or put it on the PATH")
     try:
-        done = subprocess.run(  # noqa: S603
-            [command, "get"],
-            input=host,
-            capture_output=True,
-            text=True,
-            errors="replace",
-            check=False,
-            timeout=HELPER_TIMEOUT,
-        )
+        done = run_command([command, "get"], HELPER, f"{helper} for the login to {host}", text=host)
         if done.returncode == 0:
             answer = json.loads(done.stdout)
             return Credentials(str(answer["Username"]), str(answer["Secret"]))
-    except subprocess.TimeoutExpired:
-        raise AuthFileError(f"{helper} gave no login to {host} within {HELPER_TIMEOUT} seconds: log in anew") from None
+    except SilentError as error:
+        raise AuthFileError(f"{error}: log in anew") from None
     except OSError as error:
         raise AuthFileError(f"{helper} cannot be run: {error.strerror}: install it anew") from None
     except (ValueError, LookupError, TypeError):

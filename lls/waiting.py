@@ -33,6 +33,9 @@ AWS_TRIES: Final = 4
 TOKEN: Final = 20
 """For the command that fetches the cluster's credential."""
 
+HELPER: Final = 20
+"""For a credential helper, which gives the login to a registry."""
+
 CLUSTER_ANSWER: Final = 12
 CLUSTER_TRIES: Final = 2
 """How often the Kubernetes API is asked that does not answer."""
@@ -78,17 +81,18 @@ def run_command(
     seconds: float,
     what: str,
     *,
+    text: str | None = None,
     environment: Mapping[str, str] | None = None,
     folder: Path | None = None,
 ) -> subprocess.CompletedProcess[str]:
-    """Run a command that can ask nobody anything: it has neither input nor a terminal.
+    """Run a command that can ask nobody anything: it has no terminal, and no input but a given `text`.
 
     Raises OSError where it cannot be started, and SilentError where it takes longer; it is then ended with all that
     it started.
     """
     process = subprocess.Popen(  # noqa: S603
         command,
-        stdin=subprocess.DEVNULL,
+        stdin=subprocess.DEVNULL if text is None else subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -98,7 +102,7 @@ def run_command(
         start_new_session=True,
     )
     try:
-        printed, complained = within(seconds, what, process.communicate)
+        printed, complained = within(seconds, what, lambda: process.communicate(text))
     except BaseException:
         with suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)

@@ -284,7 +284,9 @@ def _is_in(resource: StateResource, state: State, cluster: ClusterIdentity | Non
     server = server_of(inputs.get("kubeconfig"), inputs.get("context"))
     if (identifier and identifier == cluster.arn) or server in cluster.servers:
         return True
-    if (_ARN.match(identifier) and cluster.arn) or (_EKS.search(server) and any(map(_EKS.search, cluster.servers))):
+    if (_ARN.match(identifier) and cluster.arn) or (
+        _EKS.fullmatch(server) and any(map(_EKS.fullmatch, cluster.servers))
+    ):
         return False
     name, region = state.outputs.get("clusterName"), state.outputs.get("region")
     if isinstance(name, str):
@@ -293,4 +295,7 @@ def _is_in(resource: StateResource, state: State, cluster: ClusterIdentity | Non
 
 
 _ARN: Final = re.compile(r"arn:[^:]+:eks:")
-_EKS: Final = re.compile(r"\.eks\.[a-z0-9-]+\.amazonaws\.com(\.cn)?$")
+_EKS: Final = re.compile(
+    r"https://[0-9a-f]{32}\.[a-z0-9.-]+\.(eks\.amazonaws\.com(\.cn)?|api\.aws|(api\.)?amazonwebservices\.com\.cn)(:443)?"
+)
+"""An EKS endpoint (EKS user guide, "Cluster API server endpoint"): each cluster has one of its own."""

@@ -16,6 +16,7 @@ from lls.operations.cli import main
 from lls.operations.program.stack_file import StackError
 from lls.operations.report.finding import Exit
 from lls.operations.world.inventory import BALANCER
+from lls.operations.world.ownership import RELEASE, ClusterIdentity, Kind, Owner, Ownership
 from lls.operations.world.states import Operation, State, StateResource
 from rehearsal.rehearse import Rehearsal
 from tests.support.operations import install, planned, run_instance, swept
@@ -318,6 +319,28 @@ def test_a_state_that_does_not_tell_its_cluster_leaves_its_namesake_unknown(
     code, found = untouched(rehearsal, capsys)
     assert code == Exit.FOUND
     assert "stack lls/prod has one of that name, in a cluster it does not name" in json.dumps(found["kept"])
+
+
+@pytest.mark.parametrize(
+    "domain",
+    [
+        "gr7.us-west-2.eks.amazonaws.com",
+        "sk1.cn-north-1.eks.amazonaws.com.cn",
+        "us-west-2.api.aws",
+        "cn-north-1.api.amazonwebservices.com.cn",
+    ],
+)
+def test_each_cluster_has_an_eks_endpoint_of_its_own(domain: str) -> None:
+    ours, theirs = (f"https://{letter * 32}.{domain}" for letter in "AB")
+    identity = ClusterIdentity(arn="", name="demo", region="us-west-2", servers=frozenset({ours.lower()}))
+
+    def owner(server: str) -> Owner:
+        ownership = Ownership("dev", State(), {"lls/prod": namesakes(kubeconfig=kubeconfig(server))}, [], backend="x")
+        return ownership.in_cluster(RELEASE, "gdn-streaming/gdn-streaming", identity)
+
+    assert owner(ours) == Owner(Kind.ANOTHERS, "lls/prod")
+    assert owner(theirs).kind is Kind.NOBODYS
+    assert owner("https://127.0.0.1:6443").kind is Kind.UNKNOWN
 
 
 def test_a_sweep_that_cannot_ask_the_cluster_needs_attention(

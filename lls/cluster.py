@@ -13,7 +13,10 @@ from lls.config import Config
 
 @dataclass(frozen=True, kw_only=True)
 class EksCluster:
-    """What `aws eks describe-cluster` says. `certificate_authority` is base64; group ids may be empty."""
+    """What `aws eks describe-cluster` says. `certificate_authority` is base64; group ids may be empty.
+
+    `ip_family` is that of pods and services: ipv4, which is EKS' default, or ipv6.
+    """
 
     name: str
     arn: str
@@ -22,6 +25,7 @@ class EksCluster:
     certificate_authority: str
     vpc_id: str
     security_group_id: str
+    ip_family: str = "ipv4"
 
 
 def eks_kubeconfig(

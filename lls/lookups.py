@@ -13,6 +13,7 @@ from lls.asking import ask
 from lls.cluster import EksCluster, kubeconfig_of_identity
 from lls.cluster_api import ClusterApi
 from lls.config import Config
+from lls.fitness import check_ip_family
 from lls.public_subnet import find_public_subnet, find_subnets
 from lls.streaming_nlb import ElasticIp
 from lls.target_registration import Targets
@@ -54,10 +55,11 @@ def look_up(config: Config) -> Surroundings:
     subnet_id = _attempt(lambda: find_public_subnet(config, vpc_id))
     node_security_group_id = _attempt(lambda: find_node_security_group(config, vpc_id, cluster))
     elastic_ip = _attempt(lambda: find_elastic_ip(config))
-    chosen = _attempt(lambda: find_targets(config, ClusterApi(kubeconfig, config.kube_context)))
+    family = _attempt(lambda: check_ip_family(cluster))
+    chosen = _attempt(lambda: find_targets(config, vpc_id, ClusterApi(kubeconfig, config.kube_context)))
     artifacts = _attempt(lambda: find_artifacts(config))
     token = _attempt(lambda: None if config.registry_config else find_token(artifacts.result()[0]))
-    attempts = (subnet_id, node_security_group_id, elastic_ip, chosen, artifacts, token)
+    attempts = (subnet_id, node_security_group_id, elastic_ip, family, chosen, artifacts, token)
     if problems := dict.fromkeys(str(error) for error in (attempt.exception() for attempt in attempts) if error):
         raise pulumi.RunError("\n".join(problems))
     chart, image_repository = artifacts.result()
@@ -97,6 +99,7 @@ def find_cluster(config: Config) -> EksCluster:
             f"EKS cluster {config.cluster_name} has no API yet. Wait until it is active, then run again."
         )
     network = found.vpc_config
+    families = found.kubernetes_network_configs
     return EksCluster(
         name=config.cluster_name,
         arn=found.arn,
@@ -105,6 +108,7 @@ def find_cluster(config: Config) -> EksCluster:
         certificate_authority=found.certificate_authorities[0].data,
         vpc_id=network.vpc_id,
         security_group_id=network.cluster_security_group_id,
+        ip_family=families[0].ip_family if families else "ipv4",
     )
 
 

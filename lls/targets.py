@@ -1,59 +1,30 @@
-"""Step 4.2 of the guide: who the targets are, and why a node is none."""
+"""Step 4.2 of the guide: who the targets are, or who keeps them."""
 
-import ipaddress
-import re
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import pulumi
 import pulumi_aws as aws
 
-from lls import guide
 from lls.asking import ask
 from lls.cluster_api import ClusterApi
 from lls.config import Config
-from lls.target_registration import BINDING_API, ZONE_LABEL, Binding, Targets
-
-if TYPE_CHECKING:
-    from kubernetes.client import V1Node
+from lls.fitness import JudgedNode, judge
+from lls.target_registration import BINDING_API, Binding, Targets
 
 TARGETS_PER_ZONE: Final = 500
 TARGETS_QUOTA: Final = "L-B211E961"
 """Targets per Availability Zone per Network Load Balancer, and the code of that quota."""
 
-EXCLUDE_LABEL: Final = "node.kubernetes.io/exclude-from-external-load-balancers"
 
-REMOVAL_TAINTS: Final = frozenset(
-    {
-        "ToBeDeletedByClusterAutoscaler",
-        "karpenter.sh/disrupted",
-        "karpenter.sh/disruption",
-        "aws-node-termination-handler/asg-lifecycle-termination",
-        "aws-node-termination-handler/rebalance-recommendation",
-        "aws-node-termination-handler/scheduled-maintenance",
-        "aws-node-termination-handler/spot-itn",
-    }
-)
-"""Taints of the cluster autoscaler, Karpenter and the AWS node termination handler on a node that they remove."""
-
-
-@dataclass(frozen=True)
-class Chosen:
-    """What to register, sorted, and the nodes left out: name to reason."""
-
-    ids: tuple[str, ...]
-    skipped: Mapping[str, str]
-
-
-def find_targets(config: Config, api: ClusterApi) -> Targets:
+def find_targets(config: Config, vpc_id: str, api: ClusterApi) -> Targets:
     """4.2: who the targets are, or who keeps them, as lls:registration says."""
     if config.registration == "autoscaling":
         return Targets(autoscaling_groups=_autoscaling_groups(config))
     if config.registration == "binding":
         return Targets(binding=_binding(config, api))
-    ids = find_ids(config, api)
+    ids = find_ids(config, vpc_id, api)
     if len(ids) > TARGETS_PER_ZONE:
         raise pulumi.RunError(
             f"{len(ids)} targets in {config.availability_zone}: AWS takes {TARGETS_PER_ZONE} for each zone of a "
@@ -127,85 +98,52 @@ def _binding(config: Config, api: ClusterApi) -> Binding:
     )
 
 
-def find_ids(config: Config, api: ClusterApi) -> tuple[str, ...]:
-    """4.2: the given targets, or the labelled nodes of the NLB's zone."""
+def find_ids(config: Config, vpc_id: str, api: ClusterApi) -> tuple[str, ...]:
+    """4.2: the given targets, which are the user's word, or the labelled nodes that can be targets."""
     if config.registration == "static":
         return tuple(sorted(config.targets))
+    judged = judge_nodes(config, vpc_id, api)
+    ids = choose_ids(config, judged)
+    if left_out := reasons(judged):
+        pulumi.log.warn(f"Nodes that will not be targets: {left_out}")
+    return ids
+
+
+def choose_ids(config: Config, judged: Sequence[JudgedNode]) -> tuple[str, ...]:
+    """The fit nodes, as the target group knows them. Raises pulumi.RunError where there are none."""
+    ids = {node.target_id(config.target_type) for node in judged if not node.unfit}
+    if not ids:
+        raise pulumi.RunError(
+            f"No node with {_labels(config)} can be a target in {config.availability_zone}"
+            + (f": {reasons(judged)}. " if judged else ": no node has these labels. ")
+            + "Set lls:nodeSelector or lls:availabilityZone, or list the targets with lls:registration static."
+        )
+    return tuple(sorted(ids))
+
+
+def judge_nodes(config: Config, vpc_id: str, api: ClusterApi) -> list[JudgedNode]:
+    """The nodes that the targets are chosen from, each judged; for a list of targets, all nodes of the cluster.
+
+    Raises pulumi.RunError.
+    """
+    selector = dict[str, str]() if config.registration == "static" else config.node_selector
     nodes = ask(
         "nodes in the Kubernetes API",
-        lambda: api.nodes(config.node_selector),
+        lambda: api.nodes(selector),
         "Check that `aws eks get-token` works here and may list nodes, set lls:kubeconfig and lls:kubeContext, "
         "or list the targets with lls:registration static.",
     )
-    chosen = choose_targets(nodes, zone=config.availability_zone, target_type=config.target_type)
-    if not chosen.ids:
-        raise pulumi.RunError(_no_targets(config, chosen))
-    if chosen.skipped:
-        pulumi.log.warn(f"Nodes that will not be targets: {_reasons(chosen)}")
-    return chosen.ids
+    return judge(nodes, vpc_id=vpc_id, zone=config.availability_zone)
 
 
-def _no_targets(config: Config, chosen: Chosen) -> str:
-    return (
-        f"No node with {_labels(config)} can be a target in {config.availability_zone}"
-        + (f": {_reasons(chosen)}. " if chosen.skipped else ": no node has these labels. ")
-        + "Set lls:nodeSelector or lls:availabilityZone, or list the targets with lls:registration static."
-    )
+def reasons(judged: Sequence[JudgedNode]) -> str:
+    """Why nodes are unfit, each reason with its nodes, since a cluster may have hundreds in other zones."""
+    names: dict[str, list[str]] = {}
+    for node in judged:
+        if node.unfit:
+            names.setdefault(node.unfit, []).append(node.name)
+    return "; ".join(f"{reason}: {', '.join(nodes)}" for reason, nodes in names.items())
 
 
 def _labels(config: Config) -> str:
     return ", ".join(f"{key}={value}" for key, value in config.node_selector.items()) or "any label"
-
-
-def _reasons(chosen: Chosen) -> str:
-    """Reasons with the nodes that they are about, since a cluster may have hundreds in other zones."""
-    by_reason: dict[str, list[str]] = {}
-    for node, reason in chosen.skipped.items():
-        by_reason.setdefault(reason, []).append(node)
-    return "; ".join(f"{reason}: {', '.join(nodes)}" for reason, nodes in by_reason.items())
-
-
-def choose_targets(nodes: "Iterable[V1Node]", *, zone: str, target_type: guide.TargetType) -> Chosen:
-    """Which nodes an NLB of that zone can serve, as the ids that its target group wants."""
-    ids: set[str] = set()
-    skipped: dict[str, str] = {}
-    for node in nodes:
-        target = _target_id(node, target_type)
-        reason = _ineligible(node, zone) or (None if target else f"without an {_WANTED[target_type]}")
-        if target and not reason:
-            ids.add(target)
-        else:
-            skipped[_name(node)] = reason or ""
-    return Chosen(tuple(sorted(ids)), dict(sorted(skipped.items())))
-
-
-_WANTED: Final = {"ip": "IPv4 InternalIP", "instance": "EC2 instance"}
-
-
-def _name(node: "V1Node") -> str:
-    return (node.metadata.name if node.metadata else None) or "unnamed"
-
-
-def _ineligible(node: "V1Node", zone: str) -> str | None:
-    """Why a load balancer of that zone must not send to the node; None where it may."""
-    metadata = node.metadata
-    labels: Mapping[str, str] = (metadata.labels if metadata else None) or {}
-    if labels.get(ZONE_LABEL) != zone:
-        return f"in zone {labels.get(ZONE_LABEL, 'unknown')}"
-    if EXCLUDE_LABEL in labels:
-        return f"carrying the label {EXCLUDE_LABEL}"
-    if metadata and metadata.deletion_timestamp:
-        return "being deleted"
-    taints = {taint.key for taint in (node.spec.taints if node.spec else None) or ()}
-    removal = sorted(taints & REMOVAL_TAINTS)
-    return f"being removed (taint {removal[0]})" if removal else None
-
-
-def _target_id(node: "V1Node", target_type: guide.TargetType) -> str | None:
-    if target_type == "instance":
-        provider_id = (node.spec.provider_id if node.spec else None) or ""
-        match = re.fullmatch(r"aws:///[^/]+/(i-[0-9a-f]+)", provider_id)
-        return match.group(1) if match else None
-    addresses = (node.status.addresses if node.status else None) or ()
-    internal = [address.address for address in addresses if address.type == "InternalIP"]
-    return next((address for address in internal if ipaddress.ip_address(address).version == 4), None)

@@ -28,6 +28,8 @@ Quantity = Annotated[str, BeforeValidator(str)]
 ZoneType = Literal["availability-zone", "local-zone", "wavelength-zone"]
 """A zone's type, as EC2 calls it."""
 
+TaintText = Annotated[str, Field(pattern=r"^[^=:]+(=[^=:]*)?(:(NoSchedule|PreferNoSchedule|NoExecute))?$")]
+
 
 class Subnet(Model):
     """A subnet of the cluster's VPC. `zone` is what follows the region's name, such as the letter a.
@@ -45,24 +47,47 @@ class Subnet(Model):
     free_addresses: Annotated[int, Field(ge=0)] | None = None
 
 
+ComputeType = Literal["ec2", "auto", "fargate", "hybrid"]
+"""What a node runs on, as EKS labels it but for `ec2`. Fargate's and hybrid nodes have no EC2 instance."""
+
+InstanceState = Literal["pending", "running", "shutting-down", "stopped", "stopping", "terminated"]
+
+
 class Node(Model):
     """A node of the cluster and the EC2 instance behind it.
 
-    Without `labels` it carries the stack's `nodeSelector`; without `ip` or `instance_id` it gets one.
-    `cpu` and `memory` are what its pods may request together.
+    Without `labels` it carries the stack's `nodeSelector`; without `ip` or `instance_id` it gets one. Labels may lie
+    about the zone. `taints` are as kubectl writes them, KEY[=VALUE][:EFFECT], by default NoSchedule. `addresses` are
+    more of its own, which the cluster lists before the primary one. `cpu` and `memory` are what its pods may request
+    together. With `other_vpc` its instance is in a VPC that is not the cluster's. Where its instance does not run, the
+    cluster knows.
     """
 
     name: str
     zone: str
     labels: Mapping[str, str] | None = None
-    taints: tuple[str, ...] = ()
+    taints: tuple[TaintText, ...] = ()
     ip: str | None = None
+    addresses: tuple[str, ...] = ()
     instance_id: str | None = None
+    instance_state: InstanceState = "running"
+    other_vpc: bool = False
+    compute_type: ComputeType = "ec2"
     deleting: bool = False
     cordoned: bool = False
     ready: bool = True
     cpu: Quantity = "48"
     memory: Quantity = "384Gi"
+
+    @property
+    def has_instance(self) -> bool:
+        """Whether it is an EC2 instance of this account."""
+        return self.compute_type in ("ec2", "auto")
+
+    @property
+    def serves(self) -> bool:
+        """Whether its pods can be ready."""
+        return self.ready and self.instance_state == "running"
 
 
 class ExistingPod(Model):
@@ -102,7 +127,8 @@ class Quirks(Model):
     `chart_streaming_node_port` and `chart_health_node_port`, and answers on `chart_health_path`: what the
     stack's config says of them, unless the world says otherwise. `external_traffic_policy` is that of the
     chart's service; `load_balancer_controller` installs the AWS Load Balancer Controller. `nlb_state` is the
-    state that load balancers end in. `quotas` are service quotas by code, where they are not AWS's defaults.
+    state that load balancers end in. `ip_family` is that of the cluster's pods and services, and the only one in which
+    its nodes answer on NodePorts. `quotas` are service quotas by code, where they are not AWS's defaults.
     `gvo_operator` adds the role CLUSTER-gvo-operator; without `mirrored`, ECR has neither chart nor image.
     `pull_through_cache` are ECR's rules: a repository's prefix, and the registry that it is a cache of.
     """
@@ -114,6 +140,7 @@ class Quirks(Model):
     chart_health_path: str = guide.HEALTH_PATH
     external_traffic_policy: Literal["Cluster", "Local"] = "Cluster"
     load_balancer_controller: bool = False
+    ip_family: Literal["ipv4", "ipv6"] = "ipv4"
     cluster_status: Literal["CREATING", "ACTIVE", "UPDATING", "DELETING", "FAILED"] = "ACTIVE"
     nlb_state: Literal["provisioning", "active", "active_impaired", "failed"] = "active"
     quotas: Mapping[str, int] = {}

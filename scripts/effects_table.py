@@ -129,7 +129,7 @@ def _steps(before: Mapping[str, str], change: Mapping[str, str]) -> Collection[S
         return [step for step in engine.up() if step.resource.custom and step.operation != "same"]
 
 
-def _targets(config: Config, _: ClusterApi) -> tuple[str, ...]:
+def _targets(config: Config, *_: object) -> tuple[str, ...]:
     if config.registration == "static":
         return tuple(sorted(config.targets))
     return ("i-0a1b2c3d",) if config.target_type == "instance" else ("10.0.0.1",)

@@ -82,6 +82,7 @@ WORLDS: Mapping[str, Bad] = {
     "cluster being made": Bad(("demo", "has no API yet", "Wait"), quirks={"cluster_status": "CREATING"}),
     "no subnet in the zone": Bad(
         ("us-west-2a", "no public subnet", "Its subnets: none", "lls:publicSubnetId"),
+        as_config(registration="static", targets=["10.0.0.1"]),
         world={"subnets": (Subnet(zone="b", public=True),)},
     ),
     "only private subnets": Bad(
@@ -129,6 +130,15 @@ WORLDS: Mapping[str, Bad] = {
     "all nodes are going": Bad(("gpu-1", "lls:nodeSelector"), LABELS, nodes(deleting=True)),
     "all nodes are disrupted": Bad(
         ("karpenter.sh/disrupted", "gpu-1", "lls:nodeSelector"), LABELS, nodes(taints=("karpenter.sh/disrupted",))
+    ),
+    "all instances are stopped": Bad(
+        ("stopped in EC2: gpu-1", "lls:nodeSelector"), LABELS, nodes(instance_state="stopped")
+    ),
+    "a node that is no instance": Bad(("on Fargate", "gpu-1"), LABELS, nodes(compute_type="fargate")),
+    "all instances in another VPC": Bad(("not in vpc-", "gpu-1"), LABELS, nodes(other_vpc=True)),
+    "a cluster of the IPv6 family": Bad(("demo", "IPv6 family", "lls:clusterName"), quirks={"ip_family": "ipv6"}),
+    "a cluster of the IPv6 family, by instance": Bad(
+        ("demo", "IPv6 family", "lls:clusterName"), STRATEGIES["nodes"], quirks={"ip_family": "ipv6"}
     ),
     "no managed node group": Bad(("there are: none", "lls:nodeGroups"), STRATEGIES["autoscaling"], quirks=NO_GROUPS),
     "no managed node group with the labels": Bad(

@@ -7,6 +7,7 @@ from lls.operations.world.installation import Installation
 from lls.operations.world.inventory import Inventory, Thing, deregistration
 from lls.operations.world.registration import eligible_targets, registered_by
 from lls.operations.world.states import State
+from lls.targets import reasons
 
 
 def run(installation: Installation, screen: Screen) -> Outcome:
@@ -21,7 +22,7 @@ def run(installation: Installation, screen: Screen) -> Outcome:
 def drift(installation: Installation) -> list[Finding]:
     """What `up` would change about the targets. Changes nothing.
 
-    Raises AwsError, and what asking the cluster raises.
+    Raises AwsError, and pulumi.RunError where the nodes cannot be looked at.
     """
     config, stack = installation.config, installation.stack.name
     up, refreshed = f"pulumi up --stack {stack}", f"pulumi up --refresh --stack {stack}"
@@ -34,24 +35,35 @@ def drift(installation: Installation) -> list[Finding]:
         seen = f"{config.registration} keeps the targets by itself: {len(registered)} are registered"
         return [ok("targets", seen) if registered else problem("targets", seen, "look at the group or the controller")]
     eligible = eligible_targets(installation)
+    judged = installation.judged_nodes() if config.registration == "nodes" else ()
     if not eligible:
-        return [problem("targets", "no node can be a target now, and an up would be refused", "add nodes")]
+        seen = f"no node can be a target now, and an up would be refused: {reasons(judged) or 'there is none'}"
+        return [problem("targets", seen, "add nodes")]
+    word = "eligible" if config.registration == "nodes" else "listed"
+    why = {
+        node.target_id(config.target_type): f"not {word}: node {node.name} is {node.unfit}"
+        for node in judged
+        if node.unfit
+    }
     state = _state(installation)
     known = registered_by(state) if state else eligible
     found = [
         *(
             # The state has it still: somebody deregistered it, which an `up` does not see without a refresh.
-            problem("missing", f"{target} is eligible and not registered", refreshed if target in known else up)
+            problem("missing", f"{target} is {word} and not registered", refreshed if target in known else up)
             for target in sorted(eligible - registered.keys())
         ),
-        *(_surplus(registered[target], state, up) for target in sorted(registered.keys() - eligible)),
+        *(
+            _surplus(registered[target], why.get(target, f"not {word}"), state, up)
+            for target in sorted(registered.keys() - eligible)
+        ),
     ]
     return found or [ok("targets", f"{len(registered)} are registered, as they should be")]
 
 
-def _surplus(target: Thing, state: State | None, up: str) -> Finding:
+def _surplus(target: Thing, why: str, state: State | None, up: str) -> Finding:
     """A registered target that should not be: `up` takes away those that it registered itself."""
-    seen = f"{target.name} is registered and not eligible"
+    seen = f"{target.name} is registered and {why}"
     if state is None:
         return problem("surplus", seen, f"{up}, if this stack registered it, else: {deregistration(target)}")
     if target.name in registered_by(state):

@@ -1,8 +1,9 @@
 """`preflight`: everything that would make `up` fail or, worse, succeed and not stream, before anything is made."""
 
+import json
 import re
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -14,6 +15,7 @@ from lls import guide, lookups
 from lls.artifacts import find_artifacts
 from lls.cluster import EksCluster
 from lls.cluster_api import REQUEST_TIMEOUT, ClusterApi
+from lls.fitness import JudgedNode, check_ip_family
 from lls.oci import OCI_SCHEME, EcrRegistry, ecr_registry, is_oci, split, tag_of
 from lls.operations.program.stack_file import StackError
 from lls.operations.report.finding import (
@@ -29,7 +31,7 @@ from lls.operations.report.finding import (
     unknown,
 )
 from lls.operations.world.account import AwsError
-from lls.operations.world.capacity import lacks, name_of
+from lls.operations.world.capacity import demand_of, name_of, shortfall, tolerations_for
 from lls.operations.world.cluster_survey import look_into_cluster
 from lls.operations.world.installation import Installation
 from lls.operations.world.inventory import INGRESS, Inventory, Thing
@@ -41,7 +43,7 @@ from lls.operations.world.proxy import CLUSTER_FAILURES
 from lls.operations.world.registry import MirrorError, exists, login_remedy, login_to, logins_of, upstream_of
 from lls.operations.world.survey import Survey
 from lls.public_subnet import find_public_subnet
-from lls.targets import find_ids, find_targets
+from lls.targets import choose_ids, find_targets, reasons
 
 FREE_ADDRESSES: Final = 8
 """Free addresses that AWS asks of a load balancer's subnet."""
@@ -121,7 +123,7 @@ class Preflight:
         checks: dict[str, Check] = {
             "tools": self._check_tools,
             "permissions": lambda: self._check_permissions(caller.arn),
-            "cluster": self._check_cluster,
+            "cluster": lambda: self._check_cluster(place),
             "kubernetes": lambda: self._check_kubernetes(place),
             "zone": self._check_zone,
             "subnet": lambda: self._check_subnet(place),
@@ -216,7 +218,8 @@ class Preflight:
         role = re.fullmatch(r"arn:[^:]+:sts::\d+:assumed-role/([^/]+)/.*", arn)
         return self._account.call("iam", "get_role", RoleName=role.group(1))["Role"]["Arn"] if role else arn
 
-    def _check_cluster(self) -> list[Finding]:
+    def _check_cluster(self, place: Place) -> list[Finding]:
+        check_ip_family(place.cluster)
         name = self._config.cluster_name
         status = self._account.call("eks", "describe_cluster", name=name)["cluster"]["status"]
         if status in ("ACTIVE", "UPDATING"):
@@ -427,25 +430,22 @@ class Preflight:
 
     def _carried(self, place: Place, group: str) -> list[Finding]:
         """Rules on a group that the nodes do not carry have no effect."""
-        targets = self._installation.ask_as_program(lambda: find_ids(self._config, place.api))
+        config = self._config
+        fit = [node.target_id(config.target_type) for node in self._installation.judged_nodes() if not node.unfit]
+        targets = config.targets if config.registration == "static" else fit
         instances = Network(self._account, place.vpc_id).instances(targets)
         bare = sorted(target for target, instance in instances.items() if group not in instance.group_ids)
-        if bare:
-            carried = sorted({group for target in bare for group in instances[target].group_ids})
-            return [
-                problem(
-                    "node group",
-                    f"{', '.join(bare)} do not carry {group}, so its rules do nothing for them; they carry "
-                    f"{', '.join(carried)}",
-                    "set lls:nodeSecurityGroupId to a group that they carry",
-                )
-            ]
-        missing = sorted(set(targets) - instances.keys())
-        if missing:
-            return [
-                problem("node group", f"no instance of {place.vpc_id} has {', '.join(missing)}", "check lls:targets")
-            ]
-        return []
+        if not bare:
+            return []
+        carried = sorted({group for target in bare for group in instances[target].group_ids})
+        return [
+            problem(
+                "node group",
+                f"{', '.join(bare)} do not carry {group}, so its rules do nothing for them; they carry "
+                f"{', '.join(carried)}",
+                "set lls:nodeSecurityGroupId to a group that they carry",
+            )
+        ]
 
     def _check_kubernetes(self, place: Place) -> list[Finding]:
         found: list[Finding] = []
@@ -484,31 +484,54 @@ class Preflight:
         return found or [ok("kubernetes", f"{place.cluster.endpoint} answers, and allows what up needs")]
 
     def _check_nodes(self, place: Place) -> list[Finding]:
+        """Who will be a target, and whether the scheduler has a node for the proxy."""
+        return [*self._check_fitness(), *self._check_room(place)]
+
+    def _check_fitness(self) -> list[Finding]:
         config = self._config
-        targets = self._installation.ask_as_program(lambda: find_ids(config, place.api))
-        found = [ok("nodes", f"{len(targets)} targets in {config.availability_zone}")]
+        judged = self._installation.judged_nodes()
         if config.registration == "static":
-            return found
-        nodes = place.api.nodes({**config.node_selector, "topology.kubernetes.io/zone": config.availability_zone})
+            return self._check_listed(judged)
+        targets = choose_ids(config, judged)
+        left_out = f"; left out are nodes {reasons(judged)}" if reasons(judged) else ""
+        return [ok("nodes", f"{len(targets)} targets in {config.availability_zone}{left_out}")]
+
+    def _check_listed(self, judged: Sequence[JudgedNode]) -> list[Finding]:
+        """The listed targets, which `up` registers unseen."""
+        config = self._config
+        known = {node.target_id(config.target_type): node for node in judged}
+        kind = "instance" if config.target_type == "instance" else "primary private address"
+        remedy = "correct lls:targets, which up takes at its word"
+        found = [
+            problem("nodes", f"{target}: node {node.name} is {node.unfit}", remedy)
+            if (node := known.get(target))
+            else problem("nodes", f"no node of the cluster has the {kind} {target}", remedy)
+            for target in sorted(config.targets)
+            if target not in known or known[target].unfit
+        ]
+        return found or [ok("nodes", f"{len(config.targets)} targets in {config.availability_zone}")]
+
+    def _check_room(self, place: Place) -> list[Finding]:
+        config, demand = self._config, demand_of(self._config)
+        nodes = [node for node in place.api.nodes(demand.node_selector) if demand.chooses(node)]
         pods = place.api.ask(
             lambda client: CoreV1Api(client).list_pod_for_all_namespaces(_request_timeout=REQUEST_TIMEOUT).items
         )
-        lacking = {name_of(node): lacks(node, pods, config) for node in nodes}
-        wanted = f"{config.cpu} CPU and {config.memory}"
-        if room := sum(not lack for lack in lacking.values()):
-            return [*found, ok("nodes", f"{room} of {len(nodes)} have {wanted} free for the proxy, or run it already")]
-        reasons = "; ".join(f"{name}: {lack}" for name, lack in lacking.items())
-        return [
-            problem(
-                "nodes",
-                f"no node of {config.availability_zone} has {wanted} free for the proxy: {reasons}",
-                "add a node, free one, or set lls:cpu and lls:memory",
-            )
-        ]
+        lacking = {name_of(node): shortfall(node, pods, demand, config.namespace) for node in nodes}
+        if room := sum(not lack.seen for lack in lacking.values()):
+            return [ok("nodes", f"{room} of {len(nodes)} have {demand} free for the proxy, or run it already")]
+        seen = "; ".join(f"{name}: {lack.seen}" for name, lack in lacking.items()) or "none has its labels and zone"
+        tainted = next((lack.tolerable for lack in lacking.values() if lack.tolerable and not lack.others), None)
+        remedy = (
+            f"set tolerations in lls:helmValues to {json.dumps(tolerations_for(demand, tainted))}"
+            if tainted
+            else "add a node, free one, or set lls:cpu and lls:memory"
+        )
+        return [problem("nodes", f"the scheduler has no node for the proxy ({demand}): {seen}", remedy)]
 
     def _check_registration(self, place: Place) -> list[Finding]:
         config = self._config
-        found = self._installation.ask_as_program(lambda: find_targets(config, place.api))
+        found = self._installation.ask_as_program(lambda: find_targets(config, place.vpc_id, place.api))
         kept = ", ".join(found.autoscaling_groups) or (found.binding and "the AWS Load Balancer Controller")
         return [ok("registration", f"{config.registration}: {kept or f'{len(found.ids)} targets'}")]
 

@@ -6,6 +6,9 @@ from contextlib import suppress
 from functools import cached_property
 from typing import Any, Final
 
+import pulumi
+
+from lls.fitness import JudgedNode
 from lls.operations.program.stack_file import StackError
 from lls.operations.report.clock import Clock
 from lls.operations.report.finding import (
@@ -75,6 +78,7 @@ class Verification:
         self._config = installation.config
         self._account = installation.account
         self._proxy = installation.proxy
+        self._unfit_nodes = installation.unfit_nodes
         self._outputs = outputs
         self._resolve = resolve or _resolve
         self._inventory = Inventory(installation.account)
@@ -90,10 +94,11 @@ class Verification:
         if path:
             checks |= {
                 "path": lambda: [*self._obstacles(path).check(), *self._judge_health_check(path)],
+                "nodes": lambda: self._check_nodes(path),
                 "node ports": lambda: self._check_node_ports(path),
                 "dns": lambda: self._check_dns(path),
             }
-        checked = run_checks(checks, watcher, (AwsError, *CLUSTER_FAILURES))
+        checked = run_checks(checks, watcher, (AwsError, pulumi.RunError, *CLUSTER_FAILURES))
         return [*found, *(self._judge_targets(path, [*found, *checked]) if path else []), *checked]
 
     def wait(self, seconds: float, clock: Clock, watcher: Watcher) -> bool:
@@ -305,6 +310,16 @@ class Verification:
         seen = ", ".join(f"{key} {value} instead of {wanted[key]}" for key, value in wrong.items())
         seen = f"the target group's health check has {seen}"
         return [_cause("health-check", seen, self._remedies(path).up, path.unhealthy)]
+
+    def _check_nodes(self, path: Path) -> list[Finding]:
+        """Unhealthy targets whose nodes are on their way out, or excluded. What EC2 says of them is told on the way."""
+        unfit = self._unfit_nodes() if path.unhealthy else dict[str, JudgedNode]()
+        remedies = self._remedies(path)
+        return [
+            _cause("node-unfit", f"{name}: node {node.name} is {node.unfit}", remedies.removal(name), [target])
+            for target in path.unhealthy
+            if (node := unfit.get(name := target.name)) and node.runs_here
+        ]
 
     def _check_dns(self, path: Path) -> list[Finding]:
         name = path.balancer.outputs["dnsName"]

@@ -59,16 +59,15 @@ class Reachability:
         """The running instance with that id or private address."""
         return self._running.get(target)
 
+    def instances(self) -> list[Instance]:
+        """Every instance, whatever its state."""
+        reservations = list(self._ec2.reservations.values())  # moto's all_instances copies each, for every call
+        return [instance for reservation in reservations for instance in reservation.instances]
+
     @cached_property
     def _running(self) -> Mapping[str, Instance]:
         """The running instances by id and by private address."""
-        reservations = list(self._ec2.reservations.values())  # moto's all_instances copies each, for every call
-        running = [
-            instance
-            for reservation in reservations
-            for instance in reservation.instances
-            if instance.state == "running"
-        ]
+        running = [instance for instance in self.instances() if instance.state == "running"]
         return {key: instance for instance in running for key in (instance.private_ip or "", instance.id)}
 
     def health(self, group: FakeTargetGroup, target: str) -> Verdict:

@@ -15,9 +15,20 @@ from moto.eks.models import eks_backends
 
 from lls import guide
 from rehearsal.aws.callers import ROLE
-from rehearsal.world import ManagedNodeGroup, Node, World
+from rehearsal.world import InstanceState, ManagedNodeGroup, Node, World
 
 VPC_CIDR: Final = "10.0.0.0/16"
+OTHER_VPC_CIDR: Final = "10.99.0.0/16"
+
+STATE_CODES: Final[Mapping[InstanceState, int]] = {
+    "pending": 0,
+    "running": 16,
+    "shutting-down": 32,
+    "terminated": 48,
+    "stopping": 64,
+    "stopped": 80,
+}
+"""The codes of EC2's instance states."""
 
 
 class Seed:
@@ -94,10 +105,18 @@ class Seed:
             return self._ec2.create_security_group(name, name, self.vpc_id, dict(tags)).id
 
     def _make_node(self, node: Node, image: str) -> tuple[str, str]:
-        """An instance in its zone's last subnet, which is a private one where there is any."""
+        """An instance in its zone's last subnet, which is a private one where there is any; the others have none."""
+        if node.compute_type == "hybrid":
+            return "", node.ip or f"192.168.100.{len(self.nodes) + 1}"
         groups = list(self.node_security_group_ids) or [self.cluster_security_group_id]
         subnet_id = self.subnets.get(node.zone, [*self.subnets.values()][-1])[-1]
+        if node.other_vpc:
+            groups, subnet_id = [], self._make_other_vpc(node.zone)
         block = ipaddress.ip_network(self._ec2.get_subnet(subnet_id).cidr_block)
+        if node.compute_type == "fargate":
+            wanted = node.ip or str(block[-2 - len(self.nodes)])
+            interface = self._ec2.create_network_interface(self._ec2.get_subnet(subnet_id), wanted)
+            return "", str(interface.private_ip_address)
         fits = node.ip and ipaddress.ip_address(node.ip) in block
         [instance] = self._ec2.run_instances(
             image,
@@ -114,7 +133,22 @@ class Seed:
             self._force_address(instance, node.ip)
         if node.instance_id:
             instance.id = node.instance_id
-        return instance.id, node.ip or str(instance.private_ip)
+        address = node.ip or str(instance.private_ip)
+        self._set_state(instance, node.instance_state)
+        return instance.id, address
+
+    def _make_other_vpc(self, zone: str) -> str:
+        """A subnet of that zone in a VPC of somebody else."""
+        vpc = self._ec2.create_vpc(OTHER_VPC_CIDR)
+        return self._ec2.create_subnet(vpc.id, OTHER_VPC_CIDR, availability_zone=self._world.zone(zone)).id
+
+    def _set_state(self, instance: Instance, state: InstanceState) -> None:
+        """Moto knows the way to some states only, and no state on its way."""
+        if state == "terminated":
+            instance.terminate()
+            instance.nics.clear()  # a terminated instance has no address any more
+        instance._state.name = state  # pyright: ignore[reportPrivateUsage]
+        instance._state.code = STATE_CODES[state]  # pyright: ignore[reportPrivateUsage]
 
     def _force_address(self, instance: Instance, address: str) -> None:
         """Give an instance an address outside its subnet: the stack's own VPC has other blocks than this one."""
@@ -137,6 +171,7 @@ class Seed:
         cluster = eks_backends[world.account][world.region].describe_cluster(world.cluster)
         cluster.status, cluster.version = world.quirks.cluster_status, "1.34"
         cluster.endpoint = self._cluster_endpoint
+        cluster.kubernetes_network_config = _network_config(world.quirks.ip_family)
         certificate = base64.b64encode(b"no certificate: plain HTTP").decode()
         cluster.certificate_authority = {} if cluster.status == "CREATING" else {"data": certificate}
         cluster.resources_vpc_config |= {
@@ -183,7 +218,9 @@ class Seed:
         instances = [
             self.nodes[node.name][0]
             for node in world.nodes
-            if node.zone in group.zones and (node.labels is None or group.labels.items() <= node.labels.items())
+            if node.has_instance
+            and node.zone in group.zones
+            and (node.labels is None or group.labels.items() <= node.labels.items())
         ]
         autoscaling = self._client("autoscaling")
         autoscaling.create_auto_scaling_group(
@@ -206,6 +243,12 @@ class Seed:
         )
         made = eks_backends[world.account][world.region].describe_nodegroup(world.cluster, group.name)
         made.resources["autoScalingGroups"] = [{"name": name}]
+
+
+def _network_config(family: str) -> dict[str, str]:
+    if family == "ipv6":
+        return {"ipFamily": "ipv6", "serviceIpv6Cidr": "fd30:1c53:5f8a::/108"}
+    return {"ipFamily": "ipv4", "serviceIpv4Cidr": "172.20.0.0/16"}
 
 
 def _wanted_id(module: Any, generator: str, wanted: str | None) -> Any:

@@ -368,9 +368,19 @@ class StrictElbv2:
                     "ValidationError", f"The IP address '{target}' must be an IPv4 address from one of the VPC's CIDRs"
                 )
         else:
-            instance = reachability.instance(target)
-            if instance is None or instance.id != target or instance.vpc_id != group.vpc_id:
-                raise ELBClientError("InvalidTarget", f"Not a running instance of the target group's VPC: '{target}'")
+            instance = next((instance for instance in reachability.instances() if instance.id == target), None)
+            if instance is None:
+                raise ELBClientError("InvalidTarget", f"Instance ID '{target}' is not valid")
+            if instance.state != "running":
+                raise ELBClientError(
+                    "InvalidTarget",
+                    f"The following targets are not in a running state and cannot be registered: '{target}'",
+                )
+            if instance.vpc_id != group.vpc_id:
+                raise ELBClientError(
+                    "InvalidTarget",
+                    f"The following targets are not in the target group VPC '{group.vpc_id}': '{target}'",
+                )
 
     def _zone(self, reachability: Reachability, target: str) -> str:
         instance = reachability.instance(target)

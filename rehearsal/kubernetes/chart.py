@@ -4,9 +4,9 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal, cast
+from typing import Annotated, Any, Literal, Protocol, Self, cast
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from pydantic.alias_generators import to_camel
 
 from lls.config.values import in_words
@@ -58,6 +58,53 @@ class Resources(ChartModel):
     limits: dict[str, str] = {}
 
 
+class TaintLike(Protocol):
+    """What a toleration is compared with."""
+
+    @property
+    def key(self) -> str:
+        """Its key."""
+        ...
+
+    @property
+    def value(self) -> str:
+        """Its value, perhaps empty."""
+        ...
+
+    @property
+    def effect(self) -> str:
+        """Its effect."""
+        ...
+
+
+class Toleration(ChartModel):
+    """A toleration of the pod, as the API takes it."""
+
+    key: str = ""
+    operator: Literal["", "Exists", "Equal"] = "Equal"
+    value: str = ""
+    effect: Literal["", "NoSchedule", "PreferNoSchedule", "NoExecute"] = ""
+    toleration_seconds: int | None = None
+
+    @model_validator(mode="after")
+    def _valid(self) -> Self:
+        if not self.key and self.operator != "Exists":
+            raise ValueError('operator must be Exists when `key` is empty, which means "match all values and all keys"')
+        if self.operator == "Exists" and self.value:
+            raise ValueError("value must be empty when `operator` is 'Exists'")
+        if self.toleration_seconds is not None and self.effect != "NoExecute":
+            raise ValueError("effect must be 'NoExecute' when `tolerationSeconds` is set")
+        return self
+
+    def covers(self, taint: TaintLike) -> bool:
+        """Whether it tolerates a taint: by effect, key and value, of which an empty one stands for any."""
+        if self.effect and self.effect != taint.effect:
+            return False
+        if self.key and self.key != taint.key:
+            return False
+        return self.operator == "Exists" or self.value == taint.value
+
+
 class ChartValues(ChartModel):
     """The values file of the guide's step 3, and the chart's NodePorts, for which NVIDIA documents no values.
 
@@ -70,6 +117,7 @@ class ChartValues(ChartModel):
     node_selector: dict[str, str] = {}
     image: Image
     resources: Resources = Resources()
+    tolerations: list[Toleration] = Field(default_factory=list[Toleration])
     streaming_node_port: int | None = None
     health_node_port: int | None = None
 

@@ -7,11 +7,12 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
+from lls.fitness import COMPUTE_TYPE_LABEL, TAINTS
 from lls.target_registration import ZONE_LABEL
 from rehearsal.aws.callers import ROLE, EmulatedCaller
 from rehearsal.kubernetes.chart import KubernetesError, Service, documented, foreign_service, service_of
 from rehearsal.kubernetes.release import HelmRelease, Status, next_revision, pod_of
-from rehearsal.kubernetes.scheduler import Pod, UnschedulableError, place, quantity
+from rehearsal.kubernetes.scheduler import UNREACHABLE, Pod, UnschedulableError, place, quantity, taints
 from rehearsal.world import Node, World, WorldClock
 
 
@@ -168,8 +169,14 @@ class Cluster:
             service = self.services.get((binding["metadata"]["namespace"], reference["name"]))
             ports = [port.node_port for port in service.ports if port.port == reference["port"]] if service else []
             wanted = binding["spec"]["nodeSelector"]["matchLabels"]
-            fitting = [node for node in self.nodes.values() if wanted.items() <= self.labels(node).items()]
-            return [{"Id": node.instance_id, "Port": port} for port in ports for node in fitting if not node.taints]
+            fitting = [
+                node
+                for node in self.nodes.values()
+                if wanted.items() <= self.labels(node).items()
+                and node.has_instance
+                and not {taint.key for taint in taints(node)} & TAINTS.keys()
+            ]
+            return [{"Id": node.instance_id, "Port": port} for port in ports for node in fitting]
 
     def answers(self, address: str, port: int, path: str) -> bool:
         """Whether a node answers on a port: a service has it as NodePort, and a ready pod serves it.
@@ -177,7 +184,7 @@ class Cluster:
         `path` is asked of the health port only.
         """
         with self.settled():
-            node = next((node.name for node in self.nodes.values() if node.ip == address), None)
+            node = next((node.name for node in self.nodes.values() if self._listens(node, address)), None)
             if node is None or (path and path != self.world.quirks.chart_health_path):
                 return False
             return any(
@@ -186,6 +193,12 @@ class Cluster:
                 if any(taken.node_port == port for taken in service.ports)
                 for pod in self.selected(service)
             )
+
+    def _listens(self, node: Node, address: str) -> bool:
+        """Whether NodePorts are open on an IPv4 address of a node."""
+        speaks_ipv4 = self.world.quirks.ip_family == "ipv4" and node.compute_type != "fargate"
+        is_up = UNREACHABLE not in {taint.key for taint in taints(node)}
+        return speaks_ipv4 and is_up and address in (node.ip, *node.addresses)
 
     def selected(self, service: Service) -> list[Pod]:
         """The pods of a service that have not failed for good."""
@@ -199,7 +212,7 @@ class Cluster:
 
     def ready(self, pod: Pod) -> bool:
         """Whether a pod is ready; none is on a node that is not."""
-        return pod.state == "running" and pod.node in self.nodes and self.nodes[pod.node].ready
+        return pod.state == "running" and pod.node in self.nodes and self.nodes[pod.node].serves
 
     def leftovers(self) -> tuple[str, ...]:
         """Namespaces and releases that a stack left behind."""
@@ -209,13 +222,16 @@ class Cluster:
             return tuple(sorted([*namespaces, *releases]))
 
     def labels(self, node: Node) -> dict[str, str]:
-        """The labels of a node."""
+        """The labels of a node. Its zone is what its instance's was when it joined, unless somebody said otherwise."""
         own = self._node_selector if node.labels is None else node.labels
+        zone = {ZONE_LABEL: self.world.zone(node.zone)} if node.compute_type != "hybrid" else {}
+        kind = {COMPUTE_TYPE_LABEL: node.compute_type} if node.compute_type != "ec2" else {}
         return {
-            **own,
             "kubernetes.io/hostname": node.name,
             "topology.kubernetes.io/region": self.world.region,
-            ZONE_LABEL: self.world.zone(node.zone),
+            **zone,
+            **kind,
+            **own,
         }
 
     def remove(self, resource: str, namespace: str, name: str) -> bool:

@@ -12,7 +12,7 @@ from typing import Any, Final
 from rehearsal.kubernetes.chart import Service
 from rehearsal.kubernetes.cluster_state import Cluster
 from rehearsal.kubernetes.release import HelmRelease
-from rehearsal.kubernetes.scheduler import PODS_PER_NODE, Pod, taints
+from rehearsal.kubernetes.scheduler import CORDONED, PODS_PER_NODE, Pod, Taint, taints
 from rehearsal.world import Node
 
 Json = dict[str, Any]
@@ -166,29 +166,65 @@ def _time(at: datetime) -> str:
 
 def _node(cluster: Cluster, node: Node) -> Json:
     deleting: Json = {"deletionTimestamp": _time(BEGINNING)} if node.deleting else {}
-    keys = [*taints(node), *(["node.kubernetes.io/unschedulable"] if node.cordoned else [])]
+    carried = [*taints(node), *([CORDONED] if node.cordoned else [])]
     resources = {"cpu": node.cpu, "memory": node.memory, "pods": str(PODS_PER_NODE)}
+    status, reason, message = _readiness(node)
     condition = {
         "type": "Ready",
-        "status": "True" if node.ready else "Unknown",
-        "reason": "KubeletReady" if node.ready else "NodeStatusUnknown",
-        "message": "kubelet is posting ready status" if node.ready else "Kubelet stopped posting node status.",
+        "status": status,
+        "reason": reason,
+        "message": message,
         "lastTransitionTime": _time(BEGINNING),
     }
     return {
         "metadata": metadata(node.name, labels=cluster.labels(node), **deleting),
         "spec": {
-            "providerID": f"aws:///{cluster.world.zone(node.zone)}/{node.instance_id}",
-            "taints": [{"key": key, "effect": "NoSchedule"} for key in keys],
+            "providerID": _provider_id(cluster, node),
+            "taints": [_taint(taint) for taint in carried],
             **({"unschedulable": True} if node.cordoned else {}),
         },
         "status": {
-            "addresses": [{"type": "InternalIP", "address": node.ip}, {"type": "Hostname", "address": node.name}],
+            "addresses": [
+                *({"type": "InternalIP", "address": address} for address in _addresses(cluster, node)),
+                {"type": "Hostname", "address": node.name},
+            ],
             "allocatable": resources,
             "capacity": resources,
             "conditions": [condition],
         },
     }
+
+
+def _readiness(node: Node) -> tuple[str, str, str]:
+    """Status, reason and message of the condition Ready."""
+    if node.instance_state != "running":
+        return "Unknown", "NodeStatusUnknown", "Kubelet stopped posting node status."
+    if not node.ready:
+        return "False", "KubeletNotReady", "container runtime network not ready"
+    return "True", "KubeletReady", "kubelet is posting ready status"
+
+
+def _provider_id(cluster: Cluster, node: Node) -> str:
+    zone, world = cluster.world.zone(node.zone), cluster.world
+    made_up = uuid.uuid5(uuid.NAMESPACE_OID, node.name).hex
+    if node.compute_type == "fargate":
+        return f"aws:///{zone}/{made_up[:10]}-{made_up}/fargate-{node.name}"
+    if node.compute_type == "hybrid":
+        return f"eks-hybrid:///{world.region}/{world.cluster}/mi-{made_up[:17]}"
+    return f"aws:///{zone}/{node.instance_id}"
+
+
+def _addresses(cluster: Cluster, node: Node) -> list[str | None]:
+    """What the cluster lists: of the IPv6 family that alone, else the node's own order."""
+    if cluster.world.quirks.ip_family == "ipv6":
+        number = zlib.crc32(node.name.encode())
+        return [f"2600:1f14::{number >> 16:x}:{number & 0xFFFF:x}"]
+    return [*node.addresses, node.ip]
+
+
+def _taint(taint: Taint) -> Json:
+    value = {"value": taint.value} if taint.value else {}
+    return {"key": taint.key, "effect": taint.effect, **value}
 
 
 def _namespace(name: str, *, terminating: bool) -> Json:
@@ -227,7 +263,14 @@ def _pod(cluster: Cluster, pod: Pod) -> Json:
     placed = {"podIP": pod_ip(pod), "hostIP": getattr(cluster.nodes.get(pod.node), "ip", None)} if pod.node else {}
     return {
         "metadata": metadata(pod.name, pod.namespace, at=pod.created, labels=dict(pod.labels), **owned, **deleted),
-        "spec": {"containers": [container], "nodeSelector": dict(pod.node_selector), **scheduled},
+        "spec": {
+            "containers": [container],
+            "nodeSelector": dict(pod.node_selector),
+            "tolerations": [
+                toleration.model_dump(by_alias=True, exclude_defaults=True) for toleration in pod.tolerations
+            ],
+            **scheduled,
+        },
         "status": {
             "phase": pod.phase,
             "conditions": _conditions(pod, ready=ready),

@@ -47,6 +47,7 @@ def pod_of(release: HelmRelease, values: ChartValues) -> Pod:
         limits=values.resources.limits,
         node_selector=values.node_selector,
         zones=tuple(values.availability_zones.zones) if values.availability_zones.enabled else (),
+        tolerations=tuple(values.tolerations),
         image=str(values.image),
         log="2026-01-01T00:00:00Z INFO  streaming-proxy is serving\n",
         release=release.name,

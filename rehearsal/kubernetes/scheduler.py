@@ -5,11 +5,11 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from decimal import Decimal
-from typing import Final, Literal
+from typing import Final, Literal, Self
 
 from kubernetes.utils.quantity import parse_quantity  # pyright: ignore[reportUnknownVariableType]
 
-from rehearsal.kubernetes.chart import KubernetesError
+from rehearsal.kubernetes.chart import KubernetesError, Toleration
 from rehearsal.world import Node
 
 PODS_PER_NODE: Final = 110
@@ -34,6 +34,7 @@ class Pod:
     limits: Mapping[str, str] = field(default_factory=dict[str, str])
     node_selector: Mapping[str, str] = field(default_factory=dict[str, str])
     zones: tuple[str, ...] = ()
+    tolerations: tuple[Toleration, ...] = ()
     image: str = "registry.k8s.io/pause:3.10"
     state: PodState = "running"
     message: str = ""
@@ -62,8 +63,34 @@ class Pod:
         return "Pending" if self.state in ("starting", "unpullable", "pending") else "Running"
 
 
+@dataclass(frozen=True)
+class Taint:
+    """A taint of a node."""
+
+    key: str
+    value: str = ""
+    effect: str = "NoSchedule"
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Read KEY[=VALUE][:EFFECT], as kubectl takes it."""
+        rest, _, effect = text.partition(":")
+        key, _, value = rest.partition("=")
+        return cls(key, value, effect or "NoSchedule")
+
+
 class UnschedulableError(Exception):
     """No node takes a pod; the message is the scheduler's."""
+
+
+UNREACHABLE: Final = "node.kubernetes.io/unreachable"
+"""What Kubernetes puts on a node that it no longer hears of."""
+
+EFFECTS_OF_CONDITIONS: Final = ("NoSchedule", "NoExecute")
+"""With which Kubernetes taints a node that is not ready or does not report."""
+
+CORDONED: Final = Taint("node.kubernetes.io/unschedulable")
+"""What Kubernetes puts on a cordoned node."""
 
 
 def quantity(text: str) -> Decimal:
@@ -100,11 +127,12 @@ def place(
 
 def _reasons(pod: Pod, node: Node, labels: Mapping[str, str], on_it: list[Pod], zone_label: str) -> list[str]:
     """Why a node does not take a pod, as the first of the scheduler's filters says that it does not pass."""
-    if node.cordoned:
+    if node.cordoned and not any(toleration.covers(CORDONED) for toleration in pod.tolerations):
         return ["node(s) were unschedulable"]
     for taint in taints(node):
-        return [f"node(s) had untolerated taint {{{taint}: }}"]
-    if not pod.node_selector.items() <= labels.items() or (pod.zones and labels[zone_label] not in pod.zones):
+        if taint.effect != "PreferNoSchedule" and not any(toleration.covers(taint) for toleration in pod.tolerations):
+            return [f"node(s) had untolerated taint {{{taint.key}: {taint.value}}}"]
+    if not pod.node_selector.items() <= labels.items() or (pod.zones and labels.get(zone_label) not in pod.zones):
         return ["node(s) didn't match Pod's node affinity/selector"]
     short = [
         f"Insufficient {resource}"
@@ -114,9 +142,17 @@ def _reasons(pod: Pod, node: Node, labels: Mapping[str, str], on_it: list[Pod], 
     return ["Too many pods", *short] if len(on_it) >= PODS_PER_NODE else short
 
 
-def taints(node: Node) -> tuple[str, ...]:
-    """Keys of the taints that keep pods away from a node."""
-    return (*node.taints, *(() if node.ready else ("node.kubernetes.io/not-ready",)))
+def taints(node: Node) -> tuple[Taint, ...]:
+    """The taints of a node: its own, and what Kubernetes and EKS add."""
+    found = [Taint.parse(text) for text in node.taints]
+    if node.compute_type == "fargate":
+        found.append(Taint("eks.amazonaws.com/compute-type", "fargate"))
+    if node.instance_state != "running":
+        found.append(Taint("node.cloudprovider.kubernetes.io/shutdown"))
+        found += [Taint(UNREACHABLE, effect=effect) for effect in EFFECTS_OF_CONDITIONS]
+    elif not node.ready:
+        found += [Taint("node.kubernetes.io/not-ready", effect=effect) for effect in EFFECTS_OF_CONDITIONS]
+    return tuple(found)
 
 
 def _request(pod: Pod, resource: str) -> Decimal:

@@ -7,61 +7,10 @@ from pathlib import Path
 
 import pytest
 import yaml
-from kubernetes.client import V1Node
 
 from lls.cluster import eks_kubeconfig
 from lls.files import read_yaml
-from lls.guide import TargetType
-from lls.targets import REMOVAL_TAINTS, Chosen, choose_targets
-from tests.support.nodes import node
 from tests.support.recorded import CLUSTER
-
-
-def chosen(*nodes: V1Node, target_type: TargetType = "ip") -> Chosen:
-    return choose_targets(nodes, zone="us-west-2a", target_type=target_type)
-
-
-def test_targets_are_sorted_and_do_not_depend_on_the_apis_order() -> None:
-    nodes = [node("a", "10.0.0.9"), node("b", "10.0.0.10"), node("c", "10.0.0.2")]
-    assert chosen(*nodes) == chosen(*reversed(nodes))
-    assert chosen(*nodes).ids == ("10.0.0.10", "10.0.0.2", "10.0.0.9")
-
-
-def test_instance_targets_are_the_ids_of_the_nodes_instances() -> None:
-    found = chosen(node("a", provider_id="aws:///us-west-2a/i-0a1b2c3d4e5f60718"), target_type="instance")
-    assert found.ids == ("i-0a1b2c3d4e5f60718",)
-
-
-def test_nodes_of_other_zones_are_skipped_and_named() -> None:
-    assert chosen(node("a", zone="us-west-2b")).skipped == {"a": "in zone us-west-2b"}
-
-
-@pytest.mark.parametrize("taint", sorted(REMOVAL_TAINTS))
-def test_nodes_that_are_being_removed_are_skipped(taint: str) -> None:
-    assert chosen(node("a", taints=[taint])).skipped == {"a": f"being removed (taint {taint})"}
-
-
-def test_nodes_that_are_being_deleted_are_skipped() -> None:
-    assert chosen(node("a", deleted="2026-01-01T00:00:00Z")).skipped == {"a": "being deleted"}
-
-
-def test_nodes_excluded_from_load_balancers_are_skipped_whatever_the_labels_value() -> None:
-    label = "node.kubernetes.io/exclude-from-external-load-balancers"
-    assert chosen(node("a", labels={label: ""})).skipped == {"a": f"carrying the label {label}"}
-
-
-def test_cordoned_nodes_stay_because_their_proxy_still_serves() -> None:
-    assert chosen(node("a", cordoned=True, taints=["node.kubernetes.io/unschedulable"])).ids == ("10.0.0.1",)
-
-
-@pytest.mark.parametrize("ip", [None, "fd00::1"])
-def test_nodes_without_an_ipv4_address_are_skipped_as_ip_targets(ip: str | None) -> None:
-    assert chosen(node("a", ip)).skipped == {"a": "without an IPv4 InternalIP"}
-
-
-def test_nodes_without_an_instance_are_skipped_as_instance_targets() -> None:
-    fargate = node("a", provider_id="aws:///us-west-2a/0123/fargate-ip-10-0-0-1")
-    assert chosen(fargate, target_type="instance").skipped == {"a": "without an EC2 instance"}
 
 
 def test_the_kubeconfig_gets_its_token_from_the_aws_cli_and_holds_no_secret() -> None:

@@ -16,6 +16,7 @@ from tests.support.recorded import ANSWERS, RecordedStack, as_config, recorded, 
 SUBNETS = "aws:ec2/getSubnets:getSubnets"
 GROUPS = "aws:ec2/getSecurityGroups:getSecurityGroups"
 CLUSTER = "aws:eks/getCluster:getCluster"
+GOING = "2026-01-01T00:00:00Z"
 TOKEN = "aws:ecr/getAuthorizationToken:getAuthorizationToken"  # noqa: S105
 
 
@@ -211,10 +212,10 @@ def test_a_cluster_that_is_not_active_yet_is_an_error_that_says_so() -> None:
 
 
 def test_the_labelled_nodes_of_the_zone_become_targets(monkeypatch: pytest.MonkeyPatch) -> None:
-    asked = with_nodes(monkeypatch, node("b", "10.0.0.2"), node("a", "10.0.0.1"), node("c", zone="us-west-2b"))
+    asked = with_nodes(monkeypatch, node("b", "10.0.0.2"), node("a", "10.0.0.1"), node("c", deleted=GOING))
     made = up({"lls:registration": "nodes"})
     assert made.engine.outputs["targets"] == ["10.0.0.1", "10.0.0.2"]
-    assert any("in zone us-west-2b: c" in message for message in made.log.messages)
+    assert any("being deleted: c" in message for message in made.log.messages)
     [(kubeconfig, context, selector)] = asked
     assert "get-token" in kubeconfig
     assert (context, selector) == ("", {"node-type": "compute"})
@@ -228,17 +229,17 @@ def test_nodes_are_asked_for_with_the_given_kubeconfig_and_context(monkeypatch: 
 
 
 def test_no_eligible_node_is_an_error_that_says_why(monkeypatch: pytest.MonkeyPatch) -> None:
-    with_nodes(monkeypatch, node("c", zone="us-west-2b"))
+    with_nodes(monkeypatch, node("c", deleted=GOING))
     error = refused({"lls:registration": "nodes"})
     assert "No node with node-type=compute can be a target in us-west-2a" in error
-    assert "in zone us-west-2b: c" in error
+    assert "being deleted: c" in error
     assert "lls:nodeSelector" in error
 
 
-def test_nodes_left_out_for_the_same_reason_are_named_together(monkeypatch: pytest.MonkeyPatch) -> None:
-    with_nodes(monkeypatch, node("a"), node("b", zone="us-west-2b"), node("c", zone="us-west-2b"))
+def test_nodes_left_out_are_warned_of_and_those_of_one_reason_named_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    with_nodes(monkeypatch, node("a"), node("b", deleted=GOING), node("c", deleted=GOING))
     messages = up({"lls:registration": "nodes"}).log.messages
-    assert "Nodes that will not be targets: in zone us-west-2b: b, c" in messages
+    assert "Nodes that will not be targets: being deleted: b, c" in messages
 
 
 def test_no_labelled_node_is_an_error_that_says_so(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -214,6 +214,43 @@ def test_drift_says_what_up_would_do() -> None:
         assert seen(drift(rehearsal.installation())) == []
 
 
+@pytest.mark.parametrize("target_type", ["ip", "instance"])
+def test_a_stopped_instance_fails_no_up_and_drift_does_not_call_it_eligible(target_type: str) -> None:
+    with a_rehearsal(as_config(targetType=target_type)) as rehearsal:
+        ec2 = rehearsal.aws.client("ec2")
+        stopped, address = rehearsal.aws.nodes["gpu-2"]
+        ec2.stop_instances(InstanceIds=[stopped])
+        rehearsal.engine.up()
+        assert len(registered(rehearsal)) == 1
+        assert not registered(rehearsal) & {stopped, address}
+        assert seen(drift(rehearsal.installation())) == []
+        ec2.start_instances(InstanceIds=[stopped])
+        [(check, _)] = seen(drift(rehearsal.installation()))
+        assert check == "missing"
+        rehearsal.engine.up()
+        ec2.stop_instances(InstanceIds=[stopped])
+        [found] = seen(drift(rehearsal.installation()))
+        gone = stopped if target_type == "instance" else address
+        assert found == ("surplus", f"{gone} is registered and not eligible: node gpu-2 is stopped in EC2")
+
+
+def test_a_node_is_registered_by_its_primary_address_wherever_the_cluster_lists_it() -> None:
+    nodes = (Node(name="gpu-1", zone="a", ip="10.0.16.77", addresses=("10.0.16.99", "10.0.16.98")),)
+    with a_rehearsal(nodes=nodes) as rehearsal:
+        rehearsal.engine.up()
+        assert registered(rehearsal) == {"10.0.16.77"}
+
+
+def test_where_no_node_can_be_a_target_drift_says_why() -> None:
+    with a_rehearsal() as rehearsal:
+        rehearsal.engine.up()
+        for name in ("gpu-1", "gpu-2"):
+            rehearsal.aws.client("ec2").stop_instances(InstanceIds=[rehearsal.aws.nodes[name][0]])
+        [(check, told)] = seen(drift(rehearsal.installation()))
+    assert check == "targets"
+    assert "stopped in EC2: gpu-1, gpu-2" in told
+
+
 def test_a_target_that_somebody_else_registered_is_no_difference_that_up_would_mend() -> None:
     with a_rehearsal() as rehearsal:
         rehearsal.engine.up()
@@ -268,7 +305,7 @@ def test_a_target_that_may_be_somebody_elses_is_told_with_both_remedies() -> Non
 
 CHANGES = st.lists(
     st.tuples(
-        st.sampled_from(["join", "leave", "cordon", "taint", "exclude", "move", "return"]),
+        st.sampled_from(["join", "leave", "cordon", "taint", "exclude", "lie", "stop", "start", "return"]),
         st.integers(min_value=0, max_value=4),
     ),
     min_size=1,
@@ -280,7 +317,7 @@ NAMES = ("gpu-1", "gpu-2", "gpu-3", "gpu-4", "system-1")
 def change(rehearsal: Rehearsal, kind: str, name: str, original: Mapping[str, Node]) -> None:
     nodes = rehearsal.cluster.nodes
     if kind == "join":
-        nodes[name] = original[name].model_copy(update={"labels": None, "taints": (), "zone": "a"})
+        nodes[name] = original[name].model_copy(update={"labels": None, "taints": ()})
     elif kind == "return":
         nodes[name] = original[name]
     elif name in nodes:
@@ -290,20 +327,30 @@ def change(rehearsal: Rehearsal, kind: str, name: str, original: Mapping[str, No
             "exclude": {
                 "labels": {"node-type": "compute", "node.kubernetes.io/exclude-from-external-load-balancers": ""}
             },
-            "move": {"zone": "b"},
+            "lie": {"labels": {"node-type": "compute", "topology.kubernetes.io/zone": "us-west-2b"}},
         }
         if kind == "leave":
             del nodes[name]
+        elif kind in ("stop", "start"):
+            ec2 = rehearsal.aws.client("ec2")
+            (ec2.stop_instances if kind == "stop" else ec2.start_instances)(InstanceIds=[rehearsal.aws.nodes[name][0]])
         else:
             nodes[name] = nodes[name].model_copy(update=changed[kind])
 
 
 def eligible(rehearsal: Rehearsal) -> set[str]:
     """Written anew, from the words of the documentation."""
+    running: Any = rehearsal.aws.client("ec2").describe_instances(
+        Filters=[{"Name": "instance-state-name", "Values": ["running"]}]
+    )
+    instances = {
+        instance["InstanceId"] for reservation in running["Reservations"] for instance in reservation["Instances"]
+    }
     return {
         node.ip or ""
         for node in rehearsal.cluster.nodes.values()
         if node.zone == "a"
+        and node.instance_id in instances
         and not node.taints
         and (node.labels is None or node.labels.get("node-type") == "compute")
         and "node.kubernetes.io/exclude-from-external-load-balancers" not in (node.labels or {})

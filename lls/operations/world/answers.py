@@ -61,6 +61,7 @@ class LookUps:
         cluster = self._account.call("eks", "describe_cluster", name=arguments["name"])["cluster"]
         network = cluster["resourcesVpcConfig"]
         authority = cluster.get("certificateAuthority", {}).get("data")
+        family = cluster.get("kubernetesNetworkConfig", {}).get("ipFamily", "ipv4")
         return {
             "arn": cluster["arn"],
             "name": cluster["name"],
@@ -72,6 +73,7 @@ class LookUps:
                 "clusterSecurityGroupId": network.get("clusterSecurityGroupId", ""),
                 "securityGroupIds": network["securityGroupIds"],
             },
+            "kubernetesNetworkConfigs": [{"ipFamily": family}],
         }
 
     def _subnets(self, arguments: Properties) -> Properties:

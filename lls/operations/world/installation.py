@@ -1,14 +1,16 @@
 """A stack with everything that gives access to what it describes: account, cluster, state."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from threading import Lock
 from typing import Any, Self, TypeVar
 
 import pulumi
 
+from lls import lookups
 from lls.cluster import EksCluster, eks_kubeconfig
 from lls.cluster_api import ClusterApi, T
+from lls.fitness import JudgedNode
 from lls.kubeconfig import server_of
 from lls.operations.program.recording import Monitor, Resource, Severity, record
 from lls.operations.program.stack_file import Stack, StackError, read_stack, reveal
@@ -20,6 +22,7 @@ from lls.operations.world.ownership import ClusterIdentity, Ownership, read_owne
 from lls.operations.world.provider_keys import HONOURED, read_settings
 from lls.operations.world.proxy import Proxy
 from lls.operations.world.states import Backend, CliBackend, State
+from lls.targets import judge_nodes
 
 U = TypeVar("U")
 
@@ -43,6 +46,7 @@ class Installation:
             self.account, self._token_environment = identity.account(), identity.token_environment
         self._backend = backend or CliBackend()
         self._lock = Lock()
+        self._judging = Lock()
         self._apis: dict[str, ClusterApi] = {}
 
     @classmethod
@@ -143,6 +147,23 @@ class Installation:
             region=self.config.region,
             servers=frozenset(servers - {""}),
         )
+
+    def judged_nodes(self) -> Sequence[JudgedNode]:
+        """The nodes that targets are chosen from, as `up` judges them. Raises pulumi.RunError."""
+        with self._judging:
+            return self._judged_nodes
+
+    def unfit_nodes(self) -> Mapping[str, JudgedNode]:
+        """Those of them that cannot be targets, by what the target group would know them by. Raises pulumi.RunError."""
+        return {node.target_id(self.config.target_type): node for node in self.judged_nodes() if node.unfit}
+
+    @cached_property
+    def _judged_nodes(self) -> Sequence[JudgedNode]:
+        def judge() -> Sequence[JudgedNode]:
+            vpc_id = lookups.find_vpc(self.config, lookups.find_cluster(self.config))
+            return judge_nodes(self.config, vpc_id, self.api)
+
+        return self.ask_as_program(judge)
 
     @property
     def api(self) -> ClusterApi:

@@ -1,25 +1,20 @@
 """Which targets a stack registers: those of its state, and those that an `up` would register now."""
 
-import pulumi
-
 from lls.operations.world.installation import Installation
 from lls.operations.world.inventory import TARGET
 from lls.operations.world.states import State
-from lls.targets import find_ids
 
 
 def eligible_targets(installation: Installation) -> frozenset[str]:
     """The targets that an `up` would register now; empty where it would be refused for want of any.
 
-    Raises AwsError, what asking the cluster raises, and pulumi.RunError where the look-up fails.
+    Raises AwsError, and pulumi.RunError where the nodes cannot be looked at.
     """
-    try:
-        found = installation.ask_as_program(lambda: find_ids(installation.config, installation.api))
-    except pulumi.RunError as error:
-        if "can be a target" in str(error):
-            return frozenset()
-        raise
-    return frozenset(found)
+    config = installation.config
+    if config.registration == "static":
+        return frozenset(config.targets)
+    judged = installation.judged_nodes()
+    return frozenset(node.target_id(config.target_type) for node in judged if not node.unfit)
 
 
 def registered_by(state: State) -> frozenset[str]:

@@ -287,12 +287,6 @@ def test_a_binding_without_the_controller_is_found() -> None:
         assert "install the AWS Load Balancer Controller" in problems_by_check(preflight_of(rehearsal))["registration"]
 
 
-def test_static_targets_that_no_instance_has_are_found() -> None:
-    with a_rehearsal(as_config(registration="static", targets=["10.0.16.4"])) as rehearsal:
-        rehearsal.reconfigure(as_config(targets=["10.9.9.9"]))
-        assert "no instance of" in problems_by_check(preflight_of(rehearsal))["node group"]
-
-
 @pytest.mark.parametrize(
     ("broken", "check"),
     [("_look", "state"), ("_place", "cluster"), ("_check_quotas", "quotas"), ("_check_image", "image")],
@@ -465,3 +459,69 @@ def test_the_arn_in_a_remedy_is_of_the_regions_partition(region: str, partition:
         deny_verb(rehearsal)
         found = problems_by_check(preflight_of(rehearsal))
     assert f"--policy-arn arn:{partition}:eks::aws:cluster-access-policy/" in found["kubernetes"]
+
+
+def test_a_listed_target_that_is_no_node_or_an_unfit_one_is_found() -> None:
+    listed = as_config(registration="static", targets=["10.0.16.4"])
+    with a_rehearsal(listed) as rehearsal:
+        address = {name: address for name, (_, address) in rehearsal.aws.nodes.items()}
+        targets = ["10.9.9.9", *(address[name] for name in ("gpu-1", "gpu-2", "gpu-3", "gpu-4"))]
+        rehearsal.reconfigure(as_config(targets=targets))
+        rehearsal.aws.client("ec2").stop_instances(InstanceIds=[rehearsal.aws.nodes["gpu-2"][0]])
+        told = problems_by_check(preflight_of(rehearsal))["nodes"]
+    assert "no node of the cluster has the primary private address 10.9.9.9" in told
+    assert f"{address['gpu-2']}: node gpu-2 is stopped in EC2" in told
+    assert f"{address['gpu-3']}: node gpu-3 is being removed (taint karpenter.sh/disrupted)" in told
+    assert f"{address['gpu-4']}: node gpu-4 is in zone us-west-2b" in told
+    assert address["gpu-1"] not in told
+
+
+@pytest.mark.parametrize("target_type", ["ip", "instance"])
+def test_nodes_that_are_left_out_are_named_with_the_reason_and_no_problem(target_type: str) -> None:
+    nodes = (
+        Node(name="gpu-1", zone="a"),
+        Node(name="gpu-2", zone="a", instance_state="stopped"),
+        Node(name="gpu-3", zone="a", compute_type="fargate"),
+        Node(name="gpu-4", zone="a", compute_type="hybrid"),
+        Node(name="gpu-5", zone="a", other_vpc=True),
+    )
+    with a_rehearsal(as_config(targetType=target_type), nodes=nodes) as rehearsal:
+        found = preflight_of(rehearsal)
+    assert problems_by_check(found) == {}
+    [told] = [finding.seen for finding in found if finding.check == "nodes" and "targets" in finding.seen]
+    assert told.startswith("1 targets in us-west-2a; left out are nodes stopped in EC2: gpu-2; on Fargate")
+    assert "a hybrid node, which is no EC2 instance: gpu-4; not in vpc-" in told
+
+
+@pytest.mark.parametrize("target_type", ["ip", "instance"])
+def test_a_cluster_of_the_ipv6_family_is_a_problem_of_the_cluster(target_type: str) -> None:
+    with a_rehearsal(as_config(targetType=target_type), quirks={"ip_family": "ipv6"}) as rehearsal:
+        found = problems_by_check(preflight_of(rehearsal))
+    assert found.keys() == {"cluster"}
+    assert "IPv6 family" in found["cluster"]
+
+
+GPU_NODES = tuple(
+    Node(name=name, zone="a", taints=("nvidia.com/gpu=present:NoSchedule", "spot:PreferNoSchedule"))
+    for name in ("gpu-1", "gpu-2")
+)
+
+
+def test_a_taint_without_a_toleration_is_named_with_the_values_that_help() -> None:
+    given = [{"key": "team", "operator": "Equal", "value": "x", "effect": "NoExecute", "tolerationSeconds": 30}]
+    with a_rehearsal(as_config(helmValues={"tolerations": given}), nodes=GPU_NODES) as rehearsal:
+        [told] = [finding for finding in preflight_of(rehearsal) if finding.level is Level.PROBLEM]
+        assert "untolerated taint nvidia.com/gpu=present:NoSchedule" in told.seen
+        remedy = json.loads(told.remedy.partition(" in lls:helmValues to ")[2])
+        assert remedy == [*given, {"key": "nvidia.com/gpu", "operator": "Exists", "effect": "NoSchedule"}]
+        rehearsal.reconfigure(as_config(helmValues={"tolerations": remedy}))
+        assert problems_by_check(preflight_of(rehearsal)) == {}
+        rehearsal.engine.up()
+        assert {health.state for health in rehearsal.await_health()} == {"healthy"}
+
+
+def test_values_that_no_pod_can_have_are_a_problem_of_the_key() -> None:
+    with a_rehearsal(as_config(helmValues={"tolerations": [{"operator": "Equal"}]})) as rehearsal:
+        told = problems_by_check(preflight_of(rehearsal))["nodes"]
+    assert "lls:helmValues: Kubernetes takes no pod with tolerations.0: " in told
+    assert "the operator must be Exists" in told

@@ -224,6 +224,13 @@ FAULTS: dict[str, tuple[Callable[[Rehearsal], None], set[str], str]] = {
     ),
     "a node that is gone": (terminate, {"node-gone", "targets"}, "10.0.16.5: its node is gone"),
     "a node that is stopped": (stop, {"node-gone", "targets"}, "is stopped"),
+    "a node that does not report": (
+        lambda rehearsal: breakage.change_node(
+            rehearsal.cluster, "gpu-2", ready=False, taints=("node.kubernetes.io/unreachable:NoExecute",)
+        ),
+        {"node-not-ready", "node-unfit", "targets"},
+        "10.0.16.5: node gpu-2 is unreachable (taint node.kubernetes.io/unreachable)",
+    ),
     "a network ACL": (deny_in_acl(-1, 30504, 30504), {"network-acl"}, "denies UDP 30504 inbound"),
     "a network ACL before health checks": (
         deny_in_acl(0, 30800, 30800, protocol="6", egress=True),
@@ -529,7 +536,7 @@ def test_a_target_whose_first_checks_are_under_way_is_waited_for() -> None:
     [
         (stop, "node-gone", "aws ec2 start-instances --region us-west-2 --instance-ids i-"),
         (register_elsewhere, "wrong-zone", "aws elbv2 deregister-targets --region us-west-2 --target-group-arn "),
-        (terminate, "node-gone", "delete its node from the cluster"),
+        (terminate, "node-gone", "pulumi up --stack test"),
         (leave, "node-gone", "pulumi up --stack test"),
         (crash, "pod-not-running", "kubectl -n gdn-streaming describe pod"),
         (delete_service, "node-port-unbound", "helm -n gdn-streaming rollback gdn-streaming 1"),

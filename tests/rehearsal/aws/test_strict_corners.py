@@ -4,12 +4,13 @@ import base64
 import os
 import threading
 import time
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
 import boto3
 import pytest
+from botocore.exceptions import ClientError
 
 from rehearsal.aws.server import Aws
 from rehearsal.world import Node, Subnet, World, WorldClock
@@ -286,6 +287,24 @@ def test_targets_have_a_port_run_and_are_known_before_they_go(at: EmulatedAws) -
     assert at.health(group) == {node: ("unhealthy", "Target.Timeout")}
     with refuses("InvalidTarget"):
         at.register(at.target_group("instances", TargetType="instance"), instance)
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ({"instance_state": "stopped"}, "not in a running state and cannot be registered: 'i-0a'"),
+        ({"instance_state": "terminated"}, "not in a running state and cannot be registered: 'i-0a'"),
+        ({"instance_state": "pending"}, "not in a running state and cannot be registered: 'i-0a'"),
+        ({"other_vpc": True}, "not in the target group VPC 'vpc-[0-9a-f]+': 'i-0a'"),
+        ({"instance_id": "i-0b"}, "Instance ID 'i-0a' is not valid"),
+    ],
+)
+def test_an_instance_target_runs_in_the_groups_vpc(change: Mapping[str, Any], told: str) -> None:
+    node = Node.model_validate({"name": "gpu-1", "zone": "a", "instance_id": "i-0a", **change})
+    with within(changed(nodes=(node,))) as at:
+        group = at.target_group(TargetType="instance")
+        with pytest.raises(ClientError, match=told):
+            at.register(group, "i-0a")
 
 
 def test_registering_again_does_not_start_health_anew(at: EmulatedAws) -> None:

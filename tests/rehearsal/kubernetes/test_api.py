@@ -3,7 +3,8 @@ import gzip
 import json
 import subprocess
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
+from ipaddress import ip_address
 from typing import Any
 
 import pytest
@@ -21,14 +22,16 @@ from kubernetes.config import new_client_from_config_dict  # pyright: ignore[rep
 from urllib3.exceptions import HTTPError
 
 from lls.cluster_api import ClusterApi
+from lls.operations.world.capacity import demand_of, shortfall
 from lls.operations.world.proxy import Proxy
 from rehearsal.kubernetes.api import TOKEN, KubernetesApi, kubeconfig_for
 from rehearsal.kubernetes.chart import KubernetesError
 from rehearsal.kubernetes.cluster_state import Cluster
 from rehearsal.kubernetes.shims import commands_on_the_path
-from rehearsal.world import ExistingPod
+from rehearsal.world import ExistingPod, Node
 from tests.support import breakage
-from tests.support.recorded import as_config
+from tests.support.configs import loaded
+from tests.support.recorded import CONFIG, as_config
 from tests.support.worlds import PatientClock, a_rehearsal, a_world
 
 NAMESPACE = "gdn-streaming"
@@ -46,7 +49,10 @@ class EmulatedCluster:
         self.client: ApiClient = new_client_from_config_dict(config, persist_config=False)
         self.core: Any = CoreV1Api(self.client)
 
-    def install(self, *, replicas: int = 1, cpu: str = "5000m", tag: str = "2.0.1", timeout: int = 600) -> None:
+    def install(
+        self, *, replicas: int = 1, cpu: str = "5000m", tag: str = "2.0.1", timeout: int = 600, **more: Any
+    ) -> None:
+        """Install the release, with `more` of the chart's values."""
         if NAMESPACE not in self.cluster.namespaces:
             self.cluster.create_namespace(NAMESPACE)
         resources = {"cpu": cpu, "memory": "24Gi"}
@@ -57,6 +63,7 @@ class EmulatedCluster:
             "nodeSelector": {"node-type": "compute"},
             "image": {"repository": "r.example/streaming-proxy", "tag": tag, "pullPolicy": "Always"},
             "resources": {"requests": resources, "limits": resources},
+            **more,
         }
         self.cluster.install(
             NAMESPACE, NAMESPACE, chart="oci://r.example/gdn-streaming", version=tag, values=values, timeout=timeout
@@ -273,6 +280,83 @@ def test_a_node_that_takes_no_pods_is_left_out(emulated: EmulatedCluster, change
     assert emulated.pod().spec.node_name == "gpu-2"
     del emulated.cluster.nodes["gpu-2"]
     assert reason in emulated.cluster.pods[NAMESPACE, emulated.pod().metadata.name].message
+
+
+@pytest.mark.parametrize(
+    ("taint", "toleration", "fits"),
+    [
+        ("nvidia.com/gpu", None, False),
+        ("nvidia.com/gpu:PreferNoSchedule", None, True),
+        ("nvidia.com/gpu", {"key": "nvidia.com/gpu", "operator": "Exists", "effect": "NoSchedule"}, True),
+        ("nvidia.com/gpu=x", {"key": "nvidia.com/gpu", "operator": "Exists"}, True),
+        ("nvidia.com/gpu=x", {"key": "nvidia.com/gpu", "value": "x"}, True),
+        ("nvidia.com/gpu=x", {"key": "nvidia.com/gpu", "operator": "Equal", "value": "y"}, False),
+        ("nvidia.com/gpu=x", {"key": "nvidia.com/gpu"}, False),
+        ("nvidia.com/gpu", {"key": "other", "operator": "Exists"}, False),
+        ("nvidia.com/gpu:NoExecute", {"key": "nvidia.com/gpu", "operator": "Exists", "effect": "NoSchedule"}, False),
+        ("nvidia.com/gpu:NoExecute", {"operator": "Exists"}, True),
+        ("nvidia.com/gpu:NoExecute", {"operator": "Exists", "effect": "NoExecute", "tolerationSeconds": 9}, True),
+    ],
+)
+def test_a_pod_goes_to_a_tainted_node_only_with_a_toleration_and_preflight_agrees(
+    make: Callable[..., EmulatedCluster], taint: str, toleration: dict[str, Any] | None, fits: bool
+) -> None:
+    emulated = make(nodes=(Node(name="gpu-1", zone="a", taints=(taint,)),))
+    tolerations = [toleration] if toleration else []
+    demand = demand_of(loaded({**CONFIG, **as_config(helmValues={"tolerations": tolerations})}))
+    assert (shortfall(emulated.core.list_node().items[0], [], demand, "x").seen == "") == fits
+    with suppress(KubernetesError):
+        emulated.install(tolerations=tolerations)
+    assert bool(emulated.pod().spec.node_name) == fits
+
+
+@pytest.mark.parametrize(
+    ("toleration", "told"),
+    [
+        ({"key": "", "operator": "Equal"}, "operator must be Exists when `key` is empty"),
+        ({"key": "a", "operator": "Exists", "value": "b"}, "value must be empty"),
+        ({"key": "a", "operator": "Exists", "effect": "Never"}, "effect"),
+        ({"key": "a", "operator": "Exists", "tolerationSeconds": 9}, "effect must be 'NoExecute'"),
+    ],
+)
+def test_a_toleration_that_the_api_does_not_take_fails_the_release(
+    emulated: EmulatedCluster, toleration: dict[str, Any], told: str
+) -> None:
+    with pytest.raises(KubernetesError, match=told):
+        emulated.install(tolerations=[toleration])
+
+
+def test_a_world_shows_nodes_of_each_kind(make: Callable[..., EmulatedCluster]) -> None:
+    emulated = make(
+        nodes=(
+            Node(name="fargate", zone="a", compute_type="fargate", ip="10.0.16.9"),
+            Node(name="hybrid", zone="a", compute_type="hybrid", ip="192.168.100.1"),
+            Node(
+                name="auto", zone="a", compute_type="auto", instance_id="i-0a", ip="10.0.16.8", addresses=("10.1.0.8",)
+            ),
+            Node(name="stopped", zone="a", instance_state="stopped", instance_id="i-0b", ip="10.0.16.7"),
+        )
+    )
+    shown = {node.metadata.name: node for node in emulated.core.list_node().items}
+    ids = {name: node.spec.provider_id.partition(":///")[0] for name, node in shown.items()}
+    assert ids == {"fargate": "aws", "hybrid": "eks-hybrid", "auto": "aws", "stopped": "aws"}
+    kinds = {name: node.metadata.labels.get("eks.amazonaws.com/compute-type") for name, node in shown.items()}
+    assert kinds == {"fargate": "fargate", "hybrid": "hybrid", "auto": "auto", "stopped": None}
+    assert [address.address for address in shown["auto"].status.addresses] == ["10.1.0.8", "10.0.0.2", "auto"]
+    taints = {name: {taint.key for taint in node.spec.taints or ()} for name, node in shown.items()}
+    assert taints["fargate"] == {"eks.amazonaws.com/compute-type"}
+    assert taints["stopped"] == {"node.kubernetes.io/unreachable", "node.cloudprovider.kubernetes.io/shutdown"}
+    assert {condition.status for condition in shown["stopped"].status.conditions} == {"Unknown"}
+
+
+def test_a_cluster_of_the_ipv6_family_lists_such_addresses_and_answers_on_no_other(
+    make: Callable[..., EmulatedCluster],
+) -> None:
+    emulated = make(quirks={"ip_family": "ipv6"})
+    emulated.install()
+    addresses = [node.status.addresses[0].address for node in emulated.core.list_node().items]
+    assert {ip_address(address).version for address in addresses} == {6}
+    assert emulated.answers() == set()
 
 
 def test_a_pod_whose_node_goes_is_made_anew_elsewhere(installed: EmulatedCluster) -> None:

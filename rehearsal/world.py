@@ -49,7 +49,8 @@ class Node(Model):
     """A node of the cluster and the EC2 instance behind it.
 
     Without `labels` it carries the stack's `nodeSelector`; without `ip` or `instance_id` it gets one.
-    `cpu` and `memory` are what its pods may request together.
+    `security_groups` are numbers, from 0, of the groups called CLUSTER-node-* that it carries, where not all; with
+    none it carries the cluster security group. `cpu` and `memory` are what its pods may request together.
     """
 
     name: str
@@ -58,11 +59,21 @@ class Node(Model):
     taints: tuple[str, ...] = ()
     ip: str | None = None
     instance_id: str | None = None
+    security_groups: tuple[int, ...] | None = None
     deleting: bool = False
     cordoned: bool = False
     ready: bool = True
     cpu: Quantity = "48"
     memory: Quantity = "384Gi"
+
+
+class PrefixList(Model):
+    """A managed prefix list of the account. `max_entries` is what it counts for in a security group."""
+
+    id: str
+    cidrs: tuple[str, ...] = ("198.51.100.0/24",)
+    max_entries: Annotated[int, Field(ge=1)] = 10
+    address_family: Literal["IPv4", "IPv6"] = "IPv4"
 
 
 class ExistingPod(Model):
@@ -134,7 +145,7 @@ class World(Model):
     region: str
     cluster: str
     vpc_id: str | None = None
-    node_security_group_id: str | None = None
+    node_security_group_ids: tuple[str, ...] = ()
     eip_allocation_id: str | None = None
     repository_prefix: str | None = None
     chart_version: str | None = None
@@ -143,6 +154,7 @@ class World(Model):
     subnets: tuple[Subnet, ...]
     nodes: tuple[Node, ...]
     pods: tuple[ExistingPod, ...] = ()
+    prefix_lists: tuple[PrefixList, ...] = ()
     latencies: Latencies
     quirks: Quirks = Quirks()
 

@@ -210,7 +210,8 @@ class _Provider:
         return [
             rule["tags"]["Name"]
             for rule in self._rules
-            if rule["securityGroupId"] in wanted.get("group-id", ()) and rule["tags"]["Name"] in wanted["tag:Name"]
+            if rule["securityGroupId"] in wanted.get("group-id", ())
+            and rule["tags"]["Name"] in wanted.get("tag:Name", ())
         ]
 
 

@@ -202,6 +202,8 @@ def test_preflight_simulates_each_action_on_the_stacks_own_names() -> None:
     assert not {
         "ec2:AllocateAddress",
         "autoscaling:AttachLoadBalancerTargetGroups",
+        "ec2:DescribeManagedPrefixLists",
+        "servicequotas:GetServiceQuota",
         "iam:CreateServiceLinkedRole",
     } & set(asked)
 

@@ -90,7 +90,7 @@ def seen() -> Mapping[str, set[str]]:
         ("sweep", "CleanUp"),
     ):
         with (
-            a_rehearsal(as_config(clusterName="nvcf-dev", staticIp=True, allowedCidrs=["pl-0abc"])) as rehearsal,
+            a_rehearsal(as_config(clusterName="nvcf-dev", staticIp=True)) as rehearsal,
             reached(rehearsal),
             pytest.MonkeyPatch.context() as patch,
         ):

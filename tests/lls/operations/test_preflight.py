@@ -366,11 +366,16 @@ def test_a_group_that_only_nodes_without_a_target_would_need_is_unknown_not_wron
 
 
 def test_sources_that_come_before_others_go_must_fit_beside_them() -> None:
-    with a_rehearsal(as_config(allowedCidrs=[f"203.0.{third}.0/24" for third in range(40)])) as rehearsal:
+    quirks = {"quotas": {"L-0EA8095F": 10}}
+    with a_rehearsal(
+        as_config(allowedCidrs=["203.0.113.0/24", "pl-0abc"]),
+        quirks=quirks,
+        prefix_lists=(PrefixList(id="pl-0abc", max_entries=5),),
+    ) as rehearsal:
         rehearsal.engine.up()
-        rehearsal.reconfigure(as_config(allowedCidrs=[f"203.1.{third}.0/24" for third in range(40)]))
+        rehearsal.reconfigure(as_config(allowedCidrs=[f"203.1.{third}.0/24" for third in range(5)]))
         found = problems_by_check(preflight_of(rehearsal))
-        assert "has 40 of 60 inbound rules, and 40 would be added before any goes" in found["sources"]
+        assert "has 6 of 10 inbound rules, and 5 would be added before any goes" in found["sources"]
         with pytest.raises(StepsFailedError, match="RulesPerSecurityGroupLimitExceeded"):
             rehearsal.engine.up()
 

@@ -46,7 +46,8 @@ ingress = lls.NodePortIngress(
     lls.NodePortIngressArgs(
         cluster_name=config.cluster_name,
         instance=config.instance,
-        node_security_group_id=found.node_security_group_id,
+        node_security_group_id=found.node_security_groups.main,
+        more_node_security_group_ids=found.node_security_groups.more,
         nlb_security_group_id=nlb.security_group.id,
         streaming_node_port=config.streaming_node_port,
         health_node_port=config.health_node_port,

@@ -10,11 +10,14 @@ import pulumi_aws as aws
 
 from lls.artifacts import find_artifacts, find_token, log_in
 from lls.asking import ask
+from lls.carriers import find_carriers
 from lls.cluster import EksCluster, kubeconfig_of_identity
 from lls.cluster_api import ClusterApi
 from lls.config import Config
 from lls.fitness import check_ip_family
+from lls.node_security_groups import NodeSecurityGroups, find_node_security_groups, without_effect
 from lls.public_subnet import find_public_subnet, find_subnets
+from lls.sources import check_sources
 from lls.streaming_nlb import ElasticIp
 from lls.target_registration import Targets
 from lls.targets import find_targets
@@ -34,7 +37,7 @@ class Surroundings:
     cluster: EksCluster
     vpc_id: str
     subnet_id: str
-    node_security_group_id: str
+    node_security_groups: NodeSecurityGroups
     elastic_ip: ElasticIp | None
     targets: Targets
     kubeconfig: pulumi.Input[str] = field(repr=False)
@@ -53,13 +56,15 @@ def look_up(config: Config) -> Surroundings:
     own = config.kubeconfig.get_secret_value()
     kubeconfig = own or kubeconfig_of_identity(config, cluster)
     subnet_id = _attempt(lambda: find_public_subnet(config, vpc_id))
-    node_security_group_id = _attempt(lambda: find_node_security_group(config, vpc_id, cluster))
     elastic_ip = _attempt(lambda: find_elastic_ip(config))
     family = _attempt(lambda: check_ip_family(cluster))
-    chosen = _attempt(lambda: find_targets(config, vpc_id, ClusterApi(kubeconfig, config.kube_context)))
+    api = ClusterApi(kubeconfig, config.kube_context)
+    chosen = _attempt(lambda: find_targets(config, vpc_id, api))
+    node_groups = _attempt(lambda: _find_node_groups(config, vpc_id, cluster, api, _known(chosen)))
+    sources = _attempt(lambda: check_sources(config))
     artifacts = _attempt(lambda: find_artifacts(config))
     token = _attempt(lambda: None if config.registry_config else find_token(artifacts.result()[0]))
-    attempts = (subnet_id, node_security_group_id, elastic_ip, family, chosen, artifacts, token)
+    attempts = (subnet_id, node_groups, elastic_ip, family, chosen, sources, artifacts, token)
     if problems := dict.fromkeys(str(error) for error in (attempt.exception() for attempt in attempts) if error):
         raise pulumi.RunError("\n".join(problems))
     chart, image_repository = artifacts.result()
@@ -67,7 +72,7 @@ def look_up(config: Config) -> Surroundings:
         cluster=cluster,
         vpc_id=vpc_id,
         subnet_id=subnet_id.result(),
-        node_security_group_id=node_security_group_id.result(),
+        node_security_groups=node_groups.result(),
         elastic_ip=elastic_ip.result(),
         targets=chosen.result(),
         kubeconfig=pulumi.Output.secret(own) if own else kubeconfig,
@@ -85,6 +90,25 @@ def _attempt(find: Callable[[], T]) -> Future[T]:
     except pulumi.RunError as error:
         done.set_exception(error)
     return done
+
+
+def _known(attempt: Future[T]) -> T | None:
+    return None if attempt.exception() else attempt.result()
+
+
+def _find_node_groups(
+    config: Config, vpc_id: str, cluster: EksCluster, api: ClusterApi, targets: Targets | None
+) -> NodeSecurityGroups:
+    """4.3: the nodes' security groups, with a warning for what is not known of them, or wrong for some.
+
+    Without targets, which is an error of its own, as far as they can be told without.
+    """
+    carriers = find_carriers(config, vpc_id, targets or Targets(), api)
+    found = find_node_security_groups(config, vpc_id, cluster, carriers)
+    doubts = (without_effect(carriers, found.ids), carriers.untold(found.ids)) if targets else ()
+    for doubt in filter(None, doubts):
+        pulumi.log.warn(f"The nodes' security groups: {doubt}")
+    return found
 
 
 def find_cluster(config: Config) -> EksCluster:
@@ -120,43 +144,6 @@ def find_vpc(config: Config, cluster: EksCluster) -> str:
             f"nodes, or leave it empty for the cluster's, which is {cluster.vpc_id}."
         )
     return config.vpc_id or cluster.vpc_id
-
-
-def find_node_security_group(config: Config, vpc_id: str, cluster: EksCluster) -> str:
-    """4.3: the one group called CLUSTER-node-*, else the cluster security group."""
-    given = config.node_security_group_id
-    if given:
-        if not _security_groups({"vpc-id": vpc_id, "group-id": given}):
-            raise pulumi.RunError(
-                f"lls:nodeSecurityGroupId = {given}: no security group of {vpc_id}. Set it to one that the nodes carry."
-            )
-        return given
-    name = f"{config.cluster_name}-node-*"
-    groups = _security_groups(
-        {"vpc-id": vpc_id, "group-name": name, "tag-key": f"kubernetes.io/cluster/{config.cluster_name}"}
-    )
-    if len(groups) > 1:
-        raise pulumi.RunError(
-            f"{vpc_id} has several security groups called {name}: {', '.join(groups)}. "
-            "Set the one that the nodes carry: pulumi config set lls:nodeSecurityGroupId GROUP"
-        )
-    if not groups and not cluster.security_group_id:
-        raise pulumi.RunError(
-            f"{vpc_id} has no security group called {name}, and the cluster has none of its own. "
-            "Set the one that the nodes carry: pulumi config set lls:nodeSecurityGroupId GROUP"
-        )
-    return groups[0] if groups else cluster.security_group_id
-
-
-def _security_groups(filters: dict[str, str]) -> list[str]:
-    found = ask(
-        "security groups of the nodes",
-        lambda: aws.ec2.get_security_groups(
-            filters=[aws.ec2.GetSecurityGroupsFilterArgs(name=name, values=[value]) for name, value in filters.items()]
-        ),
-        "Check lls:vpcId, or set lls:nodeSecurityGroupId.",
-    )
-    return sorted(found.ids)
 
 
 def find_elastic_ip(config: Config) -> ElasticIp | None:

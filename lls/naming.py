@@ -74,9 +74,9 @@ class Names:
         shape = f"{port}/{target_type}" + ("" if owner == "stack" else f"/{owner}")
         return self._fit("{}-rp-tg-" + _digest(shape), ELB_NAME)
 
-    def node_rule(self, port: guide.Port) -> str:
-        """4.3: `streaming-proxy-udp-30504`, a tag only."""
-        return f"streaming-proxy-{port}{self._suffix}"
+    def node_rule(self, port: guide.Port, key: str = "") -> str:
+        """4.3: `streaming-proxy-udp-30504`, a tag only; `key` tells rules on several groups of the nodes apart."""
+        return f"streaming-proxy-{port}{self._suffix}{key}"
 
     def tags(self, name: str, extra: Tags, *, purpose: str | None = None) -> dict[str, str]:
         """Tags of one resource: the user's `extra` ones, overruled by the guide's own, which clean-up goes by.

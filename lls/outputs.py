@@ -79,7 +79,9 @@ class LlsOutputs:
         lambda stack: pulumi.Output.format("{0}:{1}", stack.nlb.load_balancer.dns_name, stack.config.udp_port),
     )
     security_group_id = StackOutput("securityGroupId", _text, lambda stack: stack.nlb.security_group.id)
-    node_security_group_id = StackOutput("nodeSecurityGroupId", _text, lambda stack: stack.found.node_security_group_id)
+    node_security_group_id = StackOutput(
+        "nodeSecurityGroupId", _text, lambda stack: stack.found.node_security_groups.first
+    )
     target_group_arn = StackOutput("targetGroupArn", _text, lambda stack: stack.nlb.target_group.arn)
     target_type = StackOutput("targetType", _text, lambda stack: stack.config.target_type)
     targets = StackOutput("targets", _texts, lambda stack: list(stack.found.targets.ids))

@@ -20,7 +20,7 @@ class ElasticIp(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class StreamingNlbArgs:
-    """What a StreamingNlb needs. Ports are numbers, CIDRs may be IPv4 and IPv6.
+    """What a StreamingNlb needs. Ports are numbers. `allowed_cidrs` are IPv4 CIDRs and ids of managed prefix lists.
 
     `instance` tells the cluster's installations apart, in names and tags.
     `registration` tells who registers the targets, each in a group of their own; `deregistration_delay` is in
@@ -50,7 +50,7 @@ class StreamingNlbArgs:
 class StreamingNlb(pulumi.ComponentResource):
     """`lls:index:StreamingNlb`, step 2 of the guide.
 
-    Creates a security group with one ingress rule per CIDR and one egress rule, an Elastic IP if asked
+    Creates a security group with one ingress rule per source and one egress rule, an Elastic IP if asked
     for, a target group, the NLB and its UDP listener. Destroyed in the guide's order: listener, NLB,
     then target group, security group and Elastic IP.
     """
@@ -101,15 +101,15 @@ class StreamingNlb(pulumi.ComponentResource):
 
     def _make_rules(self, name: str, args: StreamingNlbArgs, names: Names) -> None:
         """2.4: who may stream, and that all may go out."""
-        for cidr in args.allowed_cidrs:
+        for source in args.allowed_cidrs:
             aws.vpc.SecurityGroupIngressRule(
-                f"{name}-ingress-{cidr}",
+                f"{name}-ingress-{source}",
                 security_group_id=self.security_group.id,
                 description="LLS streaming traffic",
                 ip_protocol="udp",
                 from_port=args.udp_port,
                 to_port=args.udp_port,
-                **_source(cidr),
+                **_source(source),
                 tags=names.tags(f"{names.security_group}-ingress", args.tags),
                 opts=self._child,
             )
@@ -203,5 +203,5 @@ class StreamingNlb(pulumi.ComponentResource):
         )
 
 
-def _source(cidr: str) -> dict[str, str]:
-    return {"cidr_ipv6" if ":" in cidr else "cidr_ipv4": cidr}
+def _source(source: str) -> dict[str, str]:
+    return {"prefix_list_id" if source.startswith("pl-") else "cidr_ipv4": source}

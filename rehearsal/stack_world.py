@@ -5,9 +5,10 @@ from pathlib import Path
 from typing import Any
 
 from lls.config import schema
+from lls.config.forms import is_prefix_list
 from lls.operations.program.stack_file import HIDDEN, PROJECT, Stack, read_stack
 from rehearsal.kubernetes.api import kubeconfig_for
-from rehearsal.world import Node, World
+from rehearsal.world import Node, PrefixList, World
 
 
 def stack_to_rehearse(name: str, folder: Path = PROJECT) -> Stack:
@@ -47,7 +48,8 @@ def world_for(stack: Stack, text: str) -> World:
         region=stack.config.get("aws:region"),
         cluster=stack.get("clusterName"),
         vpc_id=stack.get("vpcId"),
-        node_security_group_id=stack.get("nodeSecurityGroupId"),
+        node_security_group_ids=stack.load("nodeSecurityGroupIds", [])
+        or [*filter(None, [stack.get("nodeSecurityGroupId")])],
         eip_allocation_id=stack.get("eipAllocationId"),
         repository_prefix=stack.get("repositoryPrefix") or stack.get("clusterName"),
         chart_version=stack.get("chartVersion") or schema()["chartVersion"]["default"],
@@ -55,6 +57,9 @@ def world_for(stack: Stack, text: str) -> World:
         token_role=stack.parsed().token_role if stack.config.get("aws:assumeRoles") else None,
     )
     changes: dict[str, Any] = {}
+    known = {prefix_list.id for prefix_list in world.prefix_lists}
+    named = [source for source in stack.load("allowedCidrs", []) if is_prefix_list(source) and source not in known]
+    changes["prefix_lists"] = (*world.prefix_lists, *(PrefixList(id=source) for source in named))
     if subnet_id := stack.get("publicSubnetId"):
         named = next((subnet for subnet in world.subnets if subnet.public and subnet.zone == zone), None)
         changes["subnets"] = tuple(

@@ -58,9 +58,10 @@ class Node(Model):
 
     Without `labels` it carries the stack's `nodeSelector`; without `ip` or `instance_id` it gets one. Labels may lie
     about the zone. `taints` are as kubectl writes them, KEY[=VALUE][:EFFECT], by default NoSchedule. `addresses` are
-    more of its own, which the cluster lists before the primary one. `cpu` and `memory` are what its pods may request
-    together. With `other_vpc` its instance is in a VPC that is not the cluster's. Where its instance does not run, the
-    cluster knows.
+    more of its own, which the cluster lists before the primary one. `security_groups` are numbers, from 0, of the
+    groups called CLUSTER-node-* that it carries, where not all; with none it carries the cluster security group. `cpu`
+    and `memory` are what its pods may request together. With `other_vpc` its instance is in a VPC that is not the
+    cluster's. Where its instance does not run, the cluster knows.
     """
 
     name: str
@@ -73,6 +74,7 @@ class Node(Model):
     instance_state: InstanceState = "running"
     other_vpc: bool = False
     compute_type: ComputeType = "ec2"
+    security_groups: tuple[int, ...] | None = None
     deleting: bool = False
     cordoned: bool = False
     ready: bool = True
@@ -88,6 +90,15 @@ class Node(Model):
     def serves(self) -> bool:
         """Whether its pods can be ready."""
         return self.ready and self.instance_state == "running"
+
+
+class PrefixList(Model):
+    """A managed prefix list of the account. `max_entries` is what it counts for in a security group."""
+
+    id: str
+    cidrs: tuple[str, ...] = ("198.51.100.0/24",)
+    max_entries: Annotated[int, Field(ge=1)] = 10
+    address_family: Literal["IPv4", "IPv6"] = "IPv4"
 
 
 class ExistingPod(Model):
@@ -161,7 +172,7 @@ class World(Model):
     region: str
     cluster: str
     vpc_id: str | None = None
-    node_security_group_id: str | None = None
+    node_security_group_ids: tuple[str, ...] = ()
     eip_allocation_id: str | None = None
     repository_prefix: str | None = None
     chart_version: str | None = None
@@ -170,6 +181,7 @@ class World(Model):
     subnets: tuple[Subnet, ...]
     nodes: tuple[Node, ...]
     pods: tuple[ExistingPod, ...] = ()
+    prefix_lists: tuple[PrefixList, ...] = ()
     latencies: Latencies
     quirks: Quirks = Quirks()
 

@@ -14,6 +14,7 @@ from lls.config import Config
 from lls.operations.program.recording import Properties, run_project
 from lls.operations.program.replacement import REPLACED_BY
 from lls.operations.program.stack_file import PROJECT, Stack
+from lls.operations.world.inventory import INGRESS
 from rehearsal.engine.engine import Engine, Step
 from rehearsal.stack_world import world_for
 from rehearsal.world import DEFAULT_WORLD
@@ -43,6 +44,7 @@ CHANGES: Final[Mapping[str, tuple[Mapping[str, Any], Any]]] = {
     "vpcId": ({}, "vpc-0a1b"),
     "publicSubnetId": ({}, "subnet-0a1b"),
     "nodeSecurityGroupId": ({}, "sg-0a1b"),
+    "nodeSecurityGroupIds": ({"nodeSecurityGroupId": "sg-0a1b"}, ["sg-0a1b", "sg-0c2d"]),
     "targetType": ({"registration": "nodes"}, "instance"),
     "registration": ({"targetType": "instance", "targets": ["i-0a1b2c3d"]}, "autoscaling"),
     "targets": ({}, ["10.0.0.1", "10.0.0.3"]),
@@ -122,6 +124,7 @@ def _steps(before: Mapping[str, str], change: Mapping[str, str]) -> Collection[S
         patch.object(targets, "find_ids", _targets),
         patch.object(artifacts, "write_auth_file", return_value="registry.json"),
         patch.object(ClusterApi, "serves", return_value=True),
+        patch.object(ClusterApi, "nodes", return_value=[]),
     ):
         engine = Engine(program=run_project, project="lls", stack="effects", config=before, provider=_Provider())
         engine.up()
@@ -140,6 +143,7 @@ class _Provider:
 
     def __init__(self) -> None:
         self._numbers = count()
+        self._rules: list[Properties] = []
 
     def now(self) -> float:
         return 0
@@ -152,6 +156,8 @@ class _Provider:
 
     def create(self, type_: str, inputs: Properties) -> tuple[str, Properties]:
         id_ = f"{type_.rpartition(':')[2]}-{next(self._numbers)}"
+        if type_ == INGRESS:
+            self._rules.append(inputs)
         return id_, {key: f"{key} of {id_}" for key in ("arn", "dnsName", "zoneId", "allocationId", "publicIp")}
 
     def update(self, type_: str, id_: str, old: Properties, new: Properties) -> Properties:
@@ -181,6 +187,8 @@ class _Provider:
             "getRouteTable": {"routeTableId": "rtb-1", "routes": [{"cidrBlock": "0.0.0.0/0", "gatewayId": "igw-1"}]},
             "getInternetGateway": {"internetGatewayId": "igw-1"},
             "getSecurityGroups": {"ids": ["sg-a1"]},
+            "getInstances": {"ids": ["i-0a1b2c3d"], "privateIps": ["10.0.0.1"]},
+            "getSecurityGroupRules": {"ids": self._rules_named(arguments)},
             "getElasticIp": {"publicIp": "203.0.113.9"},
             "getAuthorizationToken": {"authorizationToken": "QVdTOnNlY3JldA=="},
             "getNodeGroups": {"names": ["first"]},
@@ -196,6 +204,15 @@ class _Provider:
             "getGroup": {"availabilityZones": ["us-west-2a"]},
         }
         return answers[token.rpartition(":")[2]]
+
+    def _rules_named(self, arguments: Properties) -> list[str]:
+        wanted = {filter_["name"]: filter_["values"] for filter_ in arguments.get("filters", ())}
+        return [
+            rule["tags"]["Name"]
+            for rule in self._rules
+            if rule["securityGroupId"] in wanted.get("group-id", ())
+            and rule["tags"]["Name"] in wanted.get("tag:Name", ())
+        ]
 
 
 if __name__ == "__main__":

@@ -108,7 +108,7 @@ WORLDS: Mapping[str, Bad] = {
     "a VPC that is not there": Bad(
         ("lls:vpcId = vpc-0dead", "leave it empty"),
         as_config(vpcId="vpc-0dead", nodeSecurityGroupId="sg-0a1b2c3d"),
-        {"vpc_id": "vpc-0a1b2c3d", "node_security_group_id": "sg-0a1b2c3d"},
+        {"vpc_id": "vpc-0a1b2c3d", "node_security_group_ids": ("sg-0a1b2c3d",)},
     ),
     "two groups of nodes": Bad(
         ("demo-node-*", "lls:nodeSecurityGroupId", "pulumi config set"), quirks={"node_groups": 2}
@@ -116,7 +116,7 @@ WORLDS: Mapping[str, Bad] = {
     "a group that is not there": Bad(
         ("lls:nodeSecurityGroupId = sg-0dead", "Set it to one that the nodes carry"),
         as_config(nodeSecurityGroupId="sg-0dead"),
-        {"node_security_group_id": None},
+        {"node_security_group_ids": ()},
     ),
     "an address that is not there": Bad(
         ("eipalloc-0dead", "lls:eipAllocationId", "lls:staticIp"),

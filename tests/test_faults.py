@@ -31,6 +31,8 @@ LOOK_UPS: Mapping[str, str] = {
     "ec2:DescribeRouteTables": "lls:publicSubnetId",
     "ec2:DescribeInternetGateways": "lls:publicSubnetId",
     "ec2:DescribeSecurityGroups": "lls:nodeSecurityGroupId",
+    "ec2:DescribeInstances": "ec2:DescribeInstances",
+    "ec2:DescribeSecurityGroupRules": "ec2:DescribeSecurityGroupRules",
     "ec2:DescribeAddresses": "lls:eipAllocationId",
     "eks:DescribeNodegroup": "lls:nodeGroups",
     "autoscaling:DescribeAutoScalingGroups": "lls:nodeGroups",

@@ -17,6 +17,7 @@ from lls.operations.world.permissions import needed, statements
 from lls.operations.world.states import State
 from rehearsal.aws.faults import iam_action
 from rehearsal.rehearse import Rehearsal
+from rehearsal.world import PrefixList
 from tests.support.configs import loaded
 from tests.support.recorded import as_config
 from tests.support.strategies import QUIRKS, STRATEGIES
@@ -27,12 +28,16 @@ FREE = {"sts:GetCallerIdentity"}
 """What AWS answers to everybody."""
 DOCUMENT = (PROJECT / "docs" / "iam-policy.md").read_text()
 
+LISTS = (PrefixList(id="pl-0abc"),)
+MANY_RULES = {"L-0EA8095F": 100}
+
 KINDS: Mapping[str, tuple[Mapping[str, str], list[Mapping[str, str]]]] = {
     "nodes": (
         {},
         [
             as_config(tags={"a": "b"}, udpPort=6000, healthPath="/x", deletionProtection=True),
             as_config(tags={}, allowedCidrs=["198.51.100.0/24"], deletionProtection=False),
+            as_config(allowedCidrs=["pl-0abc", *(f"203.0.{third}.0/24" for third in range(51))]),
         ],
     ),
     "static address": (as_config(staticIp=True), [as_config(tags={"a": "b"})]),
@@ -65,7 +70,7 @@ def seen() -> Mapping[str, set[str]]:
     """Every action that is used, by part."""
     found: dict[str, set[str]] = {part: set() for part in PARTS}
     for config, changes in KINDS.values():
-        with a_rehearsal(config, quirks=QUIRKS) as rehearsal:
+        with a_rehearsal(config, quirks={**QUIRKS, "quotas": MANY_RULES}, prefix_lists=LISTS) as rehearsal:
             with calls_of(rehearsal, found["Deploy"]):
                 rehearsal.engine.up()
                 for change in changes:
@@ -197,6 +202,8 @@ def test_preflight_simulates_each_action_on_the_stacks_own_names() -> None:
     assert not {
         "ec2:AllocateAddress",
         "autoscaling:AttachLoadBalancerTargetGroups",
+        "ec2:DescribeManagedPrefixLists",
+        "servicequotas:GetServiceQuota",
         "iam:CreateServiceLinkedRole",
     } & set(asked)
 

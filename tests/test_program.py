@@ -15,7 +15,7 @@ SHAPES: Mapping[str, Mapping[str, str]] = {
     "given address": {"lls:eipAllocationId": "eipalloc-7"},
     "instance targets": as_config(targetType="instance", targets=["i-0a1b2c3d"]),
     "other port": as_config(udpPort=6000, streamingNodePort=30600, healthNodePort=30900),
-    "some clients": as_config(allowedCidrs=["10.0.0.0/8", "2001:db8::/32"]),
+    "some clients": as_config(allowedCidrs=["10.0.0.0/8", "pl-0abc"]),
     "no internal rules": {"lls:nodeInternalRules": "false"},
     "long name": {"lls:clusterName": "nvcf-streaming-production-west"},
     "one of a cluster's several": as_config(instance="b2", staticIp=True),
@@ -221,8 +221,8 @@ CHANGES: list[tuple[str, Mapping[str, str], Mapping[str, str], Mapping[str, set[
     (
         "a CIDR joins and another leaves without touching the rest",
         as_config(allowedCidrs=["10.0.0.0/8", "10.64.0.0/10"]),
-        as_config(allowedCidrs=["10.64.0.0/10", "2001:db8::/32"]),
-        {"create": {"streaming-ingress-2001:db8::/32"}, "delete": {"streaming-ingress-10.0.0.0/8"}},
+        as_config(allowedCidrs=["10.64.0.0/10", "pl-0abc"]),
+        {"create": {"streaming-ingress-pl-0abc"}, "delete": {"streaming-ingress-10.0.0.0/8"}},
     ),
     (
         "a mere tag change replaces nothing",

@@ -54,9 +54,16 @@ def _readable_auth_file(path: str) -> str:
     return path
 
 
-def _is_cidr(text: str) -> bool:
+def _is_source(text: str) -> bool:
     try:
-        return str(ipaddress.ip_network(text)) == text
+        return is_prefix_list(text) or str(ipaddress.IPv4Network(text)) == text
+    except ValueError:
+        return False
+
+
+def _is_ipv6(text: str) -> bool:
+    try:
+        return ipaddress.ip_interface(text).version == 6
     except ValueError:
         return False
 
@@ -98,7 +105,21 @@ Whole = Annotated[int, written_as("[-+]?[0-9]{1,18}", "use a whole number")]
 Port = Annotated[Whole, between(1, 65535, "use a port from 1 to 65535")]
 NodePort = Annotated[Whole, between(30000, 32767, "use a port from 30000 to 32767, Kubernetes' range of NodePorts")]
 Positive = Annotated[Whole, between(1, math.inf, "use a whole number of at least 1")]
-Cidr = Annotated[str, must(_is_cidr, "use an IPv4 or IPv6 CIDR without host bits, such as 203.0.113.0/24")]
+Source = Annotated[
+    str,
+    must(
+        lambda text: not _is_ipv6(text),
+        "the load balancer speaks IPv4 only, so no client would ever match: use the IPv4 addresses of who may stream",
+    ),
+    must(
+        _is_source,
+        "use an IPv4 CIDR without host bits, such as 203.0.113.0/24, or a managed prefix list, such as pl-0a1b2c3d",
+    ),
+]
+Sources = Annotated[
+    tuple[Source, ...],
+    must(lambda sources: sources and unique(sources), "list at least one CIDR or prefix list, and each only once"),
+]
 Quantity = Annotated[str, must(_is_quantity, "use a positive Kubernetes quantity, such as 5000m or 24Gi")]
 NodeGroup = Annotated[
     str,
@@ -134,6 +155,7 @@ AllocationId = Annotated[str, optional(r"eipalloc-[0-9a-f]+", "use an allocation
 VpcId = Annotated[str, optional(r"vpc-[0-9a-f]+", "use a VPC's id, such as vpc-0a1b2c3d")]
 SubnetId = Annotated[str, optional(r"subnet-[0-9a-f]+", "use a subnet's id, such as subnet-0a1b2c3d")]
 GroupId = Annotated[str, optional(r"sg-[0-9a-f]+", "use a security group's id, such as sg-0a1b2c3d")]
+ListedGroupId = Annotated[str, match(r"sg-[0-9a-f]+", "use a security group's id, such as sg-0a1b2c3d")]
 ServiceName = Annotated[
     str, match(rf"(?=.{{1,63}}$){DNS_LABEL}", "use the name of a service: at most 63 of a-z, 0-9 and -")
 ]
@@ -176,6 +198,11 @@ def is_ipv4(target: str) -> bool:
         return bool(ipaddress.IPv4Address(target))
     except ValueError:
         return False
+
+
+def is_prefix_list(source: str) -> bool:
+    """Whether a source is the id of a managed prefix list."""
+    return re.fullmatch(r"pl-[0-9a-f]+", source) is not None
 
 
 def contexts(kubeconfig: str) -> list[str]:

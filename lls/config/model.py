@@ -41,12 +41,13 @@ class Config(BaseModel):
     instance: forms.InstanceName
     availability_zone: str
     udp_port: forms.Port
-    allowed_cidrs: tuple[forms.Cidr, ...]
+    allowed_cidrs: forms.Sources
     static_ip: forms.Flag
     eip_allocation_id: forms.AllocationId
     vpc_id: forms.VpcId
     public_subnet_id: forms.SubnetId
     node_security_group_id: forms.GroupId
+    node_security_group_ids: Annotated[tuple[forms.ListedGroupId, ...], forms.must(forms.unique, "list each only once")]
     target_type: guide.TargetType
     registration: guide.Registration
     targets: tuple[str, ...]
@@ -88,12 +89,13 @@ class Config(BaseModel):
             raise ValueError(f"use a zone of aws:region {region}, such as {region}a (a name, not a zone id)")
         return zone
 
-    @check("allowed_cidrs")
+    @check("node_security_group_ids")
     @classmethod
-    def _someone_may_stream(cls, cidrs: tuple[str, ...]) -> tuple[str, ...]:
-        if not cidrs or not forms.unique(cidrs):
-            raise ValueError("list at least one CIDR, and each only once")
-        return cidrs
+    def _single_group_among_several(cls, groups: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
+        single = info.data.get("node_security_group_id")
+        if groups and single and single not in groups:
+            raise ValueError(f"lls:nodeSecurityGroupId is {single}: list it here too, or leave that key empty")
+        return groups
 
     @check("registration")
     @classmethod

@@ -39,6 +39,7 @@ from lls.operations.world.inventory import (
     Inventory,
     Thing,
     deregistration,
+    is_internal,
 )
 from lls.operations.world.ownership import KUBERNETES_NAMESPACE, RELEASE, Kind, Owner, Ownership
 from lls.operations.world.proxy import Proxy
@@ -57,6 +58,7 @@ _RULE: Final = (
     "toPort",
     "cidrIpv4",
     "cidrIpv6",
+    "prefixListId",
     "referencedSecurityGroupId",
 )
 IDENTITY: Final[Mapping[str, tuple[str, ...]]] = {
@@ -217,7 +219,7 @@ def _owner_by_tags(match: Match, ownership: Ownership, names: Names) -> Owner:
         missing = ", ".join(names.missing(thing.tags))
     elif thing.type == ADDRESS and not names.resembles(thing.tags):
         missing = f"lls:cluster={names.cluster}"
-    elif thing.type == INGRESS and _is_self(match.resource) and _is_foreign(thing, names):
+    elif thing.type == INGRESS and is_internal(match.resource.inputs) and _is_foreign(thing, names):
         return Owner(
             Kind.UNKNOWN, why="it is not this installation's, but somebody else's rule between nodes", is_mistaken=True
         )
@@ -363,10 +365,6 @@ def write(path: Path, content: Properties) -> None:
         write_private(path, json.dumps(content, indent=2) + "\n")
     except OSError as error:
         raise StackError(f"--file {path} cannot be written: {error.strerror}. Name one that can.") from error
-
-
-def _is_self(rule: Resource) -> bool:
-    return rule.inputs.get("referencedSecurityGroupId") == rule.inputs["securityGroupId"]
 
 
 def _is_foreign(rule: Thing, names: Names) -> bool:

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 from lls.config import Config
 from lls.operations.program.recording import STACK_TYPE, Monitor, Properties, Resource, Severity, record, run_project
@@ -61,7 +61,7 @@ def graph(stack: Stack, order: Order = "create", *, whole: bool = False) -> Grap
         "lls:chart": "oci://stand-in/chart",
     }
     if config.registration in ("nodes", "binding"):
-        target = "i-0123456789abcdef0" if config.target_type == "instance" else "10.0.0.1"
+        target = _INSTANCE if config.target_type == "instance" else _ADDRESS
         changes |= {"lls:registration": "static", "lls:targets": json.dumps([target])}
     monitor = Monitor(stand_ins)
     record(
@@ -128,6 +128,10 @@ def dot(graph: Graph) -> str:
     return "\n".join([*lines, "}"])
 
 
+_INSTANCE: Final = "i-0123456789abcdef0"
+_ADDRESS: Final = "10.0.0.1"
+
+
 class _StandIns:
     """A responder whose every look-up finds something, and to whom nothing that is made is known yet."""
 
@@ -151,6 +155,9 @@ class _StandIns:
             },
             "aws:ec2/getInternetGateway:getInternetGateway": {"internetGatewayId": "igw-1"},
             "aws:ec2/getSecurityGroups:getSecurityGroups": {"ids": [config.node_security_group_id or "sg-2"]},
+            "aws:ec2/getInstances:getInstances": {"ids": [_INSTANCE], "privateIps": [_ADDRESS]},
+            "aws:vpc/getSecurityGroupRules:getSecurityGroupRules": {"ids": []},
+            "aws:ec2/getManagedPrefixList:getManagedPrefixList": {"addressFamily": "IPv4", "maxEntries": 1},
             "aws:ec2/getElasticIp:getElasticIp": {"publicIp": "203.0.113.1"},
             "aws:eks/getNodeGroups:getNodeGroups": {"names": ["nodes"]},
             "aws:eks/getNodeGroup:getNodeGroup": {

@@ -3,8 +3,8 @@
 import json
 import re
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -13,9 +13,11 @@ from kubernetes.client import AuthorizationV1Api, CoreV1Api
 
 from lls import guide, lookups
 from lls.artifacts import find_artifacts
+from lls.carriers import find_carriers
 from lls.cluster import EksCluster
 from lls.cluster_api import REQUEST_TIMEOUT, ClusterApi
 from lls.fitness import JudgedNode, check_ip_family
+from lls.node_security_groups import find_node_security_groups, without_effect
 from lls.oci import OCI_SCHEME, EcrRegistry, ecr_registry, is_oci, split, tag_of
 from lls.operations.program.stack_file import StackError
 from lls.operations.report.finding import (
@@ -34,22 +36,21 @@ from lls.operations.world.account import AwsError
 from lls.operations.world.capacity import demand_of, name_of, shortfall, tolerations_for
 from lls.operations.world.cluster_survey import look_into_cluster
 from lls.operations.world.installation import Installation
-from lls.operations.world.inventory import INGRESS, Inventory, Thing
+from lls.operations.world.inventory import INGRESS, Inventory, Thing, is_internal
 from lls.operations.world.network import Network
 from lls.operations.world.ownership import KUBERNETES_NAMESPACE, RELEASE, Kind
 from lls.operations.world.partition import partition_of
 from lls.operations.world.permissions import CLUSTER, Grant, needed
 from lls.operations.world.proxy import CLUSTER_FAILURES
 from lls.operations.world.registry import MirrorError, exists, login_remedy, login_to, logins_of, upstream_of
+from lls.operations.world.rule_count import count_ipv4
 from lls.operations.world.survey import Survey
 from lls.public_subnet import find_public_subnet
+from lls.sources import RULES_PER_GROUP, RULES_QUOTA, too_many, weigh_sources
 from lls.targets import choose_ids, find_targets, reasons
 
 FREE_ADDRESSES: Final = 8
 """Free addresses that AWS asks of a load balancer's subnet."""
-
-NODE_RULES: Final = 2 + len(guide.NODE_INTERNAL_PORTS)
-"""Rules that the stack adds to the nodes' security group."""
 
 AVAILABILITY_ZONE: Final = "availability-zone"
 """The one type of zone that a Network Load Balancer can be in: no Local Zone, says "Update the Availability Zones for
@@ -63,7 +64,7 @@ QUOTAS: Final[Mapping[str, tuple[str, str, int]]] = {
     "load balancers": ("elasticloadbalancing", "L-69A177A2", 50),
     "target groups": ("elasticloadbalancing", "L-B22855CB", 3000),
     "Elastic IPs": ("ec2", "L-0263D0A3", 5),
-    "rules of a security group": ("vpc", "L-0EA8095F", 60),
+    "rules of a security group": ("vpc", RULES_QUOTA, RULES_PER_GROUP),
 }
 """Service Quotas: service, code, and AWS's default for where the value cannot be read."""
 
@@ -128,6 +129,7 @@ class Preflight:
             "zone": self._check_zone,
             "subnet": lambda: self._check_subnet(place),
             "quotas": self._check_quotas,
+            "sources": lambda: self._check_sources(place),
             "names": lambda: self._check_names(place),
             "node group": lambda: self._check_node_group(place),
             "nodes": lambda: self._check_nodes(place),
@@ -295,20 +297,39 @@ class Preflight:
 
     def _quota(self, what: str, used: int, ours: bool, more: int = 1) -> Finding:
         """Whether a quota leaves room; `ours` are there already, and count."""
+        limit, source = self._limit(what)
+        if not ours and used + more > limit:
+            return problem("quotas", f"{used} of {limit} {what} are used ({source})", _raise_quota(what, limit * 2))
+        return ok("quotas", f"{used} of {limit} {what} are used")
+
+    def _limit(self, what: str) -> tuple[int, str]:
+        """The value of a quota, and where it is from."""
         service, code, default = QUOTAS[what]
         try:
             answer = self._account.call("service-quotas", "get_service_quota", ServiceCode=service, QuotaCode=code)
-            limit, source = int(answer["Quota"]["Value"]), f"quota {code}"
         except AwsError as error:
-            limit, source = default, f"AWS's default for {code}; the account's own could not be read: {error}"
-        if not ours and used + more > limit:
-            return problem(
-                "quotas",
-                f"{used} of {limit} {what} are used ({source})",
-                f"aws service-quotas request-service-quota-increase --service-code {service} --quota-code {code} "
-                f"--desired-value {limit * 2}",
-            )
-        return ok("quotas", f"{used} of {limit} {what} are used")
+            return default, f"AWS's default for {code}; the account's own could not be read: {error}"
+        return int(answer["Quota"]["Value"]), f"quota {code}"
+
+    def _check_sources(self, place: Place) -> list[Finding]:
+        """Whether the load balancer's group has room for a rule for each source, beside those that it has still."""
+        config, what = self._config, "rules of a security group"
+        weights = self._installation.ask_as_program(lambda: weigh_sources(config))
+        limit, _ = self._limit(what)
+        wanted = sum(weights.values())
+        if wanted > limit:
+            return [problem("sources", too_many(weights, limit), f"join CIDRs, or {_raise_quota(what, wanted)}")]
+        groups = self._inventory.groups(group_name=config.names.security_group, vpc_id=place.vpc_id)
+        held = [rule for rule in self._inventory.rules(group.id for group in groups) if rule.type == INGRESS]
+        there = {rule.inputs.get("cidrIpv4") or rule.inputs.get("prefixListId") for rule in held}
+        added = sum(weight for source, weight in weights.items() if source not in there)
+        used = count_ipv4(self._account, held)
+        if added and used + added > limit:
+            seen = f"{groups[0]} has {used} of {limit} inbound rules, and {added} would be added before any goes"
+            return [
+                problem("sources", seen, f"add and remove in several runs of up, or {_raise_quota(what, limit * 2)}")
+            ]
+        return [ok("sources", f"{len(weights)} sources count as {wanted} of {limit} rules")]
 
     def _check_names(self, place: Place) -> list[Finding]:
         config, names = self._config, self._config.names
@@ -382,70 +403,60 @@ class Preflight:
     # --- The nodes
 
     def _check_node_group(self, place: Place) -> list[Finding]:
+        """Whether the nodes carry the groups that get the rules, and these have room for them."""
         config = self._config
-        group = self._installation.ask_as_program(
-            lambda: lookups.find_node_security_group(config, place.vpc_id, place.cluster)
-        )
-        found: list[Finding] = []
+        try:
+            targets = self._installation.ask_as_program(lambda: find_targets(config, place.vpc_id, place.api))
+        except pulumi.RunError:
+            return [unknown("node group", "what the targets carry cannot be told without targets", "see registration")]
+
+        def look() -> tuple[tuple[str, ...], str, str]:
+            carriers = find_carriers(config, place.vpc_id, targets, place.api)
+            ids = find_node_security_groups(config, place.vpc_id, place.cluster, carriers).ids
+            return ids, without_effect(carriers, ids), carriers.untold(ids)
+
+        groups, bare, untold = self._installation.ask_as_program(look)
+        found = [finding for group in groups for finding in self._check_rules(group, groups)]
+        if bare:
+            found.append(problem("node group", bare, "set lls:nodeSecurityGroupIds to all groups that they carry"))
+        if untold:
+            told = problem if config.registration == "static" else unknown
+            found.append(told("node group", untold, "check lls:targets" if config.targets else ""))
+        return found or [ok("node group", f"{', '.join(groups)}: the nodes carry it, and it has room for the rules")]
+
+    def _check_rules(self, group: str, groups: Collection[str]) -> Iterator[Finding]:
+        """Whether a group of the nodes has room for the rules, and has none of them already."""
+        config = self._config
         rules = [rule for rule in self._inventory.rules([group]) if rule.type == INGRESS]
         foreign = [
             rule
             for rule in rules
             if not config.names.claims(rule.tags) or self._ownership.of_itself(rule).kind is Kind.ANOTHERS
         ]
-        wanted = [(port.protocol, port.number) for port in guide.NODE_INTERNAL_PORTS]
         clashes = [
-            rule
-            for rule in foreign
-            if rule.inputs.get("referencedSecurityGroupId") == group
-            and rule.inputs.get("fromPort") == rule.inputs.get("toPort")
-            and (rule.inputs["ipProtocol"], rule.inputs.get("fromPort")) in wanted
+            rule for rule in foreign if is_internal(rule.inputs) and rule.inputs["referencedSecurityGroupId"] in groups
         ]
         if config.node_internal_rules and clashes:
-            found.append(
-                problem(
-                    "node group",
-                    f"{group} has rules that this stack would make too: {', '.join(map(str, clashes))}",
-                    "pulumi config set lls:nodeInternalRules false",
-                )
+            yield problem(
+                "node group",
+                f"{group} has rules that this stack would make too: {', '.join(map(str, clashes))}",
+                "pulumi config set lls:nodeInternalRules false",
             )
         elif config.node_internal_rules and any(
             rule.inputs["ipProtocol"] == "-1" and rule.inputs.get("referencedSecurityGroupId") == group
             for rule in foreign
         ):
-            found.append(
-                note(
-                    "node group",
-                    f"{group} already lets its nodes send each other everything",
-                    "lls:nodeInternalRules false leaves three needless rules out",
-                )
-            )
-        ours = len(rules) > len(foreign)
-        more = NODE_RULES if config.node_internal_rules else 2
-        quota = self._quota("rules of a security group", len(rules), ours, more)
-        if quota.remedy:
-            found.append(quota)
-        found += self._carried(place, group)
-        return found or [ok("node group", f"{group} is what the nodes carry, with {len(rules)} rules")]
-
-    def _carried(self, place: Place, group: str) -> list[Finding]:
-        """Rules on a group that the nodes do not carry have no effect."""
-        config = self._config
-        fit = [node.target_id(config.target_type) for node in self._installation.judged_nodes() if not node.unfit]
-        targets = config.targets if config.registration == "static" else fit
-        instances = Network(self._account, place.vpc_id).instances(targets)
-        bare = sorted(target for target, instance in instances.items() if group not in instance.group_ids)
-        if not bare:
-            return []
-        carried = sorted({group for target in bare for group in instances[target].group_ids})
-        return [
-            problem(
+            yield note(
                 "node group",
-                f"{', '.join(bare)} do not carry {group}, so its rules do nothing for them; they carry "
-                f"{', '.join(carried)}",
-                "set lls:nodeSecurityGroupId to a group that they carry",
+                f"{group} already lets its nodes send each other everything",
+                "lls:nodeInternalRules false leaves three needless rules out",
             )
-        ]
+        internal = len(guide.NODE_INTERNAL_PORTS) * len(groups) if config.node_internal_rules else 0
+        more = max(0, 2 + internal - (len(rules) - len(foreign)))
+        used = count_ipv4(self._account, rules)
+        quota = self._quota("rules of a security group", used, not more, more)
+        if quota.remedy:
+            yield replace(quota, seen=f"{group}: {quota.seen}, and {more} would be added")
 
     def _check_kubernetes(self, place: Place) -> list[Finding]:
         found: list[Finding] = []
@@ -628,6 +639,14 @@ class Preflight:
                 "who pulls first needs ecr:BatchImportUpstreamImage, and ecr:CreateRepository",
             )
         return problem(check, f"{repository}:{tag} does not exist", remedy)
+
+
+def _raise_quota(what: str, value: int) -> str:
+    service, code, _ = QUOTAS[what]
+    return (
+        f"aws service-quotas request-service-quota-increase --service-code {service} --quota-code {code} "
+        f"--desired-value {value}"
+    )
 
 
 def _local_chart(path: Path) -> list[Finding]:

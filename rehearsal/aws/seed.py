@@ -6,16 +6,17 @@ import ipaddress
 import json
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
+from itertools import chain, repeat
 from typing import Any, Final, Self
 from unittest.mock import patch
 
-from moto.ec2.models import ec2_backends, elastic_ip_addresses, security_groups, subnets, vpcs
+from moto.ec2.models import ec2_backends, elastic_ip_addresses, managed_prefixes, security_groups, subnets, vpcs
 from moto.ec2.models.instances import Instance
 from moto.eks.models import eks_backends
 
 from lls import guide
 from rehearsal.aws.callers import ROLE
-from rehearsal.world import InstanceState, ManagedNodeGroup, Node, World
+from rehearsal.world import InstanceState, ManagedNodeGroup, Node, PrefixList, World
 
 VPC_CIDR: Final = "10.0.0.0/16"
 OTHER_VPC_CIDR: Final = "10.99.0.0/16"
@@ -44,6 +45,7 @@ class Seed:
         self._client = client
         self._cluster_endpoint = cluster_endpoint
         self.nodes: dict[str, tuple[str, str]] = {}
+        self._grouped: set[str] = set()  # instances, each of which is in one Auto Scaling group at most
         self.vpc_id = ""
         self.subnets: dict[str, list[str]] = {}
         self.node_security_group_ids: tuple[str, ...] = ()
@@ -59,13 +61,16 @@ class Seed:
         self.cluster_security_group_id = self._group(
             f"eks-cluster-sg-{world.cluster}-1", {owned: "owned", "aws:eks:cluster-name": world.cluster}
         )
-        wanted = [world.node_security_group_id] + [None] * world.quirks.node_groups
+        wanted = world.node_security_group_ids
+        count = max(world.quirks.node_groups, len(wanted)) if world.quirks.node_groups else 0
         self.node_security_group_ids = tuple(
-            self._group(f"{world.cluster}-node-{number}", {owned: "owned"}, wanted[number])
-            for number in range(world.quirks.node_groups)
+            self._group(f"{world.cluster}-node-{number}", {owned: "owned"}, id_)
+            for number, id_ in zip(range(count), chain(wanted, repeat(None)), strict=False)
         )
-        if world.node_security_group_id and not self.node_security_group_ids:
-            self._group("nodes", {}, world.node_security_group_id)
+        for number, id_ in enumerate(wanted[count:]):
+            self._group(f"nodes-{number}", {}, id_)
+        for prefix_list in world.prefix_lists:
+            self._make_prefix_list(prefix_list)
         if world.eip_allocation_id:
             with _wanted_id(elastic_ip_addresses, "random_eip_allocation_id", world.eip_allocation_id):
                 self._ec2.allocate_address("vpc")
@@ -104,11 +109,21 @@ class Seed:
         with _wanted_id(security_groups, "random_security_group_id", wanted):
             return self._ec2.create_security_group(name, name, self.vpc_id, dict(tags)).id
 
+    def _make_prefix_list(self, prefix_list: PrefixList) -> None:
+        with patch.object(managed_prefixes, "random_managed_prefix_list_id", lambda: prefix_list.id):
+            self._ec2.create_managed_prefix_list(
+                address_family=prefix_list.address_family,
+                entry=[{"Cidr": cidr} for cidr in prefix_list.cidrs],
+                max_entries=str(prefix_list.max_entries),
+                prefix_list_name=prefix_list.id,
+            )
+
     def _make_node(self, node: Node, image: str) -> tuple[str, str]:
         """An instance in its zone's last subnet, which is a private one where there is any; the others have none."""
         if node.compute_type == "hybrid":
             return "", node.ip or f"192.168.100.{len(self.nodes) + 1}"
-        groups = list(self.node_security_group_ids) or [self.cluster_security_group_id]
+        numbers = range(len(self.node_security_group_ids)) if node.security_groups is None else node.security_groups
+        groups = [self.node_security_group_ids[number] for number in numbers] or [self.cluster_security_group_id]
         subnet_id = self.subnets.get(node.zone, [*self.subnets.values()][-1])[-1]
         if node.other_vpc:
             groups, subnet_id = [], self._make_other_vpc(node.zone)
@@ -221,7 +236,9 @@ class Seed:
             if node.has_instance
             and node.zone in group.zones
             and (node.labels is None or group.labels.items() <= node.labels.items())
+            and self.nodes[node.name][0] not in self._grouped
         ]
+        self._grouped.update(instances)
         autoscaling = self._client("autoscaling")
         autoscaling.create_auto_scaling_group(
             AutoScalingGroupName=name,

@@ -10,6 +10,7 @@ from unittest.mock import patch
 from moto.core.responses import ActionResult
 from moto.ec2.exceptions import EC2ClientError
 from moto.ec2.models import EC2Backend
+from moto.ec2.models.security_groups import SecurityGroupRule
 from moto.elbv2.exceptions import ELBClientError
 from moto.elbv2.models import ELBv2Backend
 from moto.elbv2.responses import ELBV2Response
@@ -116,13 +117,13 @@ class Quotas:
     def _authorize(self, proceed: Proceed, ec2: EC2Backend, direction: str, kwargs: dict[str, Any]) -> Any:
         """AWS counts rules for IPv4 and IPv6 apart, and references to groups with both."""
         group = ec2.get_security_group_by_name_or_id(kwargs["group_name_or_id"], kwargs.get("vpc_id"))
-        held: list[Any] = getattr(group, direction) if group else []
-        ranges: list[Any] = [*(kwargs.get("ip_ranges") or ()), *(kwargs.get("source_groups") or ())]
-        for other in ("CidrIpv6", "CidrIp"):
-            number = sum(other not in range_ for range_ in ranges) + sum(
-                other not in (rule.ip_range or {}) for rule in held
-            )
-            if number > self.values[RULES]:
+        held: list[SecurityGroupRule] = getattr(group, direction) if group else []
+        sources: list[Mapping[str, Any]] = [
+            source for key in ("ip_ranges", "source_groups", "prefix_list_ids") for source in kwargs.get(key) or ()
+        ]
+        sources += [{"PrefixListId": rule.prefix_list_id} if rule.prefix_list_id else rule.ip_range for rule in held]
+        for family in ("IPv4", "IPv6"):
+            if sum(_weight(ec2, source, family) for source in sources) > self.values[RULES]:
                 message = "The maximum number of rules per security group has been reached."
                 raise EC2ClientError("RulesPerSecurityGroupLimitExceeded", message)
         return proceed(**kwargs)
@@ -170,6 +171,15 @@ class Quotas:
             for code, quota in QUOTAS.items()
             if quota.service == service
         ]
+
+
+def _weight(ec2: EC2Backend, source: Mapping[str, Any], family: str) -> int:
+    """What a rule with that peer counts for; a prefix list for as many as it may ever have entries."""
+    if prefix_list := ec2.managed_prefix_lists.get(source.get("PrefixListId", "")):
+        if prefix_list.address_family != family:
+            return 0
+        return int(prefix_list.max_entries or len(prefix_list.entries[max(prefix_list.entries)]))
+    return int(("CidrIp" if family == "IPv6" else "CidrIpv6") not in source)
 
 
 def _defaults() -> Mapping[str, int]:

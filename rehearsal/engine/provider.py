@@ -499,6 +499,8 @@ def _new_rule(inputs: Properties) -> Properties:
         permission["IpRanges"] = [{"CidrIp": inputs["cidrIpv4"], **about}]
     elif "cidrIpv6" in inputs:
         permission["Ipv6Ranges"] = [{"CidrIpv6": inputs["cidrIpv6"], **about}]
+    elif "prefixListId" in inputs:
+        permission["PrefixListIds"] = [{"PrefixListId": inputs["prefixListId"], **about}]
     else:
         permission["UserIdGroupPairs"] = [{"GroupId": inputs["referencedSecurityGroupId"], **about}]
     return {
@@ -515,6 +517,7 @@ def _rule_request(inputs: Properties) -> Any:
         "toPort": "ToPort",
         "cidrIpv4": "CidrIpv4",
         "cidrIpv6": "CidrIpv6",
+        "prefixListId": "PrefixListId",
         "referencedSecurityGroupId": "ReferencedGroupId",
         "description": "Description",
     }

@@ -112,12 +112,12 @@ def test_the_security_group_lets_in_the_streaming_port_and_lets_out_everything()
     assert way_out.inputs["cidrIpv4"] == "0.0.0.0/0"
 
 
-def test_each_cidr_has_a_rule_of_its_own_named_after_it() -> None:
-    result = nlb(allowed_cidrs=("10.0.0.0/8", "2001:db8::/32"))
+def test_each_source_has_a_rule_of_its_own_named_after_it() -> None:
+    result = nlb(allowed_cidrs=("10.0.0.0/8", "pl-0abc"))
     rules = {rule.name: rule.inputs for rule in result.of("SecurityGroupIngressRule")}
     assert rules["x-ingress-10.0.0.0/8"]["cidrIpv4"] == "10.0.0.0/8"
-    assert rules["x-ingress-2001:db8::/32"]["cidrIpv6"] == "2001:db8::/32"
-    assert "cidrIpv4" not in rules["x-ingress-2001:db8::/32"]
+    assert rules["x-ingress-pl-0abc"]["prefixListId"] == "pl-0abc"
+    assert "cidrIpv4" not in rules["x-ingress-pl-0abc"]
 
 
 def test_the_listener_forwards_the_streaming_port_to_the_target_group() -> None:
@@ -178,6 +178,26 @@ def test_nodes_let_in_media_and_health_checks_from_the_nlb_and_the_internal_port
 
 def test_the_internal_rules_can_be_left_to_the_node_group() -> None:
     assert ingress(internal_rules=False).names() == {"x-media", "x-health"}
+
+
+def test_each_group_of_the_nodes_lets_in_the_load_balancer_and_every_group() -> None:
+    result = ingress(more_node_security_group_ids=("sg-0b",))
+    media, internal = ("media", "health"), ("internal-udp-6004", "internal-udp-3478", "internal-tcp-8000")
+    seen = {
+        rule.name: (rule.inputs["securityGroupId"], rule.inputs["referencedSecurityGroupId"])
+        for rule in result.of("SecurityGroupIngressRule")
+    }
+    assert seen == {
+        **{f"x-{name}": ("sg-node", "sg-nlb") for name in media},
+        **{f"x-{name}-sg-0b": ("sg-0b", "sg-nlb") for name in media},
+        **{f"x-{name}": ("sg-node", "sg-node") for name in internal},
+        **{f"x-{name}-from-sg-0b": ("sg-node", "sg-0b") for name in internal},
+        **{f"x-{name}-sg-0b-from-main": ("sg-0b", "sg-node") for name in internal},
+        **{f"x-{name}-sg-0b": ("sg-0b", "sg-0b") for name in internal},
+    }
+    tagged = {rule.name: rule.inputs["tags"]["Name"] for rule in result.of("SecurityGroupIngressRule")}
+    assert tagged["x-media-sg-0b"] == "streaming-proxy-udp-30504-sg-0b"
+    assert tagged["x-media"] == "streaming-proxy-udp-30504"
 
 
 def test_node_rules_keep_their_logical_names_when_ports_change() -> None:

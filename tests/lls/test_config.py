@@ -160,10 +160,17 @@ def test_regions_of_every_partition_are_accepted(region: str, zone: str) -> None
     assert loaded({**CONFIG, "aws:region": region, "lls:availabilityZone": zone}).region == region
 
 
-def test_ipv6_cidrs_are_accepted_in_their_canonical_form() -> None:
-    assert loaded({**CONFIG, **as_config(allowedCidrs=["2001:db8::/32"])}).allowed_cidrs == ("2001:db8::/32",)
-    [problem] = config_problems({**CONFIG, **as_config(allowedCidrs=["2001:DB8::/32"])})
-    assert "without host bits" in problem
+def test_prefix_lists_are_sources_beside_cidrs() -> None:
+    sources = ("203.0.113.0/24", "pl-0abc")
+    assert loaded({**CONFIG, **as_config(allowedCidrs=list(sources))}).allowed_cidrs == sources
+
+
+def test_the_single_group_of_the_nodes_is_one_of_several_or_a_problem() -> None:
+    both = {**CONFIG, **as_config(nodeSecurityGroupId="sg-0a", nodeSecurityGroupIds=["sg-0b", "sg-0a"])}
+    assert loaded(both).node_security_group_ids == ("sg-0b", "sg-0a")
+    [problem] = config_problems({**both, **as_config(nodeSecurityGroupIds=["sg-0b"])})
+    assert problem.startswith('  lls:nodeSecurityGroupIds = ["sg-0b"]: lls:nodeSecurityGroupId is sg-0a')
+    assert "or leave that key empty" in problem
 
 
 @pytest.mark.parametrize("quantity", ["5000m", "5", "0.5", "24Gi", "1e3", "128974848"])

@@ -1,6 +1,6 @@
 import json
 import stat
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +12,15 @@ from lls import lookups
 from lls.cluster_api import ClusterApi, ClusterError
 from tests.support.nodes import node
 from tests.support.recorded import ANSWERS, RecordedStack, as_config, recorded, up
+from tests.support.strategies import STRATEGIES
 
 SUBNETS = "aws:ec2/getSubnets:getSubnets"
 GROUPS = "aws:ec2/getSecurityGroups:getSecurityGroups"
+INSTANCES = "aws:ec2/getInstances:getInstances"
+INTERFACE = "aws:ec2/getNetworkInterface:getNetworkInterface"
+RULES = "aws:vpc/getSecurityGroupRules:getSecurityGroupRules"
+LIST = "aws:ec2/getManagedPrefixList:getManagedPrefixList"
+QUOTA = "aws:servicequotas/getServiceQuota:getServiceQuota"
 CLUSTER = "aws:eks/getCluster:getCluster"
 GOING = "2026-01-01T00:00:00Z"
 TOKEN = "aws:ecr/getAuthorizationToken:getAuthorizationToken"  # noqa: S105
@@ -156,6 +162,46 @@ def test_a_given_subnet_of_another_zone_is_refused() -> None:
     assert "lls:publicSubnetId = subnet-7: no subnet of vpc-1 in us-west-2a" in error
 
 
+def node_groups(
+    groups: Collection[str] = (), *, instances: Mapping[str, Collection[str]] | None = None, plain: str = ""
+) -> dict[str, Any]:
+    """Answers of an AWS with these security groups of nodes, and instances that carry some; one has `plain` rules."""
+    carried = {"10.0.0.1": ["sg-a1"], "10.0.0.2": ["sg-a1"]} if instances is None else instances
+
+    def known(arguments: Mapping[str, Any]) -> dict[str, Any]:
+        asked = filters(arguments)
+        return {"ids": [group for group in groups if asked.get("group-id", group) == group]}
+
+    def found(arguments: Mapping[str, Any]) -> dict[str, Any]:
+        asked = filters(arguments)
+        addresses = [address for address, on in carried.items() if asked.get("instance.group-id") in (None, *on)]
+        return {"ids": [f"i-{address}" for address in addresses], "privateIps": addresses}
+
+    def interface(arguments: Mapping[str, Any]) -> dict[str, Any]:
+        return {"securityGroups": list(carried[filters(arguments)["addresses.private-ip-address"]])}
+
+    def rules(arguments: Mapping[str, Any]) -> dict[str, Any]:
+        asked = filters(arguments)
+        is_plain = asked["tag:Name"] == "streaming-proxy-udp-30504"
+        return {"ids": ["sgr-1"] if is_plain and asked["group-id"] == plain else []}
+
+    return {GROUPS: known, INSTANCES: found, INTERFACE: interface, RULES: rules}
+
+
+def rule_names(made: RecordedStack) -> set[str]:
+    return {name.removeprefix("node-ports-") for name in made.names("node-ports-")}
+
+
+def on(group: str, made: RecordedStack) -> set[str]:
+    """The names of the rules on a group of the nodes."""
+    rules = made.of("SecurityGroupIngressRule")
+    return {rule.name.removeprefix("node-ports-") for rule in rules if rule.inputs["securityGroupId"] == group}
+
+
+GUIDES = {"media", "health", "internal-udp-6004", "internal-udp-3478", "internal-tcp-8000"}
+SPLIT = {"10.0.0.1": ["sg-a1"], "10.0.0.2": ["sg-b1"]}
+
+
 def test_the_node_group_is_found_by_name_vpc_and_cluster_tag() -> None:
     made = up()
     [asked] = made.recorder.asked("getSecurityGroups")
@@ -165,16 +211,44 @@ def test_the_node_group_is_found_by_name_vpc_and_cluster_tag() -> None:
         "tag-key": "kubernetes.io/cluster/demo",
     }
     assert made.engine.outputs["nodeSecurityGroupId"] == "sg-a1"
+    assert rule_names(made) == GUIDES
 
 
-def test_several_node_groups_are_an_error_that_lists_them() -> None:
-    error = refused(answers={GROUPS: {"ids": ["sg-b", "sg-a"]}})
-    assert "sg-a, sg-b" in error
+def test_ec2_is_asked_by_its_documented_filter_which_of_the_targets_carry_a_group() -> None:
+    asked = [filters(arguments) for arguments in up().recorder.asked("getInstances")]
+    assert {"private-ip-address": "10.0.0.1", "vpc-id": "vpc-1", "instance.group-id": "sg-a1"} in asked
+
+
+@pytest.mark.parametrize(
+    ("named", "carried", "chosen"),
+    [
+        (["sg-a1", "sg-old"], ["sg-a1"], "sg-a1"),  # one left over
+        (["sg-old"], ["sg-c1"], "sg-c1"),  # managed node groups beside a leftover
+        ([], ["sg-c1"], "sg-c1"),
+        (["sg-a1"], ["sg-a1", "sg-c1"], "sg-a1"),  # as ever, the named one first
+        (["sg-a1", "sg-b1"], ["sg-a1", "sg-b1", "sg-c1"], "sg-c1"),  # nothing tells the named ones apart
+    ],
+)
+def test_the_group_that_all_targets_carry_is_chosen(named: list[str], carried: list[str], chosen: str) -> None:
+    made = up(answers=node_groups(named, instances={"10.0.0.1": carried, "10.0.0.2": carried}))
+    assert made.engine.outputs["nodeSecurityGroupId"] == chosen
+    assert on(chosen, made) == GUIDES
+    assert not made.log.warnings
+
+
+def test_several_groups_that_all_targets_carry_are_an_error_that_lists_them() -> None:
+    both = ["sg-b1", "sg-a1"]
+    error = refused(answers=node_groups(["sg-b1", "sg-a1"], instances={"10.0.0.1": both, "10.0.0.2": both}))
+    assert "sg-a1, sg-b1" in error
     assert "pulumi config set lls:nodeSecurityGroupId" in error
 
 
-def test_without_a_node_group_the_nodes_carry_the_cluster_security_group() -> None:
-    assert up(answers={GROUPS: {"ids": []}}).engine.outputs["nodeSecurityGroupId"] == "sg-c1"
+@pytest.mark.parametrize("named", [[], ["sg-old"], ["sg-b1"]])
+def test_targets_without_a_known_group_are_an_error_with_what_each_carries(named: list[str]) -> None:
+    error = refused(answers=node_groups(named, instances=SPLIT))
+    assert "10.0.0.1 carries sg-a1; 10.0.0.2 carries sg-b1" in error
+    assert "sg-c1" in error
+    assert "lls:nodeSecurityGroupIds" in error
 
 
 def test_without_any_group_the_error_names_the_key() -> None:
@@ -183,10 +257,154 @@ def test_without_any_group_the_error_names_the_key() -> None:
     assert "pulumi config set lls:nodeSecurityGroupId" in error
 
 
+def test_targets_that_ec2_does_not_know_leave_the_group_unchecked_and_said() -> None:
+    made = up(answers=node_groups(["sg-a1"], instances={}))
+    assert made.engine.outputs["nodeSecurityGroupId"] == "sg-a1"
+    [told] = made.log.warnings
+    assert "no instance of vpc-1 is known for 10.0.0.1, 10.0.0.2, so whether they carry sg-a1 cannot be told" in told
+    assert "several security groups" in refused(answers=node_groups(["sg-a1", "sg-b1"], instances={}))
+
+
+def test_one_target_that_ec2_does_not_know_is_told_and_the_others_decide() -> None:
+    made = up(answers=node_groups(["sg-a1", "sg-old"], instances={"10.0.0.1": ["sg-a1"]}))
+    assert made.engine.outputs["nodeSecurityGroupId"] == "sg-a1"
+    assert "no instance of vpc-1 is known for 10.0.0.2" in made.log.warnings[0]
+
+
 def test_a_given_node_group_must_exist_in_the_vpc() -> None:
     assert up({"lls:nodeSecurityGroupId": "sg-7"}).engine.outputs["nodeSecurityGroupId"] == "sg-7"
     error = refused({"lls:nodeSecurityGroupId": "sg-7"}, {GROUPS: {"ids": []}})
     assert "lls:nodeSecurityGroupId = sg-7: no security group of vpc-1" in error
+
+
+@pytest.mark.parametrize(
+    ("given", "named"),
+    [
+        (as_config(nodeSecurityGroupId="sg-7"), "lls:nodeSecurityGroupId = sg-7"),
+        (as_config(nodeSecurityGroupIds=["sg-a1", "sg-7"]), "lls:nodeSecurityGroupIds = sg-7"),
+    ],
+)
+def test_a_given_group_that_no_target_carries_is_an_error_with_what_they_carry(
+    given: Mapping[str, str], named: str
+) -> None:
+    error = refused(given, node_groups(["sg-a1", "sg-7"]))
+    assert f"{named}: no target carries it" in error
+    assert "10.0.0.1 carries sg-a1; 10.0.0.2 carries sg-a1." in error
+    assert "Set it to one that the nodes carry" in error
+
+
+def test_a_target_that_carries_none_of_the_given_groups_is_told() -> None:
+    made = up(as_config(nodeSecurityGroupId="sg-a1"), answers=node_groups(["sg-a1", "sg-b1"], instances=SPLIT))
+    [told] = made.log.warnings
+    assert "10.0.0.2 do not carry sg-a1" in told
+    assert "10.0.0.2 carries sg-b1" in told
+    assert "lls:nodeSecurityGroupIds" in told
+
+
+@pytest.mark.parametrize("given", [{}, as_config(nodeSecurityGroupIds=["sg-b1", "sg-a1"])])
+def test_node_groups_with_a_security_group_each_have_the_rules_on_each(given: Mapping[str, str]) -> None:
+    made = up(given, answers=node_groups(["sg-a1", "sg-b1"], instances=SPLIT))
+    for group, other in (("sg-a1", "sg-b1"), ("sg-b1", "sg-a1")):
+        keyed = {f"{name}-{group}" for name in GUIDES}
+        assert on(group, made) == keyed | {f"{name}-from-{other}" for name in keyed if name.startswith("internal")}
+    assert made.engine.outputs["nodeSecurityGroupId"] == "sg-a1"
+    assert not made.log.warnings
+
+
+def test_the_group_that_was_the_only_one_keeps_the_names_of_its_rules_when_another_comes() -> None:
+    made = up(answers=node_groups(["sg-a1", "sg-b1"], instances=SPLIT, plain="sg-b1"))
+    internal = {name for name in GUIDES if name.startswith("internal")}
+    assert on("sg-b1", made) == GUIDES | {f"{name}-from-sg-a1" for name in internal}
+    assert on("sg-a1", made) == {f"{name}-sg-a1" for name in GUIDES} | {f"{name}-sg-a1-from-main" for name in internal}
+    assert made.engine.outputs["nodeSecurityGroupId"] == "sg-b1"
+
+
+@pytest.mark.parametrize("strategy", ["autoscaling", "binding"])
+def test_groups_are_checked_whoever_registers_the_targets(strategy: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def nodes(*_: object) -> list[V1Node]:
+        return [node("a")]
+
+    def serves(*_: object) -> bool:
+        return True
+
+    monkeypatch.setattr(ClusterApi, "serves", serves)
+    monkeypatch.setattr(ClusterApi, "nodes", nodes)
+    groups = {
+        "aws:eks/getNodeGroups:getNodeGroups": {"names": ["gpu"]},
+        "aws:eks/getNodeGroup:getNodeGroup": {
+            "labels": {"node-type": "compute"},
+            "resources": [{"autoscalingGroups": [{"name": "eks-gpu"}], "remoteAccessSecurityGroupId": ""}],
+        },
+        "aws:autoscaling/getGroup:getGroup": {"availabilityZones": ["us-west-2a"]},
+    }
+    answers = {**groups, **node_groups(["sg-old"], instances={"10.0.0.1": ["sg-c1"]})}
+    made = up({**STRATEGIES[strategy]}, answers=answers)
+    assert made.engine.outputs["nodeSecurityGroupId"] == "sg-c1"
+
+
+# --- Sources
+
+
+def test_a_prefix_list_is_a_source_with_a_rule_named_after_it() -> None:
+    made = up(as_config(allowedCidrs=["203.0.113.0/24", "pl-0abc"]))
+    rules = {rule.name: rule.inputs for rule in made.of("SecurityGroupIngressRule")}
+    assert rules["streaming-ingress-pl-0abc"]["prefixListId"] == "pl-0abc"
+    assert "cidrIpv4" not in rules["streaming-ingress-pl-0abc"]
+    assert made.recorder.asked("getManagedPrefixList") == [{"id": "pl-0abc"}]
+    assert not made.recorder.asked("getServiceQuota")
+
+
+def cidrs(number: int) -> list[str]:
+    return [f"203.0.{third}.0/24" for third in range(number)]
+
+
+@pytest.mark.parametrize(
+    ("sources", "most", "count"),
+    [(cidrs(61), 10, "61 sources that count as 61"), ([*cidrs(1), "pl-0abc"], 60, "pl-0abc counts for 60")],
+)
+def test_more_sources_than_a_security_group_takes_are_refused_before_anything_is_made(
+    sources: list[str], most: int, count: str
+) -> None:
+    answers = {QUOTA: {"value": 60.0}, LIST: {**ANSWERS[LIST], "maxEntries": most}}
+    error = refused(as_config(allowedCidrs=sources), answers)
+    assert count in error
+    assert "a security group takes 60 (quota L-0EA8095F)" in error
+    answers[QUOTA] = {"value": 61.0}
+    assert len(up(as_config(allowedCidrs=sources), answers=answers).names("streaming-ingress")) == len(sources)
+
+
+def test_a_quota_that_cannot_be_read_is_told_and_only_aws_own_limit_refuses() -> None:
+    def denied(_: object) -> dict[str, Any]:
+        raise PermissionError("AccessDeniedException")
+
+    answers: dict[str, Any] = {QUOTA: denied}
+    made = up(as_config(allowedCidrs=cidrs(61)), answers=answers)
+    assert "AccessDeniedException" in made.log.warnings[0]
+    answers[LIST] = {**ANSWERS[LIST], "maxEntries": 1000}
+    assert "takes 1000" in refused(as_config(allowedCidrs=["203.0.113.0/24", "pl-0abc"]), answers)
+
+
+def missing(_: object) -> dict[str, Any]:
+    raise LookupError("empty result")
+
+
+@pytest.mark.parametrize(
+    ("answer", "words"),
+    [
+        ({**ANSWERS[LIST], "addressFamily": "IPv6"}, "the load balancer speaks IPv4 only"),
+        ({**ANSWERS[LIST], "ownerId": "AWS"}, "AWS's own list"),
+        (missing, "prefix lists of this account and region"),
+    ],
+    ids=["of IPv6", "of AWS", "missing"],
+)
+def test_a_prefix_list_that_lets_nobody_in_is_refused_before_anything_is_made(answer: Any, words: str) -> None:
+    error = refused(as_config(allowedCidrs=["pl-0abc"]), {LIST: answer})
+    assert "lls:allowedCidrs" in error
+    assert "pl-0abc" in error
+    assert words in error
+
+
+# --- Where
 
 
 def test_a_given_vpc_is_where_everything_is_looked_up() -> None:

@@ -32,11 +32,12 @@ SHAPES: Mapping[str, Mapping[str, str]] = {
     "overridden look-ups": as_config(
         vpcId="vpc-0a1b2c3d", publicSubnetId="subnet-0a1b2c3d", nodeSecurityGroupId="sg-0a1b2c3d"
     ),
+    "several groups of nodes": as_config(nodeSecurityGroupIds=["sg-0a1b2c3d", "sg-0c2d3e4f"]),
     "static ip targets": as_config(registration="static", targets=["10.0.16.77", "10.0.16.78"]),
     "static instance targets": as_config(registration="static", targetType="instance", targets=["i-0a1b2c3d4e5f60718"]),
     "own kubeconfig": as_config(kubeconfig=json.dumps({"contexts": [{"name": "mine"}]}), kubeContext="mine"),
     "other NodePorts of the chart": as_config(streamingNodePort=30600, healthNodePort=30900, healthPath="/healthz"),
-    "other port and clients": as_config(udpPort=6000, allowedCidrs=["198.51.100.0/24", "2001:db8::/32"]),
+    "other port and clients": as_config(udpPort=6000, allowedCidrs=["198.51.100.0/24", "pl-0a1b2c3d"]),
     "China": {"aws:region": "cn-north-1", "lls:availabilityZone": "cn-north-1b"},
 }
 

@@ -31,8 +31,13 @@ CLUSTER = EksCluster(
 
 
 def instances(arguments: Properties) -> Properties:
-    """Every instance that is asked for is there, with an address told by its id or an id told by its address."""
+    """Every instance that is asked for is there, with an address told by its id or an id told by its address.
+
+    It carries every security group. An Auto Scaling group has one.
+    """
     asked = {filter_["name"]: filter_["values"] for filter_ in arguments["filters"]}
+    if "tag:aws:autoscaling:groupName" in asked:
+        return {"ids": ["i-0a1b2c3d4e5f60718"], "privateIps": ["10.0.0.1"]}
     if "private-ip-address" in asked:
         addresses = asked["private-ip-address"]
         return {"ids": [f"i-{int(IPv4Address(address)):017x}" for address in addresses], "privateIps": addresses}
@@ -57,6 +62,13 @@ ANSWERS: Mapping[str, Properties] = {
     },
     "aws:ec2/getInternetGateway:getInternetGateway": {"internetGatewayId": "igw-1"},
     "aws:ec2/getSecurityGroups:getSecurityGroups": {"ids": ["sg-a1"]},
+    "aws:vpc/getSecurityGroupRules:getSecurityGroupRules": {"ids": []},
+    "aws:ec2/getManagedPrefixList:getManagedPrefixList": {
+        "name": "offices",
+        "addressFamily": "IPv4",
+        "maxEntries": 10,
+        "ownerId": "123456789012",
+    },
     "aws:ec2/getElasticIp:getElasticIp": {"publicIp": "203.0.113.9"},
     "aws:ecr/getAuthorizationToken:getAuthorizationToken": {"authorizationToken": "QVdTOnNlY3JldA=="},
 }
@@ -128,9 +140,12 @@ class Log(Listener):
 
     def __init__(self) -> None:
         self.messages: list[str] = []
+        self.warnings: list[str] = []
 
     def logged(self, severity: str, message: str) -> None:
         self.messages.append(message)
+        if severity == "warning":
+            self.warnings.append(message)
 
 
 class RecordedStack:

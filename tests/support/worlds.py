@@ -101,7 +101,7 @@ class MutableRehearsal(Rehearsal):
 def a_rehearsal(config: Mapping[str, str] | None = None, **options: Any) -> MutableRehearsal:
     """A rehearsal of the plain stack with changes, ten thousand times faster than AWS."""
     stack = {**STACK, **(config or {})}
-    parts = ("quirks", "latencies", "subnets", "nodes", "pods")
+    parts = ("quirks", "latencies", "subnets", "nodes", "pods", "prefix_lists")
     world = a_world(stack, **{part: options.pop(part) for part in parts if part in options})
     return MutableRehearsal(Stack("test", stack), world, factor=10_000.0, **options)
 

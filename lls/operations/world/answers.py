@@ -37,6 +37,10 @@ class LookUps:
             "aws:ec2/getRouteTable:getRouteTable": self._route_table,
             "aws:ec2/getInternetGateway:getInternetGateway": self._internet_gateway,
             "aws:ec2/getSecurityGroups:getSecurityGroups": self._security_groups,
+            "aws:ec2/getManagedPrefixList:getManagedPrefixList": self._prefix_list,
+            "aws:ec2/getNetworkInterface:getNetworkInterface": self._network_interface,
+            "aws:vpc/getSecurityGroupRules:getSecurityGroupRules": self._security_group_rules,
+            "aws:servicequotas/getServiceQuota:getServiceQuota": self._service_quota,
             "aws:ec2/getElasticIp:getElasticIp": self._elastic_ip,
             "aws:ec2/getInstances:getInstances": self._instances,
             "aws:eks/getNodeGroups:getNodeGroups": self._node_groups,
@@ -105,6 +109,40 @@ class LookUps:
     def _security_groups(self, arguments: Properties) -> Properties:
         found = self._account.every("ec2", "describe_security_groups", "SecurityGroups", Filters=_filters(arguments))
         return {"ids": [description["GroupId"] for description in found]}
+
+    def _prefix_list(self, arguments: Properties) -> Properties:
+        [found] = self._account.call("ec2", "describe_managed_prefix_lists", PrefixListIds=[arguments["id"]])[
+            "PrefixLists"
+        ]
+        entries = self._account.every("ec2", "get_managed_prefix_list_entries", "Entries", PrefixListId=arguments["id"])
+        return {
+            "id": found["PrefixListId"],
+            "name": found["PrefixListName"],
+            "addressFamily": found["AddressFamily"],
+            "entries": [{"cidr": entry["Cidr"], "description": entry.get("Description", "")} for entry in entries],
+            "maxEntries": found.get("MaxEntries", 0),
+            "ownerId": found["OwnerId"],
+        }
+
+    def _network_interface(self, arguments: Properties) -> Properties:
+        [found] = self._account.every(
+            "ec2", "describe_network_interfaces", "NetworkInterfaces", Filters=_filters(arguments)
+        )
+        groups = [group["GroupId"] for group in found["Groups"]]
+        return {"id": found["NetworkInterfaceId"], "securityGroups": groups}
+
+    def _security_group_rules(self, arguments: Properties) -> Properties:
+        found = self._account.every(
+            "ec2", "describe_security_group_rules", "SecurityGroupRules", Filters=_filters(arguments)
+        )
+        return {"ids": [description["SecurityGroupRuleId"] for description in found]}
+
+    def _service_quota(self, arguments: Properties) -> Properties:
+        """The provider asks for AWS's default first, then for the account's own."""
+        asked = {"ServiceCode": arguments["serviceCode"], "QuotaCode": arguments["quotaCode"]}
+        self._account.call("service-quotas", "get_aws_default_service_quota", **asked)
+        quota = self._account.call("service-quotas", "get_service_quota", **asked)["Quota"]
+        return {"quotaCode": quota["QuotaCode"], "value": quota["Value"]}
 
     def _elastic_ip(self, arguments: Properties) -> Properties:
         [address] = self._account.call("ec2", "describe_addresses", AllocationIds=[arguments["id"]])["Addresses"]

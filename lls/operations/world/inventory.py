@@ -5,6 +5,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
+from lls.guide import NODE_INTERNAL_PORTS
 from lls.operations.program.recording import Properties
 
 if TYPE_CHECKING:
@@ -129,6 +130,13 @@ def deregistration(thing: Thing) -> str:
         f"--target-group-arn {thing.inputs['targetGroupArn']} "
         f"--targets Id={thing.inputs['targetId']},Port={thing.inputs['port']}"
     )
+
+
+def is_internal(rule: Properties) -> bool:
+    """Whether inputs of an ingress rule are for a port that the proxy's nodes open to each other."""
+    ports = {(port.protocol, port.number, port.number) for port in NODE_INTERNAL_PORTS}
+    opened = rule["ipProtocol"], rule.get("fromPort"), rule.get("toPort")
+    return "referencedSecurityGroupId" in rule and opened in ports
 
 
 class Inventory:

@@ -5,10 +5,11 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 from lls.config import Config
+from lls.config.forms import is_prefix_list
 from lls.guide import Port
 from lls.operations.report.finding import Cause, Finding, Level, note, ok, problem, unknown
 from lls.operations.world.account import Account, AwsError
-from lls.operations.world.inventory import Inventory, Thing, interface_description
+from lls.operations.world.inventory import INGRESS, Inventory, Thing, interface_description
 from lls.operations.world.network import Instance, Network
 from lls.operations.world.network_acl import Denial, crossings, entrance
 from lls.operations.world.remedies import Remedies
@@ -184,16 +185,20 @@ class Obstacles:
         found: list[Finding] = []
         port = Port("udp", self.config.udp_port)
         groups = self.path.balancer.inputs["securityGroups"]
+        listed = {rule.inputs.get("prefixListId") for rule in self.network.rules(groups) if rule.type == INGRESS}
         for cidr in self.config.allowed_cidrs:
             try:
-                if not groups or self.network.lets_in(groups, port, source=cidr):
+                if not groups or cidr in listed or self._is_cidr_let_in(cidr, port):
                     continue
             except AwsError as error:
                 found.append(unknown("nlb-ingress", f"whether UDP {port.number} gets in from {cidr}: {error}"))
                 continue
+            peer = (
+                f"PrefixListIds=[{{PrefixListId={cidr}}}]" if is_prefix_list(cidr) else f"IpRanges=[{{CidrIp={cidr}}}]"
+            )
             add = (
                 f"aws ec2 authorize-security-group-ingress --region {self.config.region} --group-id {groups[0]} "
-                f"--protocol udp --port {port.number} --cidr {cidr}"
+                f"--ip-permissions 'IpProtocol=udp,FromPort={port.number},ToPort={port.number},{peer}'"
             )
             seen = f"the load balancer's groups do not let in UDP {port.number} from {cidr}"
             found.append(problem("nlb-ingress", seen, f"{self.remedies.up}, or by hand: {add}"))
@@ -214,10 +219,14 @@ class Obstacles:
                 ]
         return found
 
+    def _is_cidr_let_in(self, source: str, port: Port) -> bool:
+        groups = self.path.balancer.inputs["securityGroups"]
+        return not is_prefix_list(source) and self.network.lets_in(groups, port, source=source)
+
     @property
     def _clients(self) -> list[str]:
         """The IPv4 blocks that may stream."""
-        return [cidr for cidr in self.config.allowed_cidrs if ":" not in cidr]
+        return [cidr for cidr in self.config.allowed_cidrs if not is_prefix_list(cidr)]
 
     @property
     def _subnets(self) -> Mapping[str, str]:

@@ -5,8 +5,10 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final, NamedTuple
 
 from lls.config import Config
+from lls.config.forms import is_prefix_list
 from lls.oci import ecr_registry, split
 from lls.operations.program.stack_file import PROJECT
+from lls.sources import RULES_PER_GROUP
 
 POLICY: Final = PROJECT / "docs" / "iam-policy.json"
 """The IAM policy. Its statements' Sids begin with Deploy (`up`), CleanUp (`destroy`, `sweep`, `check-clean`) or
@@ -58,6 +60,11 @@ def _concerns(action: str, config: Config) -> bool:
         return not config.registry_config and (not config.chart or ecr_registry(config.chart) is not None)
     if service == "autoscaling" or "Nodegroup" in call:
         return config.registration == "autoscaling"
+    lists = any(map(is_prefix_list, config.allowed_cidrs))
+    if "PrefixList" in call:
+        return lists
+    if service == "servicequotas":
+        return lists or len(config.allowed_cidrs) > RULES_PER_GROUP
     return action != ONCE_PER_ACCOUNT
 
 

@@ -18,6 +18,7 @@ from lls.operations.world.inventory import (
     Inventory,
     Thing,
     interface_description,
+    is_internal,
 )
 from lls.operations.world.ownership import Kind, Owner, Ownership
 
@@ -125,13 +126,18 @@ class Survey:
     def owner_of(self, thing: Thing, ownership: Ownership) -> Owner:
         """Whose one of the `things` is. A rule between nodes is also the cluster's other installations', if any."""
         owner = ownership.of(thing)
-        is_between_nodes = thing.inputs.get("referencedSecurityGroupId") == thing.inputs.get("securityGroupId", "")
-        if owner.kind is Kind.NOBODYS and is_between_nodes:
+        if owner.kind is Kind.NOBODYS and self._is_between_nodes(thing):
             for balancer in self._balancers:
                 if self._config.names.is_beside(balancer.tags):
                     why = f"the nodes of {balancer.name} need it too; let that one's stack make it (docs/zones.md)"
                     return Owner(Kind.UNKNOWN, why=why, is_mistaken=True)
         return owner
+
+    def _is_between_nodes(self, thing: Thing) -> bool:
+        """Whether a thing is a rule that lets nodes in, of the same security group or, as only we make it, another."""
+        if thing.inputs.get("referencedSecurityGroupId") == thing.inputs.get("securityGroupId", ""):
+            return True
+        return thing.type == INGRESS and is_internal(thing.inputs) and self._config.names.claims(thing.tags)
 
     def dependents(self, doomed: Iterable[Thing]) -> list[Dependent]:
         """What uses these things, or protects them, and is not itself among them. Raises AwsError."""
@@ -146,7 +152,7 @@ class Survey:
         region = self._config.region
         for rule in (thing for thing in things.values() if thing.type in RULES):
             source = rule.inputs.get("referencedSecurityGroupId")
-            if source and source not in things and source != rule.inputs["securityGroupId"]:
+            if source and source not in things and not self._is_between_nodes(rule):
                 user = f"the members of security group {source}, which stays"
                 found.append(Dependent(rule, user, self._remedy_of(source) or f"delete {source} first", source))
         for id_, (rule, group) in self._naming.items():

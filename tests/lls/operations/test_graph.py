@@ -29,6 +29,12 @@ def test_the_contracts_order_is_in_the_graph() -> None:
     assert set(made().edges) >= CONTRACT
 
 
+def test_every_group_of_the_nodes_has_its_rules_in_the_graph() -> None:
+    rules = {node.name for node in made(nodeSecurityGroupIds=["sg-0a", "sg-0b"]).nodes if "sg-0" in node.name}
+    assert len(rules) == 2 * (2 + 3 * 2)
+    assert {"node-ports-media-sg-0a", "node-ports-internal-udp-6004-sg-0b-from-sg-0a"} <= rules
+
+
 def test_destroy_order_is_create_order_reversed() -> None:
     assert {(second, first) for first, second in made("destroy").edges} == set(made().edges)
 

@@ -14,8 +14,9 @@ from lls.operations.world.answers import LookUps
 from lls.operations.world.inventory import BALANCER
 from lls.operations.world.registry import Login, api_host, login_remedy, login_to, logins_of
 from lls.operations.world.states import Operation, State
+from rehearsal.engine.engine import StepsFailedError
 from rehearsal.rehearse import Rehearsal
-from rehearsal.world import Node, Subnet
+from rehearsal.world import Node, PrefixList, Subnet
 from tests.support.operations import install, preflight_of, problems_by_check
 from tests.support.recorded import as_config
 from tests.support.registries import (
@@ -27,6 +28,7 @@ from tests.support.registries import (
     internet,
     needs_docker_registry,
 )
+from tests.support.strategies import QUIRKS
 from tests.support.worlds import NO_CLI, KnownStates, a_rehearsal, knowing
 
 Breaking = Callable[[Rehearsal], object]
@@ -54,12 +56,19 @@ def allow_in_node_group(protocol: str, port: int) -> Breaking:
     return breaking
 
 
-def carry_another_group(rehearsal: Rehearsal) -> None:
-    """The nodes of the zone lose the group that is called theirs."""
-    for name in ("gpu-1", "gpu-2"):
-        rehearsal.aws.client("ec2").modify_instance_attribute(
-            InstanceId=rehearsal.aws.nodes[name][0], Groups=[rehearsal.aws.cluster_security_group_id]
-        )
+def carry_another_group_on(*names: str) -> Breaking:
+    """Nodes lose the group that is called theirs."""
+
+    def breaking(rehearsal: Rehearsal) -> None:
+        for name in names:
+            rehearsal.aws.client("ec2").modify_instance_attribute(
+                InstanceId=rehearsal.aws.nodes[name][0], Groups=[rehearsal.aws.cluster_security_group_id]
+            )
+
+    return breaking
+
+
+carry_another_group = carry_another_group_on("gpu-1", "gpu-2")
 
 
 def hold_address(rehearsal: Rehearsal) -> None:
@@ -140,7 +149,42 @@ FAULTS: dict[str, tuple[Breaking, Mapping[str, Any], str, str]] = {
     ),
     "taken name": (lambda rehearsal: a_group(rehearsal, "demo-rp-tg"), {}, "names", "target group demo-rp-tg"),
     "rule of someone else": (allow_in_node_group("udp", 6004), {}, "node group", "lls:nodeInternalRules false"),
-    "group that nodes do not carry": (carry_another_group, {}, "node group", "do not carry"),
+    "group that no node carries": (
+        carry_another_group,
+        {"config": as_config(nodeSecurityGroupId="sg-0a1b2c3d4e5f60718")},
+        "node group",
+        "no target carries it",
+    ),
+    "group that a node does not carry": (
+        carry_another_group_on("gpu-2"),
+        {"config": as_config(nodeSecurityGroupId="sg-0a1b2c3d4e5f60718")},
+        "node group",
+        "set lls:nodeSecurityGroupIds to all groups that they carry",
+    ),
+    "too many sources": (
+        nothing,
+        {"config": as_config(allowedCidrs=[f"203.0.{third}.0/24" for third in range(61)])},
+        "sources",
+        "61 sources that count as 61 inbound rules, and a security group takes 60",
+    ),
+    "a prefix list that may grow beyond the quota": (
+        nothing,
+        {
+            "config": as_config(allowedCidrs=["203.0.113.0/24", "pl-0abc"]),
+            "prefix_lists": (PrefixList(id="pl-0abc", max_entries=60),),
+        },
+        "sources",
+        "pl-0abc counts for 60",
+    ),
+    "a prefix list of IPv6": (
+        nothing,
+        {
+            "config": as_config(allowedCidrs=["203.0.113.0/24", "pl-0abc"]),
+            "prefix_lists": (PrefixList(id="pl-0abc", address_family="IPv6"),),
+        },
+        "sources",
+        "speaks IPv4 only",
+    ),
     "two groups": (nothing, {"quirks": {"node_groups": 2}}, "node group", "lls:nodeSecurityGroupId"),
     "no room": (nothing, {"nodes": small_nodes()}, "nodes", "4000m cpu free"),
     "taken NodePort": (nothing, {"quirks": {"taken_node_ports": (30800,)}}, "node ports", "lls:healthNodePort"),
@@ -189,6 +233,7 @@ def test_a_plain_world_is_ready_and_every_check_says_so() -> None:
         "zone",
         "subnet",
         "quotas",
+        "sources",
         "names",
         "node group",
         "nodes",
@@ -305,6 +350,28 @@ def test_whatever_breaks_in_a_check_is_its_finding_and_the_others_stay(
     assert found["credentials"].level is Level.OK
     if broken.startswith("_check"):
         assert len([finding for finding in found.values() if finding.level is Level.OK]) >= 10
+
+
+def test_a_group_that_only_nodes_without_a_target_would_need_is_unknown_not_wrong() -> None:
+    with a_rehearsal(as_config(registration="binding", targetType="instance"), quirks=QUIRKS, nodes=()) as rehearsal:
+        found = [finding for finding in preflight_of(rehearsal) if finding.check == "node group"]
+    assert [finding.level for finding in found] == [Level.UNKNOWN]
+    assert "cannot be told" in found[0].seen
+
+
+def test_sources_that_come_before_others_go_must_fit_beside_them() -> None:
+    quirks = {"quotas": {"L-0EA8095F": 10}}
+    with a_rehearsal(
+        as_config(allowedCidrs=["203.0.113.0/24", "pl-0abc"]),
+        quirks=quirks,
+        prefix_lists=(PrefixList(id="pl-0abc", max_entries=5),),
+    ) as rehearsal:
+        rehearsal.engine.up()
+        rehearsal.reconfigure(as_config(allowedCidrs=[f"203.1.{third}.0/24" for third in range(5)]))
+        found = problems_by_check(preflight_of(rehearsal))
+        assert "has 6 of 10 inbound rules, and 5 would be added before any goes" in found["sources"]
+        with pytest.raises(StepsFailedError, match="RulesPerSecurityGroupLimitExceeded"):
+            rehearsal.engine.up()
 
 
 # --- Chart and image, wherever they are

@@ -1,5 +1,5 @@
 from collections.abc import Callable, Generator, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 from typing import Any
 
 import boto3
@@ -345,6 +345,23 @@ def test_nothing_is_made_beyond_a_quota(
     emulated.aws.quotas[code] = 0
     with refuses(refusal):
         call(emulated)
+
+
+def test_a_prefix_list_counts_for_as_many_rules_as_it_may_have_entries(emulated: EmulatedAws) -> None:
+    emulated.aws.quotas["L-0EA8095F"] = 10
+    group = emulated.group()
+    for most, family, refused in ((10, "IPv4", False), (1, "IPv4", True), (10, "IPv6", False), (1, "IPv6", True)):
+        made = emulated.ec2.create_managed_prefix_list(
+            PrefixListName="offices", MaxEntries=most, AddressFamily=family, Entries=[]
+        )
+        permission: Any = {
+            "IpProtocol": "udp",
+            "FromPort": 5004,
+            "ToPort": 5004,
+            "PrefixListIds": [{"PrefixListId": made["PrefixList"].get("PrefixListId", "")}],
+        }
+        with refuses("RulesPerSecurityGroupLimitExceeded") if refused else nullcontext():
+            emulated.ec2.authorize_security_group_ingress(GroupId=group, IpPermissions=[permission])
 
 
 def test_targets_are_limited_for_each_zone(emulated: EmulatedAws) -> None:

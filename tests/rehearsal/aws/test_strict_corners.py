@@ -487,7 +487,7 @@ def test_a_world_gets_the_ids_and_addresses_that_it_asks_for() -> None:
     world = changed(
         account="210987654321",
         vpc_id="vpc-0aaaaaaaaaaaaaaaa",
-        node_security_group_id="sg-0bbbbbbbbbbbbbbbb",
+        node_security_group_ids=("sg-0bbbbbbbbbbbbbbbb",),
         eip_allocation_id="eipalloc-0cccccccccccccccc",
         subnets=(Subnet(zone="e", public=False), Subnet(zone="e", public=True, id="subnet-0dddddddddddddddd")),
         nodes=(
@@ -500,7 +500,7 @@ def test_a_world_gets_the_ids_and_addresses_that_it_asks_for() -> None:
     with within(world) as at:
         assert at.aws.client("sts").get_caller_identity()["Account"] == "210987654321"
         assert at.aws.vpc_id == world.vpc_id
-        assert at.aws.node_security_group_ids == (world.node_security_group_id,)
+        assert at.aws.node_security_group_ids == world.node_security_group_ids
         assert at.aws.subnets["e"][0] == "subnet-0dddddddddddddddd"
         assert at.ec2.describe_addresses(AllocationIds=["eipalloc-0cccccccccccccccc"])["Addresses"]
         assert at.aws.nodes["first"] == ("i-0eeeeeeeeeeeeeeee", "10.0.0.4")

@@ -37,7 +37,7 @@ from lls.operations.world.ownership import KUBERNETES_NAMESPACE, RELEASE, Cluste
 from lls.operations.world.proxy import Release
 from lls.operations.world.states import Operation, State, StateResource
 from tests.support.configs import loaded
-from tests.support.recorded import ANSWERS, CONFIG
+from tests.support.recorded import ANSWERS, CONFIG, instances
 from tests.support.worlds import KnownStates
 
 CLUSTERS = ("demo", "other")
@@ -311,7 +311,7 @@ class _Placeholders:
     """A responder to whom the id of each resource stands for itself."""
 
     def invoke(self, token: str, arguments: dict[str, Any]) -> dict[str, Any]:
-        return dict(ANSWERS[token])
+        return instances(arguments) if token.endswith(":getInstances") else dict(ANSWERS[token])
 
     def register(self, goal: Resource) -> Resource:
         stands = f"<{goal.name}>"

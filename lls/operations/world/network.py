@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+from lls.config.forms import is_prefix_list
 from lls.guide import Port
 from lls.operations.world.account import Account, AwsError
 from lls.operations.world.inventory import Inventory, Thing
@@ -159,6 +160,15 @@ class Network:
             if isinstance(answer, AwsError):
                 raise answer
         return False
+
+    def blocks(self, source: str) -> list[str]:
+        """The IPv4 blocks of who may stream: a CIDR itself, or a prefix list's. Raises AwsError."""
+        if not is_prefix_list(source):
+            return [source]
+        answer = self._prefix_list(source)
+        if isinstance(answer, AwsError):
+            raise answer
+        return [block for block in answer if ":" not in block]
 
     def _prefix_list(self, list_id: str) -> list[str] | AwsError:
         """The blocks of a prefix list, or why they cannot be read."""

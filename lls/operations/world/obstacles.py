@@ -1,6 +1,7 @@
 """What stands in the way from clients through a load balancer to its targets, as far as AWS knows."""
 
 from collections.abc import Collection, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
@@ -9,7 +10,7 @@ from lls.config.forms import is_prefix_list
 from lls.guide import Port
 from lls.operations.report.finding import Cause, Finding, Level, note, ok, problem, unknown
 from lls.operations.world.account import Account, AwsError
-from lls.operations.world.inventory import INGRESS, Inventory, Thing, interface_description
+from lls.operations.world.inventory import Inventory, Thing, interface_description
 from lls.operations.world.network import Instance, Network
 from lls.operations.world.network_acl import Denial, crossings, entrance
 from lls.operations.world.remedies import Remedies
@@ -185,22 +186,24 @@ class Obstacles:
         found: list[Finding] = []
         port = Port("udp", self.config.udp_port)
         groups = self.path.balancer.inputs["securityGroups"]
-        listed = {rule.inputs.get("prefixListId") for rule in self.network.rules(groups) if rule.type == INGRESS}
-        for cidr in self.config.allowed_cidrs:
+        for source in self.config.allowed_cidrs:
             try:
-                if not groups or cidr in listed or self._is_cidr_let_in(cidr, port):
+                blocks = self.network.blocks(source)
+                if not groups or all(self.network.lets_in(groups, port, source=block) for block in blocks):
                     continue
             except AwsError as error:
-                found.append(unknown("nlb-ingress", f"whether UDP {port.number} gets in from {cidr}: {error}"))
+                found.append(unknown("nlb-ingress", f"whether UDP {port.number} gets in from {source}: {error}"))
                 continue
             peer = (
-                f"PrefixListIds=[{{PrefixListId={cidr}}}]" if is_prefix_list(cidr) else f"IpRanges=[{{CidrIp={cidr}}}]"
+                f"PrefixListIds=[{{PrefixListId={source}}}]"
+                if is_prefix_list(source)
+                else f"IpRanges=[{{CidrIp={source}}}]"
             )
             add = (
                 f"aws ec2 authorize-security-group-ingress --region {self.config.region} --group-id {groups[0]} "
                 f"--ip-permissions 'IpProtocol=udp,FromPort={port.number},ToPort={port.number},{peer}'"
             )
-            seen = f"the load balancer's groups do not let in UDP {port.number} from {cidr}"
+            seen = f"the load balancer's groups do not let in UDP {port.number} from {source}"
             found.append(problem("nlb-ingress", seen, f"{self.remedies.up}, or by hand: {add}"))
         for subnet_id in self._subnets.values():
             if not self.network.has_internet(subnet_id):
@@ -219,14 +222,14 @@ class Obstacles:
                 ]
         return found
 
-    def _is_cidr_let_in(self, source: str, port: Port) -> bool:
-        groups = self.path.balancer.inputs["securityGroups"]
-        return not is_prefix_list(source) and self.network.lets_in(groups, port, source=source)
-
-    @property
+    @cached_property
     def _clients(self) -> list[str]:
-        """The IPv4 blocks that may stream."""
-        return [cidr for cidr in self.config.allowed_cidrs if not is_prefix_list(cidr)]
+        """The IPv4 blocks that may stream, as far as prefix lists can be read; `_entrance` tells of the others."""
+        found: list[str] = []
+        for source in self.config.allowed_cidrs:
+            with suppress(AwsError):
+                found += self.network.blocks(source)
+        return found
 
     @property
     def _subnets(self) -> Mapping[str, str]:

@@ -13,7 +13,7 @@ from lls.operations.verify import Verification
 from lls.operations.world.inventory import Inventory, Thing
 from rehearsal.kubernetes.cluster_state import Cluster
 from rehearsal.rehearse import NLB_ADDRESS, Rehearsal
-from rehearsal.world import Node
+from rehearsal.world import Node, PrefixList
 from tests.support import breakage
 from tests.support.recorded import as_config
 from tests.support.worlds import PatientClock, PatientClockOf, a_rehearsal
@@ -706,3 +706,27 @@ def test_five_hundred_targets_are_judged_with_a_few_questions() -> None:
         assert max(asked.values()) <= 6, asked
         revoke("tcp", 30800)(rehearsal)
         assert problems(verified(rehearsal))["rule-missing"].count("10.0.") == 500
+
+
+# --- Prefix lists as clients
+
+OFFICE = PrefixList(id="pl-0abc", cidrs=("203.0.113.0/24", "198.51.100.0/24"))
+
+
+def test_the_clients_of_a_prefix_list_are_those_that_it_holds() -> None:
+    with a_rehearsal(as_config(allowedCidrs=["pl-0abc"]), prefix_lists=(OFFICE,)) as rehearsal:
+        rehearsal.engine.up()
+        rehearsal.await_health()
+        assert problems(verified(rehearsal)) == {}
+        deny_in_acl(0, 5004, 5004, peer="203.0.113.0/24")(rehearsal)
+        assert "UDP 5004 inbound from 203.0.113.0/24" in problems(verified(rehearsal))["network-acl"]
+
+
+def test_a_prefix_list_that_cannot_be_read_leaves_its_clients_unjudged() -> None:
+    with a_rehearsal(as_config(allowedCidrs=["pl-0abc"]), prefix_lists=(OFFICE,)) as rehearsal:
+        rehearsal.engine.up()
+        rehearsal.await_health()
+        rehearsal.aws.denied.add("ec2:GetManagedPrefixListEntries")
+        found = verified(rehearsal)
+    assert problems(found) == {}
+    assert [finding.check for finding in found if finding.level is Level.UNKNOWN] == ["nlb-ingress"]

@@ -10,7 +10,7 @@ from hypothesis import settings
 from pulumi.runtime import resource as sdk
 from pulumi.runtime.proto.source_pb2 import StackTrace
 
-settings.register_profile("suite", max_examples=25, derandomize=True, deadline=None, database=None)
+settings.register_profile("suite", max_examples=10, derandomize=True, deadline=None, database=None)
 settings.register_profile("long", max_examples=1000, deadline=None, database=None)
 settings.load_profile("suite")
 

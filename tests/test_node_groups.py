@@ -54,20 +54,20 @@ def are_healthy(rehearsal: MutableRehearsal) -> bool:
     return {health.state for health in rehearsal.await_health()} == {"healthy"}
 
 
-ONE: Mapping[str, Mapping[str, object]] = {
-    "the single key": {"nodeSecurityGroupId": A, "nodeSecurityGroupIds": []},
-    "a list of one": {"nodeSecurityGroupId": "", "nodeSecurityGroupIds": [A]},
-}
-TWO: Mapping[str, Mapping[str, object]] = {
-    "a list": {"nodeSecurityGroupId": "", "nodeSecurityGroupIds": [A, B]},
-    "a list the other way round": {"nodeSecurityGroupId": "", "nodeSecurityGroupIds": [B, A]},
-    "a list beside the single key": {"nodeSecurityGroupId": A, "nodeSecurityGroupIds": [A, B]},
-    "what the nodes carry": {"nodeSecurityGroupId": "", "nodeSecurityGroupIds": []},
-}
+SINGLE: Mapping[str, object] = {"nodeSecurityGroupId": A, "nodeSecurityGroupIds": []}
+LISTED: Mapping[str, object] = {"nodeSecurityGroupId": "", "nodeSecurityGroupIds": [A]}
 
 
-@pytest.mark.parametrize("one", ONE.values(), ids=list(ONE))
-@pytest.mark.parametrize("two", TWO.values(), ids=list(TWO))
+@pytest.mark.parametrize(
+    ("one", "two"),
+    [
+        (SINGLE, {"nodeSecurityGroupId": "", "nodeSecurityGroupIds": [A, B]}),
+        (LISTED, {"nodeSecurityGroupId": "", "nodeSecurityGroupIds": [B, A]}),
+        (LISTED, {"nodeSecurityGroupId": A, "nodeSecurityGroupIds": [A, B]}),
+        (SINGLE, {"nodeSecurityGroupId": "", "nodeSecurityGroupIds": []}),
+    ],
+    ids=["a list", "a list the other way round", "a list beside the single key", "what the nodes carry"],
+)
 def test_from_one_group_to_two_and_back_no_rule_of_the_one_that_stays_goes(
     one: Mapping[str, object], two: Mapping[str, object]
 ) -> None:

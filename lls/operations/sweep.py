@@ -42,8 +42,8 @@ POLL: Final = 5.0
 BUSY: Final = frozenset({"DependencyViolation", "ResourceInUse", "InvalidIPAddress.InUse"})
 """Refusals that pass once what holds the thing is gone."""
 
-GONE: Final = ("NotFound", "NotFoundException", "InvalidTarget")
-"""How the codes end by which AWS says that a thing, or a target's registration, is not there any more."""
+DEREGISTERED: Final = "InvalidTarget"
+"""AWS's code for a target that is not registered any more."""
 
 
 @dataclass(frozen=True)
@@ -213,7 +213,7 @@ def _delete(thing: Thing, account: Account, clock: Clock) -> None:
             _DELETE[thing.type](thing, account)
             break
         except AwsError as error:
-            if error.code.endswith(GONE):
+            if error.is_gone or error.code == DEREGISTERED:
                 return
             if error.code not in BUSY or is_late:
                 raise

@@ -29,6 +29,8 @@ THROTTLED: Final = frozenset(
     {"Throttling", "ThrottlingException", "ThrottledException", "RequestLimitExceeded", "TooManyRequestsException"}
 )
 SILENT: Final = frozenset({"ConnectTimeoutError", "ReadTimeoutError", SilentError.__name__})
+GONE: Final = ("NotFound", "NotFoundException")
+"""How the codes end by which AWS says that a thing is not there, or not any more."""
 
 
 class AwsError(Exception):
@@ -44,6 +46,11 @@ class AwsError(Exception):
     def denied(self) -> bool:
         """Whether a permission is missing, rather than anything wrong."""
         return self.code in DENIED
+
+    @property
+    def is_gone(self) -> bool:
+        """Whether something that was asked for is not there."""
+        return self.code.endswith(GONE)
 
 
 def refused(action: str, error: Exception) -> AwsError:

@@ -169,6 +169,29 @@ def test_health_checks_of_udp_groups_are_tcp_or_http_within_awss_ranges(
         emulated.target_group(**setting)
 
 
+def test_a_lambdas_target_group_has_neither_port_nor_protocol_nor_vpc(emulated: EmulatedAws) -> None:
+    emulated.elbv2.create_target_group(Name="function", TargetType="lambda")
+    [found] = emulated.elbv2.describe_target_groups()["TargetGroups"]
+    assert not {"Port", "Protocol", "VpcId", "HealthCheckProtocol", "HealthCheckPort"} & found.keys()
+
+
+def test_a_gateway_load_balancer_has_neither_a_dns_name_nor_a_scheme(emulated: EmulatedAws) -> None:
+    emulated.elbv2.create_load_balancer(Name="firewall", Type="gateway", Subnets=[emulated.aws.subnets["a"][0]])
+    [found] = emulated.elbv2.describe_load_balancers()["LoadBalancers"]
+    assert ":loadbalancer/gwy/firewall/" in found.get("LoadBalancerArn", "")
+    assert not {"DNSName", "Scheme", "CanonicalHostedZoneId", "SecurityGroups"} & found.keys()
+
+
+def test_tags_of_what_is_not_there_are_refused_with_all_others_asked_for(emulated: EmulatedAws) -> None:
+    nlb, group = emulated.nlb(), emulated.target_group()
+    emulated.elbv2.describe_tags(ResourceArns=[nlb, group])
+    emulated.elbv2.delete_load_balancer(LoadBalancerArn=nlb)
+    with refuses("LoadBalancerNotFound"):
+        emulated.elbv2.describe_tags(ResourceArns=[nlb, group])
+    with refuses("TargetGroupNotFound"):
+        emulated.elbv2.describe_tags(ResourceArns=[f"{group}0"])
+
+
 def test_a_target_group_in_use_by_a_listener_cannot_be_deleted(emulated: EmulatedAws) -> None:
     nlb, group, other = emulated.nlb(), emulated.target_group(), emulated.target_group("other")
     listener = emulated.listener(nlb, group)

@@ -30,7 +30,7 @@ from lls.operations.world.inventory import (
     interface_description,
 )
 from lls.operations.world.ownership import KUBERNETES_NAMESPACE, Kind, Owner, Ownership
-from lls.operations.world.proxy import CLUSTER_FAILURES, Release
+from lls.operations.world.proxy import CLUSTER_FAILURES, Deletion, Release, deletion_of
 from lls.operations.world.survey import Dependent, Survey
 
 PATIENCE: Final = 900.0
@@ -142,7 +142,7 @@ def run(installation: Installation, screen: Screen, clock: Clock, *, yes: bool, 
         screen.say(_so_far(planned))
         return conclude(told, Exit.FAILED)
     if stopped:
-        found.append(problem("kubernetes", stopped, "delete it by hand, or install helm and run this again"))
+        found.append(stopped)
     return conclude()
 
 
@@ -173,7 +173,7 @@ def plan(installation: Installation, read_ownership: Callable[[], Ownership]) ->
     return Sweep(in_cluster, doomed, [*kept_in_cluster, *kept], survey.dependents(doomed)), ownership
 
 
-def carry_out(sweep: Sweep, installation: Installation, clock: Clock, watcher: Watcher) -> str | None:
+def carry_out(sweep: Sweep, installation: Installation, clock: Clock, watcher: Watcher) -> Finding | None:
     """Delete what the plan says, and wait for each to be gone; what stays of it in the cluster and why, or None.
 
     An interrupted run can simply be repeated. Raises AwsError for the first refusal that does not pass within
@@ -278,8 +278,11 @@ def _plan_in_cluster(
     return InCluster(seen.release, seen.namespace if KUBERNETES_NAMESPACE in owners else None), []
 
 
-def _carry_out_in_cluster(sweep: Sweep, installation: Installation, clock: Clock, watcher: Watcher) -> str | None:
-    """Uninstall the release with Helm, then delete the namespace if nothing else is in it; what stopped it, or None."""
+def _carry_out_in_cluster(sweep: Sweep, installation: Installation, clock: Clock, watcher: Watcher) -> Finding | None:
+    """Uninstall the release with Helm, then delete the namespace if nothing else is in it; what stopped it, or None.
+
+    A namespace that is being deleted already is only waited for.
+    """
     release, namespace = sweep.in_cluster.release, sweep.in_cluster.namespace
     if release:
         task = f"uninstalling {release.name}"
@@ -287,21 +290,24 @@ def _carry_out_in_cluster(sweep: Sweep, installation: Installation, clock: Clock
         failure = installation.proxy().uninstall(installation.kubeconfig, installation.config.kube_context)
         watcher.ended(task)
         if failure:
-            return f"release {release.name} is left: {failure}"
+            seen = f"release {release.name} is left: {failure}"
+            return problem("kubernetes", seen, "delete it by hand, or install helm and run this again")
         sweep.done.append(f"release {release.name}")
         watcher.say(f"uninstalled {release.name}")
     if namespace:
         proxy = installation.proxy()
-        if others := proxy.others():
-            return f"namespace {namespace} is left: it still holds {', '.join(others)}"
+        if not deletion_of(proxy.find_namespace()) and (others := proxy.others()):
+            seen = f"namespace {namespace} is left: it still holds {', '.join(others)}"
+            return problem("kubernetes", seen, "delete what nothing needs, and run this again")
         task = f"deleting namespace {namespace}"
         watcher.began(task)
         try:
             proxy.delete_namespace()
             deadline = clock.now() + PATIENCE
-            while proxy.find_namespace() is not None:
+            while found := proxy.find_namespace():
                 if clock.now() > deadline:
-                    return f"namespace {namespace} is still terminating"
+                    deletion = deletion_of(found) or Deletion("somebody has made it again", "run this again")
+                    return problem("kubernetes", f"namespace {namespace} is left: {deletion.seen}", deletion.remedy)
                 clock.sleep(POLL)
         finally:
             watcher.ended(task)

@@ -7,6 +7,8 @@ from lls.operations.report.finding import Level, Unwatched
 from lls.operations.sweep import carry_out, holders
 from lls.operations.world.account import AwsError
 from lls.operations.world.inventory import KINDS
+from rehearsal.rehearse import Rehearsal
+from tests.support import breakage
 from tests.support.operations import cleaned, install, kinds, planned, problems, run_instance, swept
 from tests.support.worlds import NO_CLI, KnownStates, PatientClock, PatientClockOf, a_rehearsal
 
@@ -174,3 +176,50 @@ def test_without_the_cli_the_state_is_unknown_and_the_rest_is_told() -> None:
     with a_rehearsal() as rehearsal:
         found = {each.check: each.level for each in cleaned(rehearsal, KnownStates(failure=NO_CLI))}
     assert (found["state"], found["aws"]) == (Level.UNKNOWN, Level.OK)
+
+
+class FreeingClock(PatientClockOf):
+    """Whatever a namespace's deletion waits for ends when somebody waits for that."""
+
+    def __init__(self, rehearsal: Rehearsal) -> None:
+        super().__init__(rehearsal)
+        self._hung = rehearsal.cluster.hung
+
+    def sleep(self, seconds: float) -> None:
+        self._hung.clear()
+        super().sleep(seconds)
+
+
+@pytest.mark.parametrize("when", ["before the plan", "after it"])
+@pytest.mark.parametrize("is_installed", [True, False], ids=["with a release", "empty"])
+def test_a_namespace_that_somebody_has_deleted_is_waited_for_until_it_is_gone(when: str, is_installed: bool) -> None:
+    with a_rehearsal() as rehearsal:
+        follow(rehearsal.aws, "demo", "us-west-2a")
+        if is_installed:
+            install(rehearsal)
+        else:
+            rehearsal.cluster.create_namespace("gdn-streaming")
+        if when == "before the plan":
+            breakage.hang_deletion(rehearsal.cluster, "gdn-streaming")
+        sweep = planned(rehearsal)
+        breakage.hang_deletion(rehearsal.cluster, "gdn-streaming")
+        assert carry_out(sweep, rehearsal.installation(), FreeingClock(rehearsal), Unwatched()) is None
+        assert sweep.left == []
+        assert rehearsal.leftovers() == []
+
+
+@pytest.mark.parametrize("conditions", [breakage.UNAVAILABLE_API, breakage.FINALIZER], ids=["API", "finalizer"])
+def test_a_namespace_whose_deletion_hangs_keeps_no_sweep_from_aws_and_is_told_with_what_its_conditions_say(
+    conditions: dict[str, str],
+) -> None:
+    with a_rehearsal() as rehearsal:
+        follow(rehearsal.aws, "demo", "us-west-2a")
+        rehearsal.cluster.create_namespace("gdn-streaming")
+        breakage.hang_deletion(rehearsal.cluster, "gdn-streaming", conditions)
+        sweep = planned(rehearsal)
+        found = carry_out(sweep, rehearsal.installation(), PatientClockOf(rehearsal), Unwatched())
+        assert rehearsal.leftovers() == ["namespace gdn-streaming"]
+    assert found
+    assert sweep.left == ["namespace gdn-streaming"]
+    assert all(f"{condition}: {message}" in found.seen for condition, message in conditions.items())
+    assert found.remedy

@@ -40,7 +40,7 @@ POLL: Final = 5.0
 """Seconds between two tries."""
 
 BUSY: Final = frozenset({"DependencyViolation", "ResourceInUse", "InvalidIPAddress.InUse"})
-"""Refusals that pass once what holds the thing is gone."""
+"""Refusals for what holds a thing."""
 
 DEREGISTERED: Final = "InvalidTarget"
 """AWS's code for a target that is not registered any more."""
@@ -195,14 +195,22 @@ def carry_out(sweep: Sweep, installation: Installation, clock: Clock, watcher: W
 
 def holders(error: Exception, sweep: Sweep, installation: Installation) -> str:
     """What holds the thing whose deletion was refused, as AWS tells it now; empty where that cannot be told."""
-    if not isinstance(error, AwsError) or error.code not in BUSY or len(sweep.done) >= len(sweep.delete):
+    if not isinstance(error, AwsError) or not _is_busy(error) or len(sweep.done) >= len(sweep.delete):
         return ""
     refused = [thing for thing in sweep.in_aws if str(thing) in sweep.left][:1]
     try:
         users = Survey(Inventory(installation.account), installation.config).dependents(refused)
     except AwsError as again:
         return f"What holds it could not be asked: {again}"
+    if not users and [thing.type for thing in refused] == [BALANCER]:
+        links = f"aws apigateway get-vpc-links --region {installation.config.region}"
+        return f"No VPC endpoint service of this account has it; a VPC link of API Gateway may: {links}"
     return "; ".join(f"{user}: {user.remedy}" for user in users)
+
+
+def _is_busy(error: AwsError) -> bool:
+    """Whether AWS refused to delete a thing for what holds it."""
+    return error.code in BUSY or error.is_held
 
 
 def _delete(thing: Thing, account: Account, clock: Clock) -> None:
@@ -215,8 +223,8 @@ def _delete(thing: Thing, account: Account, clock: Clock) -> None:
         except AwsError as error:
             if error.is_gone or error.code == DEREGISTERED:
                 return
-            if error.code not in BUSY or is_late:
-                raise
+            if is_late or thing.type == BALANCER or not _is_busy(error):
+                raise  # a load balancer has users that do not go by themselves: other services of AWS's
         clock.sleep(POLL)
     if thing.type == BALANCER:
         while Inventory(account).interfaces(descriptions=[interface_description(thing)]):

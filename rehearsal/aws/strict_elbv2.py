@@ -197,6 +197,12 @@ class StrictElbv2:
             raise ELBClientError(
                 "OperationNotPermitted", f"Load balancer '{arn}' cannot be deleted: deletion protection is enabled"
             )
+        services: Any = elbv2.ec2_backend.configurations
+        if any(arn in service.network_load_balancer_arns for service in services.values()):
+            raise ELBClientError(
+                "ResourceInUse",
+                f"Load balancer '{arn}' cannot be deleted because it is currently associated with another service",
+            )
         for interface in self.interfaces.of(arn):
             interface.gone_at = self.clock.now() + self.world.latencies.nlb_interfaces_linger
         result = proceed(arn)

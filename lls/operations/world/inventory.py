@@ -208,6 +208,11 @@ class Inventory:
             if (arn := description["LoadBalancerArn"]) in tags
         ]
 
+    def endpoint_services(self) -> Mapping[str, tuple[str, ...]]:
+        """The account's VPC endpoint services: ids to the ARNs of the Network Load Balancers that they offer."""
+        found = self._account.every("ec2", "describe_vpc_endpoint_service_configurations", "ServiceConfigurations")
+        return {service["ServiceId"]: tuple(service.get("NetworkLoadBalancerArns", ())) for service in found}
+
     def is_protected(self, balancer: Thing) -> bool:
         """Whether a load balancer refuses to be deleted."""
         attributes = self._account.call("elbv2", "describe_load_balancer_attributes", LoadBalancerArn=balancer.id)

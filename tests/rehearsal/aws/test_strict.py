@@ -121,6 +121,18 @@ def test_a_protected_nlb_cannot_be_deleted(emulated: EmulatedAws) -> None:
         emulated.elbv2.delete_load_balancer(LoadBalancerArn=nlb)
 
 
+def test_an_nlb_of_an_endpoint_service_cannot_be_deleted(emulated: EmulatedAws) -> None:
+    nlb = emulated.nlb()
+    made = emulated.ec2.create_vpc_endpoint_service_configuration(NetworkLoadBalancerArns=[nlb])
+    service = made["ServiceConfiguration"].get("ServiceId", "")
+    with refuses("ResourceInUse"):
+        emulated.elbv2.delete_load_balancer(LoadBalancerArn=nlb)
+    [found] = emulated.ec2.describe_vpc_endpoint_service_configurations()["ServiceConfigurations"]
+    assert found.get("NetworkLoadBalancerArns") == [nlb]
+    emulated.ec2.delete_vpc_endpoint_service_configurations(ServiceIds=[service])
+    emulated.elbv2.delete_load_balancer(LoadBalancerArn=nlb)
+
+
 def test_an_nlb_created_without_a_security_group_never_gets_one(emulated: EmulatedAws) -> None:
     made = emulated.elbv2.create_load_balancer(Name="bare", Type="network", Subnets=[emulated.aws.subnets["a"][0]])
     arn = made["LoadBalancers"][0].get("LoadBalancerArn", "")
@@ -137,7 +149,7 @@ def test_an_elastic_ip_in_use_cannot_be_released_or_used_again(emulated: Emulate
     allocation = emulated.ec2.allocate_address(Domain="vpc")["AllocationId"]
     group = emulated.group()
     nlb = emulated.nlb(group, AllocationId=allocation)
-    with refuses("InvalidIPAddress.InUse"):
+    with refuses("AuthFailure"):
         emulated.ec2.release_address(AllocationId=allocation)
     with refuses("ResourceInUse"):
         emulated.nlb(group, name="another", AllocationId=allocation)

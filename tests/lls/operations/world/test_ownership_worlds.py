@@ -275,6 +275,9 @@ class InMemory(Inventory):
     ) -> list[Interface]:
         return []
 
+    def endpoint_services(self) -> Mapping[str, tuple[str, ...]]:
+        return {}
+
     def is_protected(self, balancer: Thing) -> bool:
         return False
 

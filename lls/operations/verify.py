@@ -34,7 +34,7 @@ from lls.operations.world.node_ports import NodePorts
 from lls.operations.world.obstacles import Obstacles, Path
 from lls.operations.world.pods import check_logs, check_pods
 from lls.operations.world.proxy import CLUSTER_FAILURES
-from lls.operations.world.registration import registered_by
+from lls.operations.world.registration import judge_attachments, registered_by
 from lls.operations.world.remedies import Remedies
 from lls.operations.world.states import State
 from lls.operations.world.stun import Answer
@@ -98,6 +98,8 @@ class Verification:
                 "node ports": lambda: self._check_node_ports(path),
                 "dns": lambda: self._check_dns(path),
             }
+            if self._config.registration == "autoscaling":
+                checks["attachments"] = lambda: judge_attachments(self._installation, path.group, self._state)
         checked = run_checks(checks, watcher, (AwsError, pulumi.RunError, *CLUSTER_FAILURES))
         return [*found, *(self._judge_targets(path, [*found, *checked]) if path else []), *checked]
 

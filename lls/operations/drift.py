@@ -27,7 +27,7 @@ def drift(installation: Installation) -> list[Finding]:
     config, stack = installation.config, installation.stack.name
     up, refreshed = f"pulumi up --stack {stack}", f"pulumi up --refresh --stack {stack}"
     inventory = Inventory(installation.account)
-    group = next((group for group in inventory.target_groups() if group.name == config.target_group_name), None)
+    group = inventory.find_target_group(config.target_group_name)
     if group is None:
         return [problem("target-group", f"there is no target group {config.target_group_name}", refreshed)]
     registered = {target.name: target for target in inventory.targets(group.id)}

@@ -55,6 +55,11 @@ class AwsError(Exception):
         return self.code in DENIED
 
     @property
+    def is_throttled(self) -> bool:
+        """Whether too much was asked for the moment."""
+        return self.code in THROTTLED
+
+    @property
     def is_gone(self) -> bool:
         """Whether something that was asked for is not there."""
         return self.code.endswith(GONE)

@@ -208,6 +208,27 @@ class Inventory:
             if (arn := description["LoadBalancerArn"]) in tags
         ]
 
+    def find_balancer(self, name: str, arn: str = "") -> Thing | None:
+        """The Network Load Balancer of an ARN, else of a name. Asks for that alone, and not for its tags."""
+        described = self._find("describe_load_balancers", "LoadBalancers", "LoadBalancerArns", name, arn)
+        found = _balancer(described, {}) if described else None
+        return found if found and found.type == BALANCER else None
+
+    def find_target_group(self, name: str, arn: str = "") -> Thing | None:
+        """The target group with a port of an ARN, else of a name. Asks for that alone, and not for its tags."""
+        described = self._find("describe_target_groups", "TargetGroups", "TargetGroupArns", name, arn)
+        return _target_group(described, {}) if described and "Port" in described else None
+
+    def _find(self, operation: str, key: str, arns: str, name: str, arn: str) -> Any:
+        """What AWS says of the one of an ARN, else of a name; None where there is neither."""
+        for arguments in ([{arns: [arn]}] if arn else []) + [{"Names": [name]}]:
+            try:
+                return self._account.call("elbv2", operation, **arguments)[key][0]
+            except AwsError as error:
+                if not error.is_gone:
+                    raise
+        return None
+
     def endpoint_services(self) -> Mapping[str, tuple[str, ...]]:
         """The account's VPC endpoint services: ids to the ARNs of the Network Load Balancers that they offer."""
         found = self._account.every("ec2", "describe_vpc_endpoint_service_configurations", "ServiceConfigurations")
@@ -228,10 +249,12 @@ class Inventory:
             if (arn := description["TargetGroupArn"]) in tags
         ]
 
-    def listeners(self, balancer_arn: str) -> list[Thing]:
-        """The listeners of a load balancer."""
+    def listeners(self, balancer_arn: str, *, tagged: bool = True) -> list[Thing]:
+        """The listeners of a load balancer, with their tags or without."""
         found = list(self._account.every("elbv2", "describe_listeners", "Listeners", LoadBalancerArn=balancer_arn))
-        tags = self._tags_of([description["ListenerArn"] for description in found])
+        listener_arns = [description["ListenerArn"] for description in found]
+        untagged: dict[str, Mapping[str, str]] = {listener_arn: {} for listener_arn in listener_arns}
+        tags = self._tags_of(listener_arns) if tagged else untagged
         return [
             Thing(
                 type=LISTENER,

@@ -8,11 +8,12 @@ import pytest
 from lls.operations.drift import drift
 from lls.operations.report.finding import Unwatched
 from lls.operations.verify import Verification
-from lls.operations.world.account import Account
+from lls.operations.world.account import Account, AwsError
 from lls.operations.world.inventory import TAGS_AT_ONCE, Inventory
+from lls.waiting import AWS_TRIES
 from rehearsal.rehearse import Rehearsal
 from tests.support.operations import adoption, cleaned, planned, preflight_of
-from tests.support.worlds import a_rehearsal
+from tests.support.worlds import PatientClockOf, a_rehearsal
 
 
 def verified(rehearsal: Rehearsal) -> object:
@@ -62,6 +63,56 @@ def test_what_aws_leaves_out_of_answers_about_others_things_changes_no_commands_
         for make in STRANGERS:
             make(rehearsal)
             assert {name: command(rehearsal) for name, command in COMMANDS.items()} == before, make.__name__
+
+
+def test_a_wait_asks_for_the_stacks_own_load_balancer_and_target_group_alone_and_for_no_tags() -> None:
+    with a_rehearsal() as rehearsal:
+        rehearsal.engine.up()
+        rehearsal.aws.calls.clear()
+        verification = Verification(rehearsal.installation(), rehearsal.engine.outputs)
+        assert verification.wait(3600, PatientClockOf(rehearsal), Unwatched())
+        drift(rehearsal.installation())
+        assert "elasticloadbalancing:DescribeTags" not in rehearsal.aws.calls
+
+
+def test_a_look_that_aws_throttles_is_none_yet_and_ends_no_wait() -> None:
+    with a_rehearsal() as rehearsal:
+        rehearsal.engine.up()
+        verification = Verification(rehearsal.installation(), rehearsal.engine.outputs)
+        with rehearsal.aws.refuse("elasticloadbalancing:Describe*", "Throttling", times=3 * AWS_TRIES) as fault:
+            assert verification.wait(3600, PatientClockOf(rehearsal), Unwatched())
+        assert fault.seen == 3 * AWS_TRIES
+        rehearsal.aws.refuse("elasticloadbalancing:Describe*", "Throttling")
+        assert not verification.wait(60, PatientClockOf(rehearsal), Unwatched())
+
+
+def test_any_other_refusal_ends_a_wait() -> None:
+    with a_rehearsal() as rehearsal:
+        rehearsal.engine.up()
+        rehearsal.aws.denied.add("elasticloadbalancing:DescribeTargetHealth")
+        verification = Verification(rehearsal.installation(), rehearsal.engine.outputs)
+        with pytest.raises(AwsError, match="AWS denied elasticloadbalancing:DescribeTargetHealth"):
+            verification.wait(60, PatientClockOf(rehearsal), Unwatched())
+
+
+def test_without_outputs_or_with_those_of_an_earlier_stack_the_names_find_what_there_is() -> None:
+    with a_rehearsal() as rehearsal:
+        inventory = Inventory(rehearsal.installation().account)
+        assert inventory.find_balancer("rp-public-demo") is None
+        assert inventory.find_target_group("demo-rp-tg") is None
+        a_lambdas_target_group(rehearsal, "demo-rp-tg")
+        a_firewalls_load_balancer(rehearsal, "rp-public-demo")
+        assert inventory.find_balancer("rp-public-demo") is None
+        assert inventory.find_target_group("demo-rp-tg") is None
+    with a_rehearsal() as rehearsal:
+        rehearsal.engine.up()
+        inventory = Inventory(rehearsal.installation().account)
+        for arn, find, name in (
+            (rehearsal.engine.outputs["nlbArn"], inventory.find_balancer, "rp-public-demo"),
+            (rehearsal.engine.outputs["targetGroupArn"], inventory.find_target_group, "demo-rp-tg"),
+        ):
+            found = [find(name), find(name, f"{arn[:-1]}x"), find("another", arn)]
+            assert [thing.id if thing else None for thing in found] == [arn, arn, arn]
 
 
 @pytest.fixture

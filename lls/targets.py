@@ -21,7 +21,7 @@ TARGETS_QUOTA: Final = "L-B211E961"
 def find_targets(config: Config, vpc_id: str, api: ClusterApi) -> Targets:
     """4.2: who the targets are, or who keeps them, as lls:registration says."""
     if config.registration == "autoscaling":
-        return Targets(autoscaling_groups=_autoscaling_groups(config))
+        return Targets(autoscaling_groups=find_autoscaling_groups(config))
     if config.registration == "binding":
         return Targets(binding=_binding(config, api))
     ids = find_ids(config, vpc_id, api)
@@ -33,8 +33,11 @@ def find_targets(config: Config, vpc_id: str, api: ClusterApi) -> Targets:
     return Targets(ids=ids)
 
 
-def _autoscaling_groups(config: Config) -> tuple[str, ...]:
-    """The Auto Scaling groups behind the managed node groups that the config names, or that its labels choose."""
+def find_autoscaling_groups(config: Config) -> tuple[str, ...]:
+    """The Auto Scaling groups behind the managed node groups that the config names, or that its labels choose.
+
+    Raises pulumi.RunError.
+    """
     cluster, zone = config.cluster_name, config.availability_zone
     names = config.node_groups or tuple(
         ask(

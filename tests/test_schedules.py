@@ -85,7 +85,7 @@ OWN: Mapping[tuple[str, str], Loss] = {
     ("node-ports-health", "streaming-sg"): Loss("streaming-sg: .*DependencyViolation"),
     ("node-ports-media", "streaming-sg"): Loss("streaming-sg: .*DependencyViolation"),
     ("streaming-nlb", "streaming-sg"): Loss("streaming-sg: .*DependencyViolation"),
-    ("streaming-nlb", "streaming-eip"): Loss("streaming-eip: .*InvalidIPAddress.InUse"),
+    ("streaming-nlb", "streaming-eip"): Loss("streaming-eip: .*AuthFailure"),
     ("streaming-nlb", "streaming-tg"): Loss(reason="The guide's clean-up; AWS asks only that the listener goes first."),
     ("streaming-ingress", "streaming-sg"): Loss("streaming-ingress-.*InvalidGroup.NotFound"),
     ("streaming-egress", "streaming-sg"): Loss("streaming-egress: .*InvalidGroup.NotFound"),

@@ -25,7 +25,7 @@ from lls.operations.program.stack_file import StackError
 from lls.operations.report.finding import Finding, Outcome, note, problem, unknown
 from lls.operations.report.screen import Screen
 from lls.operations.world.answers import LookUps
-from lls.operations.world.cluster_survey import look_into_cluster
+from lls.operations.world.cluster_survey import ClusterSurvey, look_into_cluster
 from lls.operations.world.installation import Installation
 from lls.operations.world.inventory import (
     ADDRESS,
@@ -175,7 +175,7 @@ def find(
     things = Survey(inventory, installation.config).things
     in_cluster = look_into_cluster(installation)
     ownership = read_ownership()
-    _judge(adoption, installation, ownership, in_cluster.owners(installation, ownership))
+    _judge(adoption, installation, ownership, in_cluster)
     known = {
         match.thing.id for match in (*adoption.matches, *(refusal.match for refusal in adoption.refused))
     } | state.ids
@@ -186,17 +186,22 @@ def find(
     return adoption, ownership
 
 
-def _judge(
-    adoption: Adoption, installation: Installation, ownership: Ownership, in_cluster: Mapping[str, Owner]
-) -> None:
-    """Leave among the matches only what is nobody's. What a refused thing holds is refused with it."""
+def _judge(adoption: Adoption, installation: Installation, ownership: Ownership, in_cluster: ClusterSurvey) -> None:
+    """Leave among the matches only what is nobody's. What a refused thing holds is refused with it.
+
+    So is what goes by itself: a namespace that is being deleted, and the release in it.
+    """
     names = installation.config.names
+    owners, deletion = in_cluster.owners(installation, ownership), in_cluster.deletion
     accepted: list[Match] = []
     refused: dict[str, Owner] = {}
     for match in adoption.matches:
-        thing = match.thing
+        thing, remedy = match.thing, ""
         if thing.type in (KUBERNETES_NAMESPACE, RELEASE):
-            owner = in_cluster.get(thing.type, Owner(Kind.UNKNOWN, why="the cluster tells two things of it"))
+            owner = owners.get(thing.type, Owner(Kind.UNKNOWN, why="the cluster tells two things of it"))
+            if deletion and not owner.is_owned:
+                why = f"namespace {in_cluster.namespace}: {deletion.seen}"
+                owner, remedy = Owner(Kind.UNKNOWN, why=why, is_mistaken=True), deletion.remedy
         else:
             held_by = next((refused[holder] for holder in thing.holders if holder in refused), None)
             owner = held_by or _owner_by_tags(match, ownership, names)
@@ -204,7 +209,7 @@ def _judge(
             accepted.append(match)
         else:
             refused[thing.id] = owner
-            adoption.refused.append(Refusal(match, owner.clause, owner, _way_out(match, owner)))
+            adoption.refused.append(Refusal(match, owner.clause, owner, remedy or _way_out(match, owner)))
     adoption.matches = accepted
 
 

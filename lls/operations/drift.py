@@ -5,7 +5,7 @@ from lls.operations.report.finding import Finding, Outcome, note, ok, problem
 from lls.operations.report.screen import Screen
 from lls.operations.world.installation import Installation
 from lls.operations.world.inventory import Inventory, Thing, deregistration
-from lls.operations.world.registration import eligible_targets, registered_by
+from lls.operations.world.registration import eligible_targets, judge_attachments, registered_by
 from lls.operations.world.states import State
 from lls.targets import reasons
 
@@ -27,13 +27,19 @@ def drift(installation: Installation) -> list[Finding]:
     config, stack = installation.config, installation.stack.name
     up, refreshed = f"pulumi up --stack {stack}", f"pulumi up --refresh --stack {stack}"
     inventory = Inventory(installation.account)
-    group = next((group for group in inventory.target_groups() if group.name == config.target_group_name), None)
+    group = inventory.find_target_group(config.target_group_name)
     if group is None:
         return [problem("target-group", f"there is no target group {config.target_group_name}", refreshed)]
     registered = {target.name: target for target in inventory.targets(group.id)}
     if config.registration in ("autoscaling", "binding"):
         seen = f"{config.registration} keeps the targets by itself: {len(registered)} are registered"
-        return [ok("targets", seen) if registered else problem("targets", seen, "look at the group or the controller")]
+        found = (
+            judge_attachments(installation, group, _state(installation)) if config.registration == "autoscaling" else []
+        )
+        empty = (
+            "look at the controller" if config.registration == "binding" else "let the attached groups have instances"
+        )
+        return [*found, ok("targets", seen) if registered else problem("targets", seen, empty)]
     eligible = eligible_targets(installation)
     judged = installation.judged_nodes() if config.registration == "nodes" else ()
     if not eligible:

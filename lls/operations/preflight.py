@@ -577,6 +577,8 @@ class Preflight:
         if owner is None:
             return [ok("namespace", f"{name} does not exist yet")]
         other = "set lls:namespace to another"
+        if seen.deletion and owner.kind is not Kind.ANOTHERS:
+            return [problem("namespace", f"{name} exists: {seen.deletion.seen}", seen.deletion.remedy)]
         match owner.kind:
             case Kind.OURS:
                 return [ok("namespace", f"{name} is this stack's")]

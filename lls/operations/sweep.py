@@ -30,7 +30,7 @@ from lls.operations.world.inventory import (
     interface_description,
 )
 from lls.operations.world.ownership import KUBERNETES_NAMESPACE, Kind, Owner, Ownership
-from lls.operations.world.proxy import CLUSTER_FAILURES, Release
+from lls.operations.world.proxy import CLUSTER_FAILURES, Deletion, Release, deletion_of
 from lls.operations.world.survey import Dependent, Survey
 
 PATIENCE: Final = 900.0
@@ -40,10 +40,10 @@ POLL: Final = 5.0
 """Seconds between two tries."""
 
 BUSY: Final = frozenset({"DependencyViolation", "ResourceInUse", "InvalidIPAddress.InUse"})
-"""Refusals that pass once what holds the thing is gone."""
+"""Refusals for what holds a thing."""
 
-GONE: Final = ("NotFound", "NotFoundException", "InvalidTarget")
-"""How the codes end by which AWS says that a thing, or a target's registration, is not there any more."""
+DEREGISTERED: Final = "InvalidTarget"
+"""AWS's code for a target that is not registered any more."""
 
 
 @dataclass(frozen=True)
@@ -142,7 +142,7 @@ def run(installation: Installation, screen: Screen, clock: Clock, *, yes: bool, 
         screen.say(_so_far(planned))
         return conclude(told, Exit.FAILED)
     if stopped:
-        found.append(problem("kubernetes", stopped, "delete it by hand, or install helm and run this again"))
+        found.append(stopped)
     return conclude()
 
 
@@ -173,7 +173,7 @@ def plan(installation: Installation, read_ownership: Callable[[], Ownership]) ->
     return Sweep(in_cluster, doomed, [*kept_in_cluster, *kept], survey.dependents(doomed)), ownership
 
 
-def carry_out(sweep: Sweep, installation: Installation, clock: Clock, watcher: Watcher) -> str | None:
+def carry_out(sweep: Sweep, installation: Installation, clock: Clock, watcher: Watcher) -> Finding | None:
     """Delete what the plan says, and wait for each to be gone; what stays of it in the cluster and why, or None.
 
     An interrupted run can simply be repeated. Raises AwsError for the first refusal that does not pass within
@@ -195,14 +195,22 @@ def carry_out(sweep: Sweep, installation: Installation, clock: Clock, watcher: W
 
 def holders(error: Exception, sweep: Sweep, installation: Installation) -> str:
     """What holds the thing whose deletion was refused, as AWS tells it now; empty where that cannot be told."""
-    if not isinstance(error, AwsError) or error.code not in BUSY or len(sweep.done) >= len(sweep.delete):
+    if not isinstance(error, AwsError) or not _is_busy(error) or len(sweep.done) >= len(sweep.delete):
         return ""
     refused = [thing for thing in sweep.in_aws if str(thing) in sweep.left][:1]
     try:
         users = Survey(Inventory(installation.account), installation.config).dependents(refused)
     except AwsError as again:
         return f"What holds it could not be asked: {again}"
+    if not users and [thing.type for thing in refused] == [BALANCER]:
+        links = f"aws apigateway get-vpc-links --region {installation.config.region}"
+        return f"No VPC endpoint service of this account has it; a VPC link of API Gateway may: {links}"
     return "; ".join(f"{user}: {user.remedy}" for user in users)
+
+
+def _is_busy(error: AwsError) -> bool:
+    """Whether AWS refused to delete a thing for what holds it."""
+    return error.code in BUSY or error.is_held
 
 
 def _delete(thing: Thing, account: Account, clock: Clock) -> None:
@@ -213,10 +221,10 @@ def _delete(thing: Thing, account: Account, clock: Clock) -> None:
             _DELETE[thing.type](thing, account)
             break
         except AwsError as error:
-            if error.code.endswith(GONE):
+            if error.is_gone or error.code == DEREGISTERED:
                 return
-            if error.code not in BUSY or is_late:
-                raise
+            if is_late or thing.type == BALANCER or not _is_busy(error):
+                raise  # a load balancer has users that do not go by themselves: other services of AWS's
         clock.sleep(POLL)
     if thing.type == BALANCER:
         while Inventory(account).interfaces(descriptions=[interface_description(thing)]):
@@ -278,8 +286,11 @@ def _plan_in_cluster(
     return InCluster(seen.release, seen.namespace if KUBERNETES_NAMESPACE in owners else None), []
 
 
-def _carry_out_in_cluster(sweep: Sweep, installation: Installation, clock: Clock, watcher: Watcher) -> str | None:
-    """Uninstall the release with Helm, then delete the namespace if nothing else is in it; what stopped it, or None."""
+def _carry_out_in_cluster(sweep: Sweep, installation: Installation, clock: Clock, watcher: Watcher) -> Finding | None:
+    """Uninstall the release with Helm, then delete the namespace if nothing else is in it; what stopped it, or None.
+
+    A namespace that is being deleted already is only waited for.
+    """
     release, namespace = sweep.in_cluster.release, sweep.in_cluster.namespace
     if release:
         task = f"uninstalling {release.name}"
@@ -287,21 +298,24 @@ def _carry_out_in_cluster(sweep: Sweep, installation: Installation, clock: Clock
         failure = installation.proxy().uninstall(installation.kubeconfig, installation.config.kube_context)
         watcher.ended(task)
         if failure:
-            return f"release {release.name} is left: {failure}"
+            seen = f"release {release.name} is left: {failure}"
+            return problem("kubernetes", seen, "delete it by hand, or install helm and run this again")
         sweep.done.append(f"release {release.name}")
         watcher.say(f"uninstalled {release.name}")
     if namespace:
         proxy = installation.proxy()
-        if others := proxy.others():
-            return f"namespace {namespace} is left: it still holds {', '.join(others)}"
+        if not deletion_of(proxy.find_namespace()) and (others := proxy.others()):
+            seen = f"namespace {namespace} is left: it still holds {', '.join(others)}"
+            return problem("kubernetes", seen, "delete what nothing needs, and run this again")
         task = f"deleting namespace {namespace}"
         watcher.began(task)
         try:
             proxy.delete_namespace()
             deadline = clock.now() + PATIENCE
-            while proxy.find_namespace() is not None:
+            while found := proxy.find_namespace():
                 if clock.now() > deadline:
-                    return f"namespace {namespace} is still terminating"
+                    deletion = deletion_of(found) or Deletion("somebody has made it again", "run this again")
+                    return problem("kubernetes", f"namespace {namespace} is left: {deletion.seen}", deletion.remedy)
                 clock.sleep(POLL)
         finally:
             watcher.ended(task)

@@ -34,7 +34,7 @@ from lls.operations.world.node_ports import NodePorts
 from lls.operations.world.obstacles import Obstacles, Path
 from lls.operations.world.pods import check_logs, check_pods
 from lls.operations.world.proxy import CLUSTER_FAILURES
-from lls.operations.world.registration import registered_by
+from lls.operations.world.registration import judge_attachments, registered_by
 from lls.operations.world.remedies import Remedies
 from lls.operations.world.states import State
 from lls.operations.world.stun import Answer
@@ -98,6 +98,8 @@ class Verification:
                 "node ports": lambda: self._check_node_ports(path),
                 "dns": lambda: self._check_dns(path),
             }
+            if self._config.registration == "autoscaling":
+                checks["attachments"] = lambda: judge_attachments(self._installation, path.group, self._state)
         checked = run_checks(checks, watcher, (AwsError, pulumi.RunError, *CLUSTER_FAILURES))
         return [*found, *(self._judge_targets(path, [*found, *checked]) if path else []), *checked]
 
@@ -107,9 +109,15 @@ class Verification:
         last = ""
         while True:
             is_late = clock.now() + POLL > deadline
-            path, _ = self.find_path()
-            waived = self._waived(path) if path else frozenset[str]()
-            status = _status(path, waived)
+            path, waived = None, frozenset[str]()
+            try:
+                path, _ = self.find_path()
+                waived = self._waived(path) if path else waived
+                status = _status(path, waived)
+            except AwsError as error:
+                if not error.is_throttled:
+                    raise
+                status = "AWS throttles the questions"
             if status != last:
                 watcher.say(status)
                 last = status
@@ -123,17 +131,13 @@ class Verification:
         """The load balancer with its listener and targets, and what is wrong with those."""
         config = self._config
         name = config.names.nlb
-        balancers = self._inventory.balancers()
-        by_arn = [balancer for balancer in balancers if balancer.id == self._outputs.get("nlbArn")]
-        balancer = next(iter(by_arn or [balancer for balancer in balancers if balancer.name == name]), None)
+        balancer = self._inventory.find_balancer(name, self._outputs.get("nlbArn", ""))
         if balancer is None:
             return None, [problem("nlb", f"there is no load balancer {name}", self._remedies(None).up)]
-        listeners = self._inventory.listeners(balancer.id)
+        listeners = self._inventory.listeners(balancer.id, tagged=False)
         listener = next((listener for listener in listeners if listener.inputs["port"] == config.udp_port), None)
-        groups = self._inventory.target_groups()
         group_name = config.target_group_name
-        wanted = [group for group in groups if group.id == self._outputs.get("targetGroupArn")]
-        group = next(iter(wanted or [group for group in groups if group.name == group_name]), None)
+        group = self._inventory.find_target_group(group_name, self._outputs.get("targetGroupArn", ""))
         if group is None:
             seen = f"there is no target group {group_name}"
             return None, [self._judge_balancer(balancer, ()), problem("target-group", seen, self._remedies(None).up)]

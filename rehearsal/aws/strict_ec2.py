@@ -142,6 +142,8 @@ class StrictEc2:
         self, proceed: Proceed, ec2: EC2Backend, address: str | None = None, allocation_id: str | None = None
     ) -> Any:
         self.interfaces.expire(ec2)
+        if any(interface.allocation_id == allocation_id for interface in self.interfaces.known.values()):
+            raise EC2ClientError("AuthFailure", "You do not have permission to access the specified resource.")
         if any(address.allocation_id == allocation_id and address.association_id for address in ec2.addresses):
             raise EC2ClientError("InvalidIPAddress.InUse", f"Address with allocation id {allocation_id} is in use.")
         return proceed(address, allocation_id)

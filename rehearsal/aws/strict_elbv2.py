@@ -39,6 +39,9 @@ MINIMUM_FREE_ADDRESSES: Final = 8
 NlbState = Literal["provisioning", "active", "active_impaired", "failed"]
 """The state that a load balancer ends in."""
 
+ARN_KINDS: Final[Mapping[str, str]] = {"network": "net", "application": "app", "gateway": "gwy"}
+"""How the ARN of a load balancer of each type names that type."""
+
 DESCRIBED_AT_ONCE: Final = 20
 """How many ARNs a call may ask for the tags of."""
 
@@ -66,6 +69,7 @@ class StrictElbv2:
 
     def __post_init__(self) -> None:
         self.final_state: NlbState = self.world.quirks.nlb_state
+        self._created_type = "network"
 
     def enforce(self, until: ExitStack) -> None:
         """Refuse until that stack is closed."""
@@ -88,7 +92,7 @@ class StrictElbv2:
             ),
             until,
         )
-        until.enter_context(patch.object(elbv2_models, "make_arn_for_load_balancer", _network_arn))
+        until.enter_context(patch.object(elbv2_models, "make_arn_for_load_balancer", self._arn))
         until.enter_context(patch.object(FakeLoadBalancer, "availability_zones", property(self._availability_zones)))
 
     def reachability(self, elbv2: ELBv2Backend) -> Reachability:
@@ -130,9 +134,13 @@ class StrictElbv2:
                 message = f"Not enough IP space available in {subnet.id}. ELB requires at least 8 free IP addresses."
                 raise ELBClientError("InvalidSubnet", message)
         self._check_groups(ec2, group_ids, {subnet.vpc_id for subnet in subnets})
+        self._created_type = kwargs.get("loadbalancer_type") or "application"
         balancer: FakeLoadBalancer = proceed(**kwargs)
         lb_id = balancer.arn.rpartition("/")[2]
         balancer.dns_name = f"{name}-{lb_id}.elb.{self.world.region}.{self.world.dns_suffix}"
+        balancer.scheme = balancer.scheme or "internet-facing"
+        if balancer.type == "gateway":
+            vars(balancer).update(dns_name=None, scheme=None, canonical_hosted_zone_id=None, security_groups=None)
         self.active_at[balancer.arn] = self.clock.now() + self.world.latencies.nlb_provisioning
         allocations = {mapping["SubnetId"]: mapping.get("AllocationId") for mapping in mappings}
         for subnet in balancer.subnets:
@@ -154,11 +162,10 @@ class StrictElbv2:
 
     def _attach(self, ec2: EC2Backend, balancer: FakeLoadBalancer, subnet: str, allocation_id: str | None) -> None:
         description = f"ELB {balancer.arn.partition(':loadbalancer/')[2]}"
-        eni = ec2.create_network_interface(subnet, "", group_ids=balancer.security_groups, description=description)
+        groups = balancer.security_groups or []
+        eni = ec2.create_network_interface(subnet, "", group_ids=groups, description=description)
         eni.requester_managed = True
-        self.interfaces.known[eni.id] = NlbInterface(
-            eni.id, balancer.arn, subnet, balancer.security_groups, allocation_id
-        )
+        self.interfaces.known[eni.id] = NlbInterface(eni.id, balancer.arn, subnet, groups, allocation_id)
         for address in ec2.addresses:
             if allocation_id and address.allocation_id == allocation_id:
                 address.eni = eni  # pyright: ignore[reportAttributeAccessIssue]
@@ -190,6 +197,12 @@ class StrictElbv2:
             raise ELBClientError(
                 "OperationNotPermitted", f"Load balancer '{arn}' cannot be deleted: deletion protection is enabled"
             )
+        services: Any = elbv2.ec2_backend.configurations
+        if any(arn in service.network_load_balancer_arns for service in services.values()):
+            raise ELBClientError(
+                "ResourceInUse",
+                f"Load balancer '{arn}' cannot be deleted because it is currently associated with another service",
+            )
         for interface in self.interfaces.of(arn):
             interface.gone_at = self.clock.now() + self.world.latencies.nlb_interfaces_linger
         result = proceed(arn)
@@ -216,7 +229,8 @@ class StrictElbv2:
         if name.startswith("internal-"):
             raise ELBClientError("ValidationError", f"Target group name '{name}' cannot start with 'internal-'")
         check_tags(_pairs(kwargs.get("tags")), ELBClientError)
-        _check_port(kwargs["port"])
+        if kwargs.get("target_type") != "lambda":
+            _check_port(kwargs["port"])
         self._check_health(kwargs)
         return proceed(name, **kwargs)
 
@@ -448,15 +462,17 @@ class StrictElbv2:
             check_tags(elbv2.tagging_service.get_tag_dict_for_resource(arn) | _pairs(tags), ELBClientError)
             elbv2.tagging_service.tag_resource(arn, tags)
 
-    def _describe_tags(self, proceed: Proceed, _: ELBv2Backend, resource_arns: list[str]) -> Any:
+    def _describe_tags(self, proceed: Proceed, elbv2: ELBv2Backend, resource_arns: list[str]) -> Any:
         if len(resource_arns) > DESCRIBED_AT_ONCE:
             told = f"Up to {DESCRIBED_AT_ONCE} resources can be described at a time, but {len(resource_arns)} were"
             raise ELBClientError("ValidationError", f"{told} specified")
+        for arn in resource_arns:
+            elbv2._get_resource_by_arn(arn)  # pyright: ignore[reportPrivateUsage]  # refuses an unknown ARN
         return proceed(resource_arns)
 
-
-def _network_arn(**parts: str) -> str:
-    return make_arn_for_load_balancer(**parts).replace("/app/", "/net/")
+    def _arn(self, **parts: str) -> str:
+        """The ARN of the load balancer that is being created."""
+        return make_arn_for_load_balancer(**parts).replace("/app/", f"/{ARN_KINDS[self._created_type]}/")
 
 
 def _check_port(port: object) -> None:

@@ -22,7 +22,8 @@ class Cluster:
     `nodes` may be changed at any time, as an autoscaler does; so may `services`, somebody's `secrets` and
     `config_maps`, by namespace and name, and `denied`, the verbs and resources that the user may not use, such as
     ("list", "nodes") or ("get", "pods/log"). `roles` are the ARNs of the AWS roles
-    that have an access entry, and `guests` those of their sessions that have come in.
+    that have an access entry, and `guests` those of their sessions that have come in. `hung` are the namespaces
+    whose deletion does not end: each with the conditions of its status that tell why, and their messages.
     """
 
     def __init__(self, world: World, clock: WorldClock, node_selector: Mapping[str, str]) -> None:
@@ -32,6 +33,7 @@ class Cluster:
         self._node_selector = node_selector
         self._lock = threading.RLock()
         self._gone_at: dict[str, float] = {}
+        self.hung: dict[str, Mapping[str, str]] = {}
         taken = map(foreign_service, world.quirks.taken_node_ports)
         self.nodes: dict[str, Node] = {}
         self.services: dict[tuple[str, str], Service] = {
@@ -260,7 +262,8 @@ class Cluster:
 
     def _expire(self) -> None:
         """Remove the namespaces whose time has come, with what is in them."""
-        for name in [gone for gone, at in self._gone_at.items() if at <= self._clock.now()]:
+        due = [name for name, at in self._gone_at.items() if at <= self._clock.now() and name not in self.hung]
+        for name in due:
             del self._gone_at[name]
             self.namespaces.discard(name)
             for kept in (self.releases, self.services, self.pods, self.bindings):

@@ -20,6 +20,31 @@ Json = dict[str, Any]
 BEGINNING: Final = datetime(2026, 1, 1, tzinfo=UTC)
 """When everything was made that exists before `up`."""
 
+NAMESPACE_CONDITIONS: Final[Mapping[str, tuple[str, str, str]]] = {
+    "NamespaceDeletionDiscoveryFailure": (
+        "DiscoveryFailed",
+        "ResourcesDiscovered",
+        "All resources successfully discovered",
+    ),
+    "NamespaceDeletionGroupVersionParsingFailure": (
+        "GroupVersionParsingFailed",
+        "ParsedGroupVersions",
+        "All legacy kube types successfully parsed",
+    ),
+    "NamespaceDeletionContentFailure": (
+        "ContentDeletionFailed",
+        "ContentDeleted",
+        "All content successfully deleted, may be waiting on finalization",
+    ),
+    "NamespaceContentRemaining": ("SomeResourcesRemain", "ContentRemoved", "All content successfully removed"),
+    "NamespaceFinalizersRemaining": (
+        "SomeFinalizersRemain",
+        "ContentHasNoFinalizers",
+        "All content-preserving finalizers finished",
+    ),
+}
+"""The conditions of a namespace that is being deleted: the reason while one is true, then reason and message."""
+
 PROBE: Final = {
     "httpGet": {"path": "/v1/health", "port": 8000, "scheme": "HTTP"},
     "timeoutSeconds": 1,
@@ -36,7 +61,10 @@ def nodes(cluster: Cluster) -> list[Json]:
 
 def namespaces(cluster: Cluster) -> list[Json]:
     """All namespaces."""
-    return [_namespace(name, terminating=cluster.terminating(name)) for name in cluster.namespaces]
+    return [
+        _namespace(name, cluster.hung.get(name, {}) if cluster.terminating(name) else None)
+        for name in cluster.namespaces
+    ]
 
 
 def pods(cluster: Cluster) -> list[Json]:
@@ -227,13 +255,23 @@ def _taint(taint: Taint) -> Json:
     return {"key": taint.key, "effect": taint.effect, **value}
 
 
-def _namespace(name: str, *, terminating: bool) -> Json:
-    deleted: Json = {"deletionTimestamp": _time(datetime.now(UTC))} if terminating else {}
+def _namespace(name: str, hung: Mapping[str, str] | None) -> Json:
+    """A namespace. One that is being deleted has all conditions; those of `hung`, with their messages, are true."""
+    deleted: Json = {} if hung is None else {"deletionTimestamp": _time(datetime.now(UTC))}
+    conditions = [] if hung is None else [_condition(type_, hung) for type_ in NAMESPACE_CONDITIONS]
     return {
         "metadata": metadata(name, labels={"kubernetes.io/metadata.name": name}, **deleted),
         "spec": {"finalizers": ["kubernetes"]},
-        "status": {"phase": "Terminating" if terminating else "Active"},
+        "status": {"phase": "Active"} if hung is None else {"phase": "Terminating", "conditions": conditions},
     }
+
+
+def _condition(type_: str, hung: Mapping[str, str]) -> Json:
+    failing, reason, message = NAMESPACE_CONDITIONS[type_]
+    told = {"status": "False", "reason": reason, "message": message}
+    if type_ in hung:
+        told = {"status": "True", "reason": failing, "message": hung[type_]}
+    return {"type": type_, "lastTransitionTime": _time(BEGINNING), **told}
 
 
 def _target(pod: Pod) -> Json:

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from lls.operations.drift import drift
 from lls.operations.preflight import Preflight
 from lls.operations.report.finding import Exit, Finding, Level, Unwatched, outcome
+from lls.operations.verify import Verification
 from lls.targets import TARGETS_PER_ZONE
 from rehearsal.rehearse import Rehearsal
 from rehearsal.world import Node
@@ -279,6 +280,66 @@ def test_drift_tells_how_to_register_again_what_somebody_deregistered() -> None:
         refresh_targets(rehearsal)
         rehearsal.engine.up()
         assert seen(drift(rehearsal.installation())) == []
+
+
+def attach(rehearsal: Rehearsal, name: str, *, detached: bool = False) -> None:
+    client: Any = rehearsal.aws.client("autoscaling")
+    change = client.detach_load_balancer_target_groups if detached else client.attach_load_balancer_target_groups
+    change(AutoScalingGroupName=name, TargetGroupARNs=[rehearsal.engine.outputs["targetGroupArn"]])
+
+
+def attachments_told(rehearsal: Rehearsal) -> list[dict[str, str]]:
+    """What `drift` and what `verify` say of attachments: what was seen to the remedy."""
+    verification = Verification(rehearsal.installation(), rehearsal.engine.outputs, lambda name: [name])
+    return [
+        {finding.seen: finding.remedy for finding in found if finding.check == "attachments" and finding.remedy}
+        for found in (drift(rehearsal.installation()), verification.run(Unwatched()))
+    ]
+
+
+def test_a_group_that_somebody_detached_is_told_though_targets_are_left() -> None:
+    with a_rehearsal(STRATEGIES["autoscaling"], quirks=QUIRKS) as rehearsal:
+        rehearsal.engine.up()
+        assert attachments_told(rehearsal) == [{}, {}]
+        attach(rehearsal, "eks-gpu", detached=True)
+        rehearsal.aws.client("elbv2").register_targets(
+            TargetGroupArn=rehearsal.engine.outputs["targetGroupArn"],
+            Targets=[{"Id": rehearsal.aws.nodes["gpu-1"][0], "Port": 30504}],
+        )
+        told = {"Auto Scaling group eks-gpu should be attached and is not": "pulumi up --refresh --stack test"}
+        assert attachments_told(rehearsal) == [told, told]
+
+
+def test_a_node_group_whose_auto_scaling_group_is_another_one_now_is_told_with_the_up_that_follows_it() -> None:
+    config = {**STRATEGIES["autoscaling"], **as_config(nodeGroups=["gpu"])}
+    with a_rehearsal(config, quirks=QUIRKS) as rehearsal:
+        rehearsal.engine.up()
+        rehearsal.reconfigure(as_config(nodeGroups=["wide"], allowOtherZones=True))
+        told = {
+            "Auto Scaling group eks-wide should be attached and is not": "pulumi up --stack test",
+            "Auto Scaling group eks-gpu is attached and should not be": "pulumi up --stack test",
+        }
+        assert attachments_told(rehearsal) == [told, told]
+        rehearsal.engine.up()
+        assert attachments_told(rehearsal) == [{}, {}]
+
+
+def test_a_group_that_somebody_else_attached_is_no_difference_that_up_would_mend() -> None:
+    with a_rehearsal(STRATEGIES["autoscaling"], quirks=QUIRKS) as rehearsal:
+        rehearsal.engine.up()
+        attach(rehearsal, "eks-system")
+        [found] = [finding for finding in drift(rehearsal.installation()) if finding.check == "attachments"]
+        assert found.level is Level.NOTE
+        assert found.remedy.startswith("aws autoscaling detach-load-balancer-target-groups --region us-west-2 ")
+
+
+def test_groups_that_cannot_be_looked_up_are_unknown_and_not_fine() -> None:
+    with a_rehearsal(STRATEGIES["autoscaling"], quirks=QUIRKS) as rehearsal:
+        rehearsal.engine.up()
+        rehearsal.aws.denied.add("eks:ListNodegroups")
+        [found] = [finding for finding in drift(rehearsal.installation()) if finding.check == "attachments"]
+        assert found.level is Level.UNKNOWN
+        assert "eks:ListNodegroups" in found.seen
 
 
 def refresh_targets(rehearsal: Rehearsal) -> None:

@@ -1,5 +1,6 @@
 """Ways to break an emulated cluster."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, Final
 
@@ -18,6 +19,18 @@ Traceback (most recent call last):
 SettingsError: LB_DNS 'streaming.example' does not resolve
 """
 """The log of a proxy that cannot start."""
+
+UNAVAILABLE_API: Final = {
+    "NamespaceDeletionDiscoveryFailure": "Discovery failed for some groups, 1 failing: unable to retrieve the complete "
+    "list of server APIs: metrics.k8s.io/v1beta1: the server is currently unable to handle the request"
+}
+FINALIZER: Final = {
+    "NamespaceContentRemaining": "Some resources are remaining: targetgroupbindings.elbv2.k8s.aws has 1 resource "
+    "instances",
+    "NamespaceFinalizersRemaining": "Some content in the namespace has finalizers remaining: "
+    "elbv2.k8s.aws/resources in 1 resource instances",
+}
+"""Why the deletion of a namespace hangs, as its conditions tell."""
 
 
 def a_proxy(cluster: Cluster) -> str:
@@ -71,6 +84,12 @@ def change_node_port(cluster: Cluster, old: int, new: int) -> None:
     for key, service in cluster.services.items():
         ports = tuple(replace(port, node_port=new) if port.node_port == old else port for port in service.ports)
         cluster.services[key] = replace(service, ports=ports)
+
+
+def hang_deletion(cluster: Cluster, namespace: str, conditions: Mapping[str, str] = UNAVAILABLE_API) -> None:
+    """Let a namespace be deleted, and that not end, as these conditions tell."""
+    cluster.hung[namespace] = conditions
+    cluster.begin_deletion(namespace)
 
 
 def change_release(cluster: Cluster, namespace: str, name: str, status: Status) -> None:

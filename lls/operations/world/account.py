@@ -29,21 +29,40 @@ THROTTLED: Final = frozenset(
     {"Throttling", "ThrottlingException", "ThrottledException", "RequestLimitExceeded", "TooManyRequestsException"}
 )
 SILENT: Final = frozenset({"ConnectTimeoutError", "ReadTimeoutError", SilentError.__name__})
+GONE: Final = ("NotFound", "NotFoundException")
+"""How the codes end by which AWS says that a thing is not there, or not any more."""
+
+HELD: Final = "permission to access the specified resource"
+"""What EC2 says with AuthFailure where it means no credentials, but an address that something of AWS's own holds."""
 
 
 class AwsError(Exception):
-    """A call that AWS refused, in one sentence. `code` is AWS's own, `action` as IAM names it."""
+    """A call that AWS refused, in one sentence. `code` is AWS's own, `action` as IAM names it.
+
+    `is_held` tells that something of AWS's own, such as a load balancer, holds what the call is about.
+    """
 
     def __init__(self, action: str, code: str, cause: str) -> None:
         """Say what was called, how AWS names the refusal, and why."""
-        super().__init__(_sentence(action, code, " ".join(cause.split()).rstrip(".")))
         self.action = action
         self.code = code
+        self.is_held = code == "AuthFailure" and HELD in cause
+        super().__init__(_sentence(self, " ".join(cause.split()).rstrip(".")))
 
     @property
     def denied(self) -> bool:
         """Whether a permission is missing, rather than anything wrong."""
         return self.code in DENIED
+
+    @property
+    def is_throttled(self) -> bool:
+        """Whether too much was asked for the moment."""
+        return self.code in THROTTLED
+
+    @property
+    def is_gone(self) -> bool:
+        """Whether something that was asked for is not there."""
+        return self.code.endswith(GONE)
 
 
 def refused(action: str, error: Exception) -> AwsError:
@@ -139,7 +158,13 @@ class Account:
             raise told from error
 
 
-def _sentence(action: str, code: str, cause: str) -> str:
+def _sentence(error: AwsError, cause: str) -> str:
+    action, code = error.action, error.code
+    if error.is_held:
+        return (
+            f"{action} failed with {code}: {cause}: something of AWS's own, such as the network interface of a load "
+            "balancer or a NAT gateway, still holds it. Run this again later."
+        )
     if code in DENIED:
         return f"AWS denied {action}: {cause}. Allow it to this identity."
     if code in EXPIRED:

@@ -14,17 +14,21 @@ from lls.oci import is_oci
 from lls.operations.world.account import AwsError
 from lls.operations.world.installation import Installation
 from lls.operations.world.ownership import KUBERNETES_NAMESPACE, RELEASE, Kind, Owner, Ownership
-from lls.operations.world.proxy import CLUSTER_FAILURES, Release
+from lls.operations.world.proxy import CLUSTER_FAILURES, Deletion, Release, deletion_of
 
 
 @dataclass(frozen=True, kw_only=True)
 class ClusterSurvey:
-    """One look at a cluster. `others` is what the namespace holds, `unknown` why the cluster could not be looked at."""
+    """One look at a cluster. `others` is what the namespace holds, `unknown` why the cluster could not be looked at.
+
+    `deletion` tells of a namespace that is being deleted.
+    """
 
     namespace: str
     release_name: str
     release: Release | None = None
     has_namespace: bool = False
+    deletion: Deletion | None = None
     others: tuple[str, ...] = ()
     unknown: str = ""
 
@@ -42,7 +46,8 @@ class ClusterSurvey:
         if self.release:
             found[RELEASE] = self._owner(RELEASE, installation, ownership, _not_of(self.release, installation))
         if self.has_namespace:
-            strange = "" if self.release or not self.others else f"it holds {', '.join(self.others)}, and no release"
+            is_strange = self.others and not self.release and not self.deletion
+            strange = f"it holds {', '.join(self.others)}, and no release" if is_strange else ""
             found[KUBERNETES_NAMESPACE] = self._owner(KUBERNETES_NAMESPACE, installation, ownership, strange)
         return found
 
@@ -61,12 +66,13 @@ def look_into_cluster(installation: Installation) -> ClusterSurvey:
         if not installation.kubeconfig:
             return nothing
         proxy = installation.proxy()
-        release, has_namespace = proxy.find_release(), proxy.find_namespace() is not None
+        release, namespace = proxy.find_release(), proxy.find_namespace()
         return replace(
             nothing,
             release=release,
-            has_namespace=has_namespace,
-            others=tuple(proxy.others()) if has_namespace else (),
+            has_namespace=namespace is not None,
+            deletion=deletion_of(namespace),
+            others=tuple(proxy.others()) if namespace else (),
         )
     except (AwsError, *CLUSTER_FAILURES) as error:
         unknown = f"the cluster could not be asked, so its release and namespace are left alone: {error}"

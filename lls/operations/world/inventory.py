@@ -3,13 +3,11 @@
 import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from lls.guide import NODE_INTERNAL_PORTS
 from lls.operations.program.recording import Properties
-
-if TYPE_CHECKING:
-    from lls.operations.world.account import Account
+from lls.operations.world.account import Account, AwsError
 
 GROUP: Final = "aws:ec2/securityGroup:SecurityGroup"
 INGRESS: Final = "aws:vpc/securityGroupIngressRule:SecurityGroupIngressRule"
@@ -142,7 +140,7 @@ def is_internal(rule: Properties) -> bool:
 class Inventory:
     """What one account and region hold. Each answer is fresh."""
 
-    def __init__(self, account: "Account") -> None:
+    def __init__(self, account: Account) -> None:
         """Look in that account and region."""
         self._account = account
 
@@ -204,7 +202,37 @@ class Inventory:
         """The load balancers of every type; those of another than Network are of the type OTHER_BALANCER."""
         found = list(self._account.every("elbv2", "describe_load_balancers", "LoadBalancers"))
         tags = self._tags_of([description["LoadBalancerArn"] for description in found])
-        return [_balancer(description, tags[description["LoadBalancerArn"]]) for description in found]
+        return [
+            _balancer(description, tags[arn])
+            for description in found
+            if (arn := description["LoadBalancerArn"]) in tags
+        ]
+
+    def find_balancer(self, name: str, arn: str = "") -> Thing | None:
+        """The Network Load Balancer of an ARN, else of a name. Asks for that alone, and not for its tags."""
+        described = self._find("describe_load_balancers", "LoadBalancers", "LoadBalancerArns", name, arn)
+        found = _balancer(described, {}) if described else None
+        return found if found and found.type == BALANCER else None
+
+    def find_target_group(self, name: str, arn: str = "") -> Thing | None:
+        """The target group with a port of an ARN, else of a name. Asks for that alone, and not for its tags."""
+        described = self._find("describe_target_groups", "TargetGroups", "TargetGroupArns", name, arn)
+        return _target_group(described, {}) if described and "Port" in described else None
+
+    def _find(self, operation: str, key: str, arns: str, name: str, arn: str) -> Any:
+        """What AWS says of the one of an ARN, else of a name; None where there is neither."""
+        for arguments in ([{arns: [arn]}] if arn else []) + [{"Names": [name]}]:
+            try:
+                return self._account.call("elbv2", operation, **arguments)[key][0]
+            except AwsError as error:
+                if not error.is_gone:
+                    raise
+        return None
+
+    def endpoint_services(self) -> Mapping[str, tuple[str, ...]]:
+        """The account's VPC endpoint services: ids to the ARNs of the Network Load Balancers that they offer."""
+        found = self._account.every("ec2", "describe_vpc_endpoint_service_configurations", "ServiceConfigurations")
+        return {service["ServiceId"]: tuple(service.get("NetworkLoadBalancerArns", ())) for service in found}
 
     def is_protected(self, balancer: Thing) -> bool:
         """Whether a load balancer refuses to be deleted."""
@@ -215,16 +243,22 @@ class Inventory:
         """The target groups."""
         found = list(self._account.every("elbv2", "describe_target_groups", "TargetGroups"))
         tags = self._tags_of([description["TargetGroupArn"] for description in found])
-        return [_target_group(description, tags[description["TargetGroupArn"]]) for description in found]
+        return [
+            _target_group(description, tags[arn])
+            for description in found
+            if (arn := description["TargetGroupArn"]) in tags
+        ]
 
-    def listeners(self, balancer_arn: str) -> list[Thing]:
-        """The listeners of a load balancer."""
+    def listeners(self, balancer_arn: str, *, tagged: bool = True) -> list[Thing]:
+        """The listeners of a load balancer, with their tags or without."""
         found = list(self._account.every("elbv2", "describe_listeners", "Listeners", LoadBalancerArn=balancer_arn))
-        tags = self._tags_of([description["ListenerArn"] for description in found])
+        listener_arns = [description["ListenerArn"] for description in found]
+        untagged: dict[str, Mapping[str, str]] = {listener_arn: {} for listener_arn in listener_arns}
+        tags = self._tags_of(listener_arns) if tagged else untagged
         return [
             Thing(
                 type=LISTENER,
-                id=description["ListenerArn"],
+                id=arn,
                 inputs={
                     "loadBalancerArn": description["LoadBalancerArn"],
                     "protocol": description["Protocol"],
@@ -233,11 +267,12 @@ class Inventory:
                         {"type": action["Type"], "targetGroupArn": action.get("TargetGroupArn", "")}
                         for action in description["DefaultActions"]
                     ],
-                    "tags": tags[description["ListenerArn"]],
+                    "tags": tags[arn],
                 },
-                outputs={"arn": description["ListenerArn"]},
+                outputs={"arn": arn},
             )
             for description in found
+            if (arn := description["ListenerArn"]) in tags
         ]
 
     def targets(self, target_group_arn: str) -> list[Thing]:
@@ -299,12 +334,23 @@ class Inventory:
         found = self._account.every("ec2", "describe_security_group_rules", "SecurityGroupRules", Filters=filters)
         return list(map(_rule, found))
 
-    def _tags_of(self, arns: list[str]) -> Mapping[str, Mapping[str, str]]:
+    def _tags_of(self, arns: list[str]) -> dict[str, Mapping[str, str]]:
+        """The tags by ARN. What is gone by now is left out: without tags it would look nobody's."""
         found: dict[str, Mapping[str, str]] = {}
         for start in range(0, len(arns), TAGS_AT_ONCE):
-            answer = self._account.call("elbv2", "describe_tags", ResourceArns=arns[start : start + TAGS_AT_ONCE])
-            found |= {description["ResourceArn"]: _tags(description) for description in answer["TagDescriptions"]}
+            found |= self._tags_at_once(arns[start : start + TAGS_AT_ONCE])
         return found
+
+    def _tags_at_once(self, arns: list[str]) -> dict[str, Mapping[str, str]]:
+        """AWS refuses a question about several of which one is gone: then each half is asked about."""
+        try:
+            answer = self._account.call("elbv2", "describe_tags", ResourceArns=arns)
+        except AwsError as error:
+            if not error.is_gone:
+                raise
+            middle = len(arns) // 2
+            return self._tags_at_once(arns[:middle]) | self._tags_at_once(arns[middle:]) if middle else {}
+        return {description["ResourceArn"]: _tags(description) for description in answer["TagDescriptions"]}
 
 
 def _filters(filters: Mapping[str, str]) -> list[dict[str, Any]]:
@@ -332,7 +378,7 @@ def _rule(described: Any) -> Thing:
         "tags": _tags(described),
     }
     if described["IpProtocol"] != "-1":
-        inputs |= {"fromPort": described["FromPort"], "toPort": described["ToPort"]}
+        inputs |= {"fromPort": described.get("FromPort"), "toPort": described.get("ToPort")}
     rule_id = described["SecurityGroupRuleId"]
     return Thing(
         type=EGRESS if described["IsEgress"] else INGRESS,
@@ -343,9 +389,10 @@ def _rule(described: Any) -> Thing:
 
 
 def _balancer(described: Any, tags: Mapping[str, str]) -> Thing:
+    """A load balancer of any type. Gateway Load Balancers have neither scheme nor DNS name."""
     arn = described["LoadBalancerArn"]
     mappings: list[Properties] = []
-    for zone in described["AvailabilityZones"]:
+    for zone in described.get("AvailabilityZones", ()):
         allocations = [
             address["AllocationId"] for address in zone.get("LoadBalancerAddresses", ()) if "AllocationId" in address
         ]
@@ -356,7 +403,7 @@ def _balancer(described: Any, tags: Mapping[str, str]) -> Thing:
         inputs={
             "name": described["LoadBalancerName"],
             "loadBalancerType": described["Type"],
-            "internal": described["Scheme"] == "internal",
+            "internal": described.get("Scheme") == "internal",
             "securityGroups": sorted(described.get("SecurityGroups", ())),
             "subnetMappings": mappings,
             "tags": tags,
@@ -364,34 +411,35 @@ def _balancer(described: Any, tags: Mapping[str, str]) -> Thing:
         outputs={
             "arn": arn,
             "name": described["LoadBalancerName"],
-            "dnsName": described["DNSName"],
+            "dnsName": described.get("DNSName", ""),
             "zoneId": described.get("CanonicalHostedZoneId", ""),
-            "vpcId": described["VpcId"],
+            "vpcId": described.get("VpcId", ""),
         },
-        state=described["State"]["Code"],
+        state=described.get("State", {}).get("Code", ""),
     )
 
 
 def _target_group(described: Any, tags: Mapping[str, str]) -> Thing:
+    """A target group of any target type. A Lambda function's has no port, protocol or VPC."""
     arn = described["TargetGroupArn"]
     return Thing(
         type=TARGET_GROUP,
         id=arn,
         inputs={
             "name": described["TargetGroupName"],
-            "protocol": described["Protocol"],
-            "port": described["Port"],
-            "vpcId": described["VpcId"],
-            "targetType": described["TargetType"],
+            "protocol": described.get("Protocol"),
+            "port": described.get("Port"),
+            "vpcId": described.get("VpcId"),
+            "targetType": described.get("TargetType"),
             "healthCheck": {
-                "enabled": described["HealthCheckEnabled"],
-                "protocol": described["HealthCheckProtocol"],
-                "port": described["HealthCheckPort"],
+                "enabled": described.get("HealthCheckEnabled"),
+                "protocol": described.get("HealthCheckProtocol"),
+                "port": described.get("HealthCheckPort"),
                 "path": described.get("HealthCheckPath"),
-                "interval": described["HealthCheckIntervalSeconds"],
-                "timeout": described["HealthCheckTimeoutSeconds"],
-                "healthyThreshold": described["HealthyThresholdCount"],
-                "unhealthyThreshold": described["UnhealthyThresholdCount"],
+                "interval": described.get("HealthCheckIntervalSeconds"),
+                "timeout": described.get("HealthCheckTimeoutSeconds"),
+                "healthyThreshold": described.get("HealthyThresholdCount"),
+                "unhealthyThreshold": described.get("UnhealthyThresholdCount"),
                 "matcher": described.get("Matcher", {}).get("HttpCode"),
             },
             "tags": tags,

@@ -5,7 +5,7 @@ import gzip
 import json
 import shutil
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, cast
 
@@ -24,6 +24,24 @@ KEPT_SECRETS: Final = ("helm.sh/release.v1", "kubernetes.io/service-account-toke
 
 ROOT_CERTIFICATE: Final = "kube-root-ca.crt"
 """The config map that Kubernetes puts into every namespace."""
+
+HANGS: Final[Mapping[str, str]] = {
+    "NamespaceDeletionDiscoveryFailure": "make the API answer that is named, or delete its APIService: "
+    "kubectl get apiservices",
+    "NamespaceDeletionGroupVersionParsingFailure": "correct the API whose version is named: kubectl get apiservices",
+    "NamespaceDeletionContentFailure": "take away what refuses the deletion that is named",
+    "NamespaceContentRemaining": "let the controller run that takes the finalizers off what remains",
+    "NamespaceFinalizersRemaining": "let the controller run that takes the finalizers off what remains",
+}
+"""The conditions of a namespace whose deletion does not end, and what lets it."""
+
+
+@dataclass(frozen=True)
+class Deletion:
+    """A namespace's deletion that has begun: that and why it has not ended, and what to do."""
+
+    seen: str
+    remedy: str
 
 
 @dataclass(frozen=True)
@@ -121,10 +139,14 @@ class Proxy:
         return {secret.metadata.labels.get("name", "") for secret in kept} - {self.release_name}
 
     def delete_namespace(self) -> None:
-        """Delete the namespace. Does not wait."""
-        self.api.ask(
-            lambda client: CoreV1Api(client).delete_namespace(self.namespace, _request_timeout=REQUEST_TIMEOUT)
-        )
+        """Delete the namespace, if nobody has yet. Does not wait."""
+        try:
+            self.api.ask(
+                lambda client: CoreV1Api(client).delete_namespace(self.namespace, _request_timeout=REQUEST_TIMEOUT)
+            )
+        except ClusterError as error:
+            if error.status not in (404, 409):  # gone, or being deleted already
+                raise
 
     def uninstall(self, kubeconfig: str, context: str) -> str | None:
         """Uninstall the release with Helm; what went wrong, or None."""
@@ -156,6 +178,22 @@ class Proxy:
             if error.status == 404:
                 return None
             raise
+
+
+def deletion_of(namespace: V1Namespace | None) -> Deletion | None:
+    """How the deletion of a namespace stands; None where it is not being deleted."""
+    if not (namespace and namespace.metadata and namespace.metadata.deletion_timestamp):
+        return None
+    conditions = (namespace.status.conditions if namespace.status else None) or ()
+    reasons = {condition.type: condition.message for condition in conditions if condition.status == "True"}
+    seen = [f"{type_}: {message}" for type_, message in reasons.items()]
+    if finalizers := namespace.metadata.finalizers:
+        seen.append(f"finalizers of its own remain: {', '.join(finalizers)}")
+    remedies = dict.fromkeys(HANGS[type_] for type_ in reasons if type_ in HANGS)
+    return Deletion(
+        "it is being deleted" + (f", which waits for this: {'; '.join(seen)}" if seen else ""),
+        "wait until it is gone" + (f"; if it stays, {', and '.join(remedies)}" if remedies else ""),
+    )
 
 
 def _owners(pod: V1Pod) -> list[Any]:

@@ -146,6 +146,7 @@ class Survey:
         addresses = {thing.state: thing for thing in things.values() if thing.type == ADDRESS and thing.state}
         found = [
             *self._protected(things.values()),
+            *self._offered(things),
             *self._balancers_beyond(things),
             *self._target_groups_beyond(things),
         ]
@@ -187,6 +188,24 @@ class Survey:
                     f"aws elbv2 modify-load-balancer-attributes --region {self._config.region} "
                     f"--load-balancer-arn {thing.id} --attributes Key=deletion_protection.enabled,Value=false",
                 )
+
+    def _offered(self, doomed: Mapping[str, Thing]) -> Iterable[Dependent]:
+        """VPC endpoint services that offer a load balancer that goes. AWS deletes none that a service offers."""
+        if not any(thing.type == BALANCER for thing in doomed.values()):
+            return
+        region = f"--region {self._config.region}"
+        for service, balancers in self._inventory.endpoint_services().items():
+            for arn in doomed.keys() & set(balancers):
+                remedy = (
+                    "if nobody needs it: reject its endpoint connections, then "
+                    f"aws ec2 delete-vpc-endpoint-service-configurations {region} --service-ids {service}"
+                )
+                if set(balancers) - doomed.keys():
+                    remedy = (
+                        f"if nobody needs it there: aws ec2 modify-vpc-endpoint-service-configuration {region} "
+                        f"--service-id {service} --remove-network-load-balancer-arns {arn}"
+                    )
+                yield Dependent(doomed[arn], f"VPC endpoint service {service}", remedy, service)
 
     def _remedy_of(self, id_: str) -> str:
         """What to do about a lookalike; empty for anything else."""

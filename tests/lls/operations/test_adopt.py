@@ -10,6 +10,7 @@ from lls.operations.adopt import import_file, write
 from lls.operations.program.replacement import REPLACED_BY
 from lls.operations.world.states import State
 from rehearsal.engine.engine import Resource
+from tests.support import breakage
 from tests.support.operations import adoption, install, take_over
 from tests.support.recorded import as_config
 from tests.support.worlds import a_rehearsal
@@ -41,6 +42,21 @@ def test_everything_that_the_guide_made_is_found_and_only_what_it_forgot_is_miss
     }
     assert found.interrupting == []
     assert {str(stranger) for stranger in found.unmanaged} == {"target 10.0.16.6", "target 10.0.48.4"}
+
+
+def test_a_namespace_that_is_being_deleted_is_not_taken_over_nor_is_the_release_in_it() -> None:
+    with a_rehearsal() as rehearsal:
+        install(rehearsal)
+        breakage.hang_deletion(rehearsal.cluster, "gdn-streaming", breakage.FINALIZER)
+        found = adoption(rehearsal)
+    assert found.matches == []
+    assert {refusal.match.resource.name for refusal in found.refused} == {"proxy-namespace", "proxy-release"}
+    for refusal in found.refused:
+        assert "it is being deleted" in refusal.why
+        assert "elbv2.k8s.aws/resources in 1 resource instances" in refusal.why
+        assert refusal.remedy == (
+            "wait until it is gone; if it stays, let the controller run that takes the finalizers off what remains"
+        )
 
 
 def test_the_up_after_it_replaces_nothing_and_adds_only_what_is_missing() -> None:

@@ -17,6 +17,7 @@ from lls.operations.world.states import Operation, State
 from rehearsal.engine.engine import StepsFailedError
 from rehearsal.rehearse import Rehearsal
 from rehearsal.world import Node, PrefixList, Subnet
+from tests.support import breakage
 from tests.support.operations import install, preflight_of, problems_by_check
 from tests.support.recorded import as_config
 from tests.support.registries import (
@@ -40,6 +41,11 @@ def nothing(rehearsal: Rehearsal) -> None:
 
 def a_group(rehearsal: Rehearsal, name: str) -> None:
     rehearsal.aws.client("elbv2").create_target_group(Name=name, Protocol="UDP", Port=1, VpcId=rehearsal.aws.vpc_id)
+
+
+def delete_namespace(rehearsal: Rehearsal) -> None:
+    rehearsal.cluster.create_namespace("gdn-streaming")
+    breakage.hang_deletion(rehearsal.cluster, "gdn-streaming")
 
 
 def allow_in_node_group(protocol: str, port: int) -> Breaking:
@@ -193,6 +199,13 @@ FAULTS: dict[str, tuple[Breaking, Mapping[str, Any], str, str]] = {
         {},
         "namespace",
         "not in the stack's state",
+    ),
+    "namespace that is being deleted": (
+        delete_namespace,
+        {},
+        "namespace",
+        "metrics.k8s.io/v1beta1: the server is currently unable to handle the request -> wait until it is gone; "
+        "if it stays, make the API answer that is named, or delete its APIService: kubectl get apiservices",
     ),
     "chart and image": (nothing, {"quirks": {"mirrored": False}}, "chart image", "python -m lls mirror"),
     "leftovers": (follow_guide, {}, "leftovers", "python -m lls adopt --stack test takes them over"),

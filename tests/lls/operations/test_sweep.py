@@ -4,9 +4,11 @@ import pytest
 
 from bench.guide_commands import follow
 from lls.operations.report.finding import Level, Unwatched
-from lls.operations.sweep import carry_out, holders
+from lls.operations.sweep import PATIENCE, carry_out, holders
 from lls.operations.world.account import AwsError
-from lls.operations.world.inventory import KINDS
+from lls.operations.world.inventory import ADDRESS, KINDS
+from rehearsal.rehearse import Rehearsal
+from tests.support import breakage
 from tests.support.operations import cleaned, install, kinds, planned, problems, run_instance, swept
 from tests.support.worlds import NO_CLI, KnownStates, PatientClock, PatientClockOf, a_rehearsal
 
@@ -97,6 +99,39 @@ def test_a_protected_load_balancer_stops_the_plan_with_the_command_that_helps() 
         assert rehearsal.leftovers() == []
 
 
+@pytest.mark.parametrize("balancers", [1, 2], ids=["alone", "beside another"])
+def test_an_endpoint_service_of_the_load_balancer_stops_the_plan_with_the_command_that_helps(balancers: int) -> None:
+    with a_rehearsal() as rehearsal:
+        rehearsal.engine.up()
+        ec2, elbv2 = rehearsal.aws.client("ec2"), rehearsal.aws.client("elbv2")
+        another = elbv2.create_load_balancer(Name="shop", Type="network", Subnets=[rehearsal.aws.subnets["a"][0]])
+        nlb, shop = rehearsal.engine.outputs["nlbArn"], another["LoadBalancers"][0].get("LoadBalancerArn", "")
+        made = ec2.create_vpc_endpoint_service_configuration(NetworkLoadBalancerArns=[nlb, shop][:balancers])
+        service = made["ServiceConfiguration"].get("ServiceId", "")
+        [dependent] = planned(rehearsal).dependents
+        assert str(dependent) == f"load balancer rp-public-demo is used by VPC endpoint service {service}"
+        assert ("modify" in dependent.remedy, "delete" in dependent.remedy) == (balancers == 2, balancers == 1)
+        assert service in dependent.remedy
+        ec2.delete_vpc_endpoint_service_configurations(ServiceIds=[service])
+        assert planned(rehearsal).dependents == []
+
+
+def test_a_load_balancer_that_another_service_comes_to_use_ends_the_sweep_at_once_and_says_who_may_have_it() -> None:
+    with a_rehearsal() as rehearsal:
+        rehearsal.engine.up()
+        ec2, clock = rehearsal.aws.client("ec2"), PatientClockOf(rehearsal)
+        sweep = planned(rehearsal)
+        nlb = rehearsal.engine.outputs["nlbArn"]
+        made = ec2.create_vpc_endpoint_service_configuration(NetworkLoadBalancerArns=[nlb])
+        service = made["ServiceConfiguration"].get("ServiceId", "")
+        with pytest.raises(AwsError, match="DeleteLoadBalancer failed with ResourceInUse") as caught:
+            carry_out(sweep, rehearsal.installation(), clock, Unwatched())
+        assert clock.now() < PATIENCE
+        assert f"VPC endpoint service {service}" in holders(caught.value, sweep, rehearsal.installation())
+        ec2.delete_vpc_endpoint_service_configurations(ServiceIds=[service])
+        assert "aws apigateway get-vpc-links" in holders(caught.value, sweep, rehearsal.installation())
+
+
 class InterruptedClock(PatientClock):
     """Someone presses Ctrl-C while it waits."""
 
@@ -116,6 +151,46 @@ def test_an_interrupted_sweep_knows_what_it_did_and_goes_on_when_run_again() -> 
         rehearsal.clock.skip(300_000)
         swept(rehearsal)
         assert rehearsal.leftovers() == []
+
+
+def test_the_address_of_a_load_balancer_that_is_gone_is_waited_for_while_its_interface_lingers() -> None:
+    with a_rehearsal({"lls:staticIp": "true"}, latencies={"nlb_interfaces_linger": 1e6}) as rehearsal:
+        rehearsal.engine.up()
+        elbv2 = rehearsal.aws.client("elbv2")
+        elbv2.delete_load_balancer(LoadBalancerArn=rehearsal.engine.outputs["nlbArn"])
+        sweep = planned(rehearsal)
+        assert sweep.dependents == []
+        sweep.in_aws = [thing for thing in sweep.in_aws if thing.type == ADDRESS]
+
+        class LettingGo(PatientClockOf):
+            def sleep(self, seconds: float) -> None:
+                super().sleep(seconds)
+                rehearsal.clock.skip(1e6)
+
+        carry_out(sweep, rehearsal.installation(), LettingGo(rehearsal), Unwatched())
+        assert not any(left.startswith("address") for left in rehearsal.leftovers())
+
+
+def test_an_address_that_stays_held_is_told_so_and_not_that_the_credentials_are_wrong() -> None:
+    with a_rehearsal({"lls:staticIp": "true"}, latencies={"nlb_interfaces_linger": 1e8}) as rehearsal:
+        rehearsal.engine.up()
+        elbv2 = rehearsal.aws.client("elbv2")
+        elbv2.delete_load_balancer(LoadBalancerArn=rehearsal.engine.outputs["nlbArn"])
+        sweep = planned(rehearsal)
+        sweep.in_aws = [thing for thing in sweep.in_aws if thing.type == ADDRESS]
+        with pytest.raises(AwsError, match=r"something of AWS's own, .* still holds it") as caught:
+            carry_out(sweep, rehearsal.installation(), PatientClock(), Unwatched())
+        assert "credentials" not in str(caught.value)
+
+
+def test_credentials_that_become_invalid_end_a_sweep_at_once() -> None:
+    with a_rehearsal({"lls:staticIp": "true"}) as rehearsal:
+        rehearsal.engine.up()
+        sweep, clock = planned(rehearsal), PatientClockOf(rehearsal)
+        rehearsal.aws.refuse("ec2:ReleaseAddress", "InvalidClientTokenId")
+        with pytest.raises(AwsError, match="AWS does not accept the credentials"):
+            carry_out(sweep, rehearsal.installation(), clock, Unwatched())
+        assert clock.now() < PATIENCE
 
 
 def test_something_that_comes_to_use_a_thing_after_the_plan_is_an_error_in_the_end_that_names_it() -> None:
@@ -174,3 +249,50 @@ def test_without_the_cli_the_state_is_unknown_and_the_rest_is_told() -> None:
     with a_rehearsal() as rehearsal:
         found = {each.check: each.level for each in cleaned(rehearsal, KnownStates(failure=NO_CLI))}
     assert (found["state"], found["aws"]) == (Level.UNKNOWN, Level.OK)
+
+
+class FreeingClock(PatientClockOf):
+    """Whatever a namespace's deletion waits for ends when somebody waits for that."""
+
+    def __init__(self, rehearsal: Rehearsal) -> None:
+        super().__init__(rehearsal)
+        self._hung = rehearsal.cluster.hung
+
+    def sleep(self, seconds: float) -> None:
+        self._hung.clear()
+        super().sleep(seconds)
+
+
+@pytest.mark.parametrize("when", ["before the plan", "after it"])
+@pytest.mark.parametrize("is_installed", [True, False], ids=["with a release", "empty"])
+def test_a_namespace_that_somebody_has_deleted_is_waited_for_until_it_is_gone(when: str, is_installed: bool) -> None:
+    with a_rehearsal() as rehearsal:
+        follow(rehearsal.aws, "demo", "us-west-2a")
+        if is_installed:
+            install(rehearsal)
+        else:
+            rehearsal.cluster.create_namespace("gdn-streaming")
+        if when == "before the plan":
+            breakage.hang_deletion(rehearsal.cluster, "gdn-streaming")
+        sweep = planned(rehearsal)
+        breakage.hang_deletion(rehearsal.cluster, "gdn-streaming")
+        assert carry_out(sweep, rehearsal.installation(), FreeingClock(rehearsal), Unwatched()) is None
+        assert sweep.left == []
+        assert rehearsal.leftovers() == []
+
+
+@pytest.mark.parametrize("conditions", [breakage.UNAVAILABLE_API, breakage.FINALIZER], ids=["API", "finalizer"])
+def test_a_namespace_whose_deletion_hangs_keeps_no_sweep_from_aws_and_is_told_with_what_its_conditions_say(
+    conditions: dict[str, str],
+) -> None:
+    with a_rehearsal() as rehearsal:
+        follow(rehearsal.aws, "demo", "us-west-2a")
+        rehearsal.cluster.create_namespace("gdn-streaming")
+        breakage.hang_deletion(rehearsal.cluster, "gdn-streaming", conditions)
+        sweep = planned(rehearsal)
+        found = carry_out(sweep, rehearsal.installation(), PatientClockOf(rehearsal), Unwatched())
+        assert rehearsal.leftovers() == ["namespace gdn-streaming"]
+    assert found
+    assert sweep.left == ["namespace gdn-streaming"]
+    assert all(f"{condition}: {message}" in found.seen for condition, message in conditions.items())
+    assert found.remedy

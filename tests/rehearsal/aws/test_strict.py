@@ -121,6 +121,18 @@ def test_a_protected_nlb_cannot_be_deleted(emulated: EmulatedAws) -> None:
         emulated.elbv2.delete_load_balancer(LoadBalancerArn=nlb)
 
 
+def test_an_nlb_of_an_endpoint_service_cannot_be_deleted(emulated: EmulatedAws) -> None:
+    nlb = emulated.nlb()
+    made = emulated.ec2.create_vpc_endpoint_service_configuration(NetworkLoadBalancerArns=[nlb])
+    service = made["ServiceConfiguration"].get("ServiceId", "")
+    with refuses("ResourceInUse"):
+        emulated.elbv2.delete_load_balancer(LoadBalancerArn=nlb)
+    [found] = emulated.ec2.describe_vpc_endpoint_service_configurations()["ServiceConfigurations"]
+    assert found.get("NetworkLoadBalancerArns") == [nlb]
+    emulated.ec2.delete_vpc_endpoint_service_configurations(ServiceIds=[service])
+    emulated.elbv2.delete_load_balancer(LoadBalancerArn=nlb)
+
+
 def test_an_nlb_created_without_a_security_group_never_gets_one(emulated: EmulatedAws) -> None:
     made = emulated.elbv2.create_load_balancer(Name="bare", Type="network", Subnets=[emulated.aws.subnets["a"][0]])
     arn = made["LoadBalancers"][0].get("LoadBalancerArn", "")
@@ -137,7 +149,7 @@ def test_an_elastic_ip_in_use_cannot_be_released_or_used_again(emulated: Emulate
     allocation = emulated.ec2.allocate_address(Domain="vpc")["AllocationId"]
     group = emulated.group()
     nlb = emulated.nlb(group, AllocationId=allocation)
-    with refuses("InvalidIPAddress.InUse"):
+    with refuses("AuthFailure"):
         emulated.ec2.release_address(AllocationId=allocation)
     with refuses("ResourceInUse"):
         emulated.nlb(group, name="another", AllocationId=allocation)
@@ -167,6 +179,29 @@ def test_health_checks_of_udp_groups_are_tcp_or_http_within_awss_ranges(
 ) -> None:
     with refuses("ValidationError"):
         emulated.target_group(**setting)
+
+
+def test_a_lambdas_target_group_has_neither_port_nor_protocol_nor_vpc(emulated: EmulatedAws) -> None:
+    emulated.elbv2.create_target_group(Name="function", TargetType="lambda")
+    [found] = emulated.elbv2.describe_target_groups()["TargetGroups"]
+    assert not {"Port", "Protocol", "VpcId", "HealthCheckProtocol", "HealthCheckPort"} & found.keys()
+
+
+def test_a_gateway_load_balancer_has_neither_a_dns_name_nor_a_scheme(emulated: EmulatedAws) -> None:
+    emulated.elbv2.create_load_balancer(Name="firewall", Type="gateway", Subnets=[emulated.aws.subnets["a"][0]])
+    [found] = emulated.elbv2.describe_load_balancers()["LoadBalancers"]
+    assert ":loadbalancer/gwy/firewall/" in found.get("LoadBalancerArn", "")
+    assert not {"DNSName", "Scheme", "CanonicalHostedZoneId", "SecurityGroups"} & found.keys()
+
+
+def test_tags_of_what_is_not_there_are_refused_with_all_others_asked_for(emulated: EmulatedAws) -> None:
+    nlb, group = emulated.nlb(), emulated.target_group()
+    emulated.elbv2.describe_tags(ResourceArns=[nlb, group])
+    emulated.elbv2.delete_load_balancer(LoadBalancerArn=nlb)
+    with refuses("LoadBalancerNotFound"):
+        emulated.elbv2.describe_tags(ResourceArns=[nlb, group])
+    with refuses("TargetGroupNotFound"):
+        emulated.elbv2.describe_tags(ResourceArns=[f"{group}0"])
 
 
 def test_a_target_group_in_use_by_a_listener_cannot_be_deleted(emulated: EmulatedAws) -> None:

@@ -163,7 +163,7 @@ def test_an_nlb_and_its_elastic_ip_show_each_other_until_the_interface_is_gone(a
     assert interface(at)["RequesterManaged"]
     assert interface(at)["Description"] == f"ELB {nlb.partition(':loadbalancer/')[2]}"
     at.elbv2.delete_load_balancer(LoadBalancerArn=nlb)
-    with refuses("InvalidIPAddress.InUse"):
+    with refuses("AuthFailure"):
         at.ec2.release_address(AllocationId=allocation)
     at.clock.sleep(45)
     assert not address().get("AssociationId")

@@ -178,6 +178,21 @@ def test_a_deleted_namespace_is_terminating_until_it_is_gone_with_everything_in_
     assert emulated.cluster.leftovers() == ()
 
 
+def test_a_namespace_whose_deletion_hangs_tells_why_in_its_conditions(emulated: EmulatedCluster) -> None:
+    emulated.cluster.create_namespace(NAMESPACE)
+    assert emulated.core.read_namespace(NAMESPACE).status.conditions is None
+    breakage.hang_deletion(emulated.cluster, NAMESPACE, breakage.FINALIZER)
+    emulated.clock.skip(10_000)
+    told = {
+        condition.type: condition.message
+        for condition in emulated.core.read_namespace(NAMESPACE).status.conditions
+        if condition.status == "True"
+    }
+    assert told == breakage.FINALIZER
+    emulated.cluster.hung.clear()
+    refused(404, lambda: emulated.core.read_namespace(NAMESPACE))
+
+
 # --- Pods
 
 

@@ -69,6 +69,12 @@ CAUSES: dict[str, tuple[Exception, str]] = {
         refusal("AuthFailure"),
         "AWS does not accept the credentials (at ec2:DescribeVpcs): because. Check `aws sts get-caller-identity`.",
     ),
+    "held": (
+        refusal("AuthFailure", "You do not have permission to access the specified resource."),
+        "ec2:DescribeVpcs failed with AuthFailure: You do not have permission to access the specified resource: "
+        "something of AWS's own, such as the network interface of a load balancer or a NAT gateway, still holds it. "
+        "Run this again later.",
+    ),
     "missing": (
         NoCredentialsError(),
         "AWS does not accept the credentials (at ec2:DescribeVpcs): Unable to locate credentials. "

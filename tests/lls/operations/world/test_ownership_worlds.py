@@ -261,7 +261,7 @@ class InMemory(Inventory):
         )
         return [(thing, nodes) for thing in self._of(INGRESS) if thing.inputs["referencedSecurityGroupId"] in group_ids]
 
-    def listeners(self, balancer_arn: str) -> list[Thing]:
+    def listeners(self, balancer_arn: str, *, tagged: bool = True) -> list[Thing]:
         return [thing for thing in self._of(LISTENER) if thing.inputs["loadBalancerArn"] == balancer_arn]
 
     def targets(self, target_group_arn: str) -> list[Thing]:
@@ -274,6 +274,9 @@ class InMemory(Inventory):
         self, *, groups: Sequence[str] = (), ids: Sequence[str] = (), descriptions: Sequence[str] = ()
     ) -> list[Interface]:
         return []
+
+    def endpoint_services(self) -> Mapping[str, tuple[str, ...]]:
+        return {}
 
     def is_protected(self, balancer: Thing) -> bool:
         return False

@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from pydantic.alias_generators import to_camel
 
 from lls.config import Config
+from lls.config.values import in_words
 from lls.fitness import TAINTS
 from lls.streaming_proxy_release import StreamingProxyReleaseArgs, chart_values
 from lls.target_registration import ZONE_LABEL
@@ -126,7 +127,7 @@ def demand_of(config: Config) -> Demand:
         for amount in demand.resources.requests.values():
             parse_quantity(str(amount))
     except ValidationError as error:
-        problems = (f"{'.'.join(map(str, problem['loc']))}: {problem['msg']}" for problem in error.errors())
+        problems = (f"{'.'.join(map(str, problem['loc']))}: {in_words(problem)}" for problem in error.errors())
         raise pulumi.RunError(f"lls:helmValues: Kubernetes takes no pod with {'; '.join(problems)}.") from None
     except ValueError as error:
         raise pulumi.RunError(f"lls:helmValues: resources.requests: {error}. Use quantities, such as 24Gi.") from None
@@ -152,6 +153,8 @@ def shortfall(node: Any, pods: Iterable[Any], demand: Demand, namespace: str) ->
         free = parse_quantity(allocatable.get(resource, "0")) - used
         if free < parse_quantity(str(wanted)):
             others.append(f"{_amount(free, resource)} {resource} free")
+    if "pods" in allocatable and len(here) >= parse_quantity(allocatable["pods"]):
+        others.append(f"no place for another pod beside its {len(here)}")
     return Shortfall(tuple(taint for taint in untolerated if taint not in hopeless), tuple(dict.fromkeys(others)))
 
 
@@ -173,10 +176,25 @@ def _amount(value: Decimal, resource: str) -> str:
 
 
 def _requested(pod: Any, resource: str) -> Decimal:
-    requests: list[dict[str, str]] = [
-        (container.resources.requests or {}) if container.resources else {} for container in pod.spec.containers
-    ]
-    return sum((parse_quantity(request.get(resource, "0")) for request in requests), Decimal(0))
+    """What a pod holds of a node, by the scheduler's formula.
+
+    Init containers run one after another before the others, except for sidecars, which stay (restartPolicy Always).
+    """
+    initial, sidecars = Decimal(0), Decimal(0)
+    for container in pod.spec.init_containers or ():
+        if container.restart_policy == "Always":
+            sidecars += _of_container(container, resource)
+            initial = max(initial, sidecars)
+        else:
+            initial = max(initial, sidecars + _of_container(container, resource))
+    running = sum((_of_container(container, resource) for container in pod.spec.containers), sidecars)
+    overhead: dict[str, str] = pod.spec.overhead or {}
+    return max(initial, running) + parse_quantity(overhead.get(resource, "0"))
+
+
+def _of_container(container: Any, resource: str) -> Decimal:
+    requests: dict[str, str] = (container.resources.requests or {}) if container.resources else {}
+    return parse_quantity(requests.get(resource, "0"))
 
 
 def name_of(thing: Any) -> str:

@@ -14,6 +14,7 @@ from urllib.parse import parse_qs, urlsplit
 from rehearsal.kubernetes.chart import KubernetesError
 from rehearsal.kubernetes.cluster_state import Cluster
 from rehearsal.kubernetes.objects import SHOWN, Json, metadata
+from rehearsal.kubernetes.scheduler import Container, Pod
 
 TOKEN: Final = "token-of-the-rehearsal"  # noqa: S105
 
@@ -342,25 +343,26 @@ class KubernetesApi:
     def _log(self, request: Request) -> str:
         """The log of a pod's container, or of the one before its last restart."""
         pod = self._cluster.pods[request.namespace, request.name]
+        container = _container_of(pod, request.query.get("container", ""))
+        named = f'container "{container.name}" in pod "{pod.name}"'
         node = self._cluster.nodes.get(pod.node)
         if not pod.node:
             return ""
         if node and not node.ready:
             where = f"{node.ip}:10250"
-            path = f"containerLogs/{pod.namespace}/{pod.name}/{pod.container}"
+            path = f"containerLogs/{pod.namespace}/{pod.name}/{container.name}"
             message = f'Get "https://{where}/{path}": dial tcp {where}: i/o timeout'
             raise StatusError(500, "InternalError", message)
-        if pod.phase == "Pending":
+        if not pod.is_initialized and container.kind == "regular":
+            raise StatusError(400, "BadRequest", f"{named} is waiting to start: PodInitializing")
+        if pod.state in ("starting", "unpullable") and container.name == pod.container:
             why = "trying and failing to pull image" if pod.state == "unpullable" else "ContainerCreating"
-            message = f'container "{pod.container}" in pod "{pod.name}" is waiting to start: {why}'
-            raise StatusError(400, "BadRequest", message)
+            raise StatusError(400, "BadRequest", f"{named} is waiting to start: {why}")
         if pod.state == "evicted":
-            message = f'container "{pod.container}" in pod "{pod.name}" is not available'
-            raise StatusError(400, "BadRequest", message)
-        if request.query.get("previous") == "true" and not pod.restarts:
-            message = f'previous terminated container "{pod.container}" in pod "{pod.name}" not found'
-            raise StatusError(400, "BadRequest", message)
-        lines = pod.log.splitlines(keepends=True)
+            raise StatusError(400, "BadRequest", f"{named} is not available")
+        if request.query.get("previous") == "true" and not container.restarts:
+            raise StatusError(400, "BadRequest", f"previous terminated {named} not found")
+        lines = container.log.splitlines(keepends=True)
         wanted = request.query.get("tailLines")
         return "".join(lines if wanted is None else lines[max(0, len(lines) - int(wanted)) :])
 
@@ -399,6 +401,21 @@ class KubernetesApi:
         except KubernetesError as error:
             raise StatusError(404, "NotFound", str(error)) from None
         return {}
+
+
+def _container_of(pod: Pod, name: str) -> Container:
+    """A pod's container by its name, which may be left out only where it is its one regular container."""
+    own = Container(name=pod.container, restarts=pod.restarts, log=pod.log)
+    containers = [own, *pod.added]
+    regular = [container for container in containers if container.kind == "regular"]
+    if not name and len(regular) > 1:
+        names = " ".join(container.name for container in containers)
+        message = f"a container name must be specified for pod {pod.name}, choose one of: [{names}]"
+        raise StatusError(400, "BadRequest", message)
+    found = next((container for container in containers if container.name == (name or own.name)), None)
+    if found is None:
+        raise StatusError(400, "BadRequest", f"container {name} is not valid for pod {pod.name}")
+    return found
 
 
 def kubeconfig_for(endpoint: str, context: str) -> str:

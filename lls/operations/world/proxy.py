@@ -100,15 +100,20 @@ class Proxy:
         return self._list("list_namespaced_service")
 
     def events(self) -> list[Any]:
-        """What happened lately in the namespace, oldest first."""
+        """What happened lately in the namespace, oldest first; of the same time, warnings last."""
         events = self._list("list_namespaced_event")
-        return sorted(events, key=lambda event: str(event.last_timestamp or event.event_time or ""))
+        return sorted(events, key=lambda event: (str(event.last_timestamp or event.event_time or ""), event.type or ""))
 
-    def logs(self, pod: str, lines: int, *, previous: bool = False) -> str:
-        """The last lines of a pod's log; `previous` of the container before its last restart."""
+    def logs(self, pod: str, container: str, lines: int, *, previous: bool = False) -> str:
+        """The last lines of a container's log; `previous` of those before its last restart."""
         return self.api.ask(
             lambda client: CoreV1Api(client).read_namespaced_pod_log(
-                pod, self.namespace, tail_lines=lines, previous=previous, _request_timeout=REQUEST_TIMEOUT
+                pod,
+                self.namespace,
+                container=container,
+                tail_lines=lines,
+                previous=previous,
+                _request_timeout=REQUEST_TIMEOUT,
             )
         )
 

@@ -27,6 +27,7 @@ from lls.operations.world.proxy import Proxy
 from rehearsal.kubernetes.api import TOKEN, KubernetesApi, kubeconfig_for
 from rehearsal.kubernetes.chart import KubernetesError
 from rehearsal.kubernetes.cluster_state import Cluster
+from rehearsal.kubernetes.scheduler import Container
 from rehearsal.kubernetes.shims import commands_on_the_path
 from rehearsal.world import ExistingPod, Node
 from tests.support import breakage
@@ -233,6 +234,35 @@ def test_a_crashing_pod_keeps_restarting_and_its_log_says_why(installed: Emulate
     assert emulated.answers() == set(emulated.cluster.nodes)
 
 
+def test_the_log_of_a_pod_with_several_containers_is_that_of_a_named_one(installed: EmulatedCluster) -> None:
+    name = installed.pod().metadata.name
+    breakage.add_container(installed.cluster, name, Container(name="waits", kind="init", log="ready to go\n"))
+    assert "is serving" in installed.core.read_namespaced_pod_log(name, NAMESPACE)
+    breakage.add_container(installed.cluster, name, Container(name="mesh", log="meshed\n"))
+    message = refused(400, lambda: installed.core.read_namespaced_pod_log(name, NAMESPACE))
+    assert f"a container name must be specified for pod {name}, choose one of: [streaming-proxy waits mesh]" in message
+    for container, said in (("streaming-proxy", "is serving"), ("mesh", "meshed"), ("waits", "ready to go")):
+        assert said in installed.core.read_namespaced_pod_log(name, NAMESPACE, container=container)
+    message = refused(400, lambda: installed.core.read_namespaced_pod_log(name, NAMESPACE, container="else"))
+    assert f"container else is not valid for pod {name}" in message
+
+
+def test_no_container_starts_before_the_init_containers_have_ended(installed: EmulatedCluster) -> None:
+    name = installed.pod().metadata.name
+    fails = Container(name="checks", kind="init", crashing=True, restarts=12, log="no route to host\n")
+    breakage.add_container(installed.cluster, name, fails)
+    pod = installed.pod()
+    [init], [own] = pod.status.init_container_statuses, pod.status.container_statuses
+    assert pod.status.phase == "Pending"
+    assert (init.state.waiting.reason, init.restart_count, init.ready) == ("CrashLoopBackOff", 12, False)
+    assert own.state.waiting.reason == "PodInitializing"
+    message = refused(400, lambda: installed.core.read_namespaced_pod_log(name, NAMESPACE))
+    assert "is waiting to start: PodInitializing" in message
+    log = installed.core.read_namespaced_pod_log(name, NAMESPACE, container="checks", previous=True)
+    assert log == "no route to host\n"
+    assert installed.answers() == set()
+
+
 def test_a_pod_without_its_image_is_pending_and_has_no_log(installed: EmulatedCluster) -> None:
     emulated = installed
     name = emulated.pod().metadata.name
@@ -372,6 +402,28 @@ def test_a_cluster_of_the_ipv6_family_lists_such_addresses_and_answers_on_no_oth
     addresses = [node.status.addresses[0].address for node in emulated.core.list_node().items]
     assert {ip_address(address).version for address in addresses} == {6}
     assert emulated.answers() == set()
+
+
+@pytest.mark.parametrize(
+    ("quota", "words"),
+    [
+        ({"limits.memory": "16Gi"}, "exceeded quota: team, requested: limits.memory=24Gi, used: limits.memory=0"),
+        ({"limits.nvidia.com/gpu": "1"}, "failed quota: team: must specify limits.nvidia.com/gpu"),
+    ],
+)
+def test_a_quota_refuses_pods_and_only_an_event_of_their_replica_set_tells(
+    emulated: EmulatedCluster, quota: dict[str, str], words: str
+) -> None:
+    emulated.cluster.quotas[NAMESPACE] = quota
+    with pytest.raises(KubernetesError, match=r"context deadline exceeded: pods .* is forbidden"):
+        emulated.install()
+    assert emulated.pods() == []
+    [event] = emulated.core.list_namespaced_event(NAMESPACE).items
+    assert (event.involved_object.kind, event.type, event.reason) == ("ReplicaSet", "Warning", "FailedCreate")
+    assert words in event.message
+    emulated.cluster.quotas.clear()
+    assert emulated.pod().status.phase == "Running"
+    assert "FailedCreate" not in emulated.reasons()
 
 
 def test_a_pod_whose_node_goes_is_made_anew_elsewhere(installed: EmulatedCluster) -> None:
@@ -529,7 +581,7 @@ def test_the_operations_see_the_release_that_pulumi_installed() -> None:
         assert release
         assert (release.status, release.chart, release.version) == ("deployed", "gdn-streaming", "2.0.1")
         assert proxy.find_namespace()
-        assert proxy.logs(breakage.a_proxy(emulated.cluster), 10)
+        assert proxy.logs(breakage.a_proxy(emulated.cluster), "streaming-proxy", 10)
         assert proxy.uninstall(kubeconfig, "") is None
         assert proxy.others() == []
         proxy.delete_namespace()

@@ -177,8 +177,8 @@ class KubernetesApi:
             return fixed
         if (method, url.path) == ("POST", "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"):
             return self._review(body)
-        if (method, url.path) == ("POST", "/helm/uninstall"):
-            return self._uninstall(body["name"], body["namespace"])
+        if method == "POST" and url.path in ("/helm/uninstall", "/helm/rollback"):
+            return self._helm(url.path, body)
         query = {key: values[0] for key, values in parse_qs(url.query).items()}
         return self._resource(self._request(method, url.path, query, body))
 
@@ -390,14 +390,18 @@ class KubernetesApi:
         if not cluster.remove(request.resource, request.namespace, request.name):
             raise NOT_ALLOWED
 
-    def _uninstall(self, name: str, namespace: str) -> Json:
+    def _helm(self, path: str, body: Json) -> Json:
         """What the `helm` command of the rehearsal has done here, since a release is one thing in the model."""
+        name, namespace = body["name"], body["namespace"]
         for resource in ("services", "secrets"):
             if ("delete", resource) in self._cluster.denied:
                 request = Request("DELETE", resource, namespace, name, "", {}, {})
                 raise _forbidden(self._cluster.user, "delete", resource, request)
         try:
-            self._cluster.uninstall(name, namespace)
+            if path == "/helm/rollback":
+                self._cluster.rollback(name, namespace, body["revision"])
+            else:
+                self._cluster.uninstall(name, namespace)
         except KubernetesError as error:
             raise StatusError(404, "NotFound", str(error)) from None
         return {}

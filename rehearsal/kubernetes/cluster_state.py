@@ -113,6 +113,8 @@ class Cluster:
             before = self.releases.get(key)
             if before and before.status.startswith("pending-"):
                 raise KubernetesError("another operation (install/upgrade/rollback) is in progress")
+            if before and before.status == "uninstalling":
+                raise KubernetesError(f'"{name}" has no deployed releases')
             if not self.world.quirks.mirrored and ".dkr.ecr." in chart:
                 raise KubernetesError(f"failed to download {chart!r} at version {version!r}: not found")
             read = documented(values)
@@ -138,6 +140,21 @@ class Cluster:
                 self._conclude(key, "failed")
                 raise KubernetesError(f"context deadline exceeded: {waiting[0]}")
             return self._conclude(key, "deployed")
+
+    def rollback(self, name: str, namespace: str, revision: int) -> None:
+        """Make an earlier revision of a release the last one again; 0 is the one before the last."""
+        key = (namespace, name)
+        with self.settled():
+            before = self.releases.get(key)
+            if before is None:
+                raise KubernetesError("release: not found")
+            wanted = revision or before.revision - 1
+            found = next((earlier for earlier in before.earlier if earlier.revision == wanted), None)
+            if found is None:
+                raise KubernetesError(f"release has no {wanted} version")
+            self.releases[key] = next_revision(before, replace(found, earlier=()))
+            self._reconcile()
+            self._conclude(key, "deployed")
 
     def uninstall(self, name: str, namespace: str) -> None:
         """Uninstall a release."""
@@ -349,10 +366,5 @@ class Cluster:
 
     def _taken(self, wanted: Service) -> int | None:
         """The NodePort that another service holds."""
-        held = {
-            (port.protocol, port.node_port)
-            for key, service in self.services.items()
-            if key != (wanted.namespace, wanted.name)
-            for port in service.ports
-        }
-        return next((port.node_port for port in wanted.ports if (port.protocol, port.node_port) in held), None)
+        others = [service for key, service in self.services.items() if key != (wanted.namespace, wanted.name)]
+        return next((port for port in sorted(wanted.node_ports) for other in others if port in other.node_ports), None)

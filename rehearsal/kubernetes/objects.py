@@ -427,7 +427,8 @@ def _service(service: Service) -> Json:
     return {
         "metadata": metadata(service.name, service.namespace, **helm),
         "spec": {
-            "type": "NodePort",
+            "type": "LoadBalancer" if service.health_check_node_port else "NodePort",
+            "healthCheckNodePort": service.health_check_node_port,
             "clusterIP": f"172.20.{number % 256}.{number // 256 % 254 + 1}",
             "selector": dict(service.selector),
             "externalTrafficPolicy": service.external_traffic_policy,

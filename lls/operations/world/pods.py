@@ -32,12 +32,9 @@ def check_pods(proxy: Proxy, *, replicas: int, up: str) -> list[Finding]:
     if release is None:
         found.append(problem("release", f"there is no release {proxy.release_name} in {namespace}", up))
         look = up
-    elif release.status.startswith("pending-"):
-        way_back = "rollback" if release.revision > 1 else "uninstall"
-        unstuck = f"once no run is under way: helm -n {namespace} {way_back} {release.name}, then {up}"
-        found.append(problem("release", f"release {release.name} is {release.status}", unstuck))
     elif release.status != "deployed":
-        found.append(problem("release", f"release {release.name} is {release.status}", up))
+        remedy = f"{release.way_back}, then {up}" if release.way_back else up
+        found.append(problem("release", f"release {release.name} is {release.status}", remedy))
     else:
         found.append(ok("release", f"{release.name} is deployed: {release.chart} {release.version}"))
     pods = proxy.pods()

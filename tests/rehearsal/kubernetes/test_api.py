@@ -25,7 +25,7 @@ from lls.cluster_api import ClusterApi
 from lls.operations.world.capacity import demand_of, shortfall
 from lls.operations.world.proxy import Proxy
 from rehearsal.kubernetes.api import TOKEN, KubernetesApi, kubeconfig_for
-from rehearsal.kubernetes.chart import KubernetesError
+from rehearsal.kubernetes.chart import KubernetesError, Service, ServicePort
 from rehearsal.kubernetes.cluster_state import Cluster
 from rehearsal.kubernetes.scheduler import Container
 from rehearsal.kubernetes.shims import commands_on_the_path
@@ -474,6 +474,20 @@ def test_a_taken_node_port_is_a_service_of_somebody_else(make: Callable[..., Emu
     assert emulated.cluster.leftovers() == ("namespace gdn-streaming", "release gdn-streaming/gdn-streaming")
 
 
+@pytest.mark.parametrize(
+    "held",
+    [
+        {"ports": (ServicePort(name="x", protocol="TCP", port=80, node_port=30504),)},
+        {"ports": (), "health_check_node_port": 30504, "external_traffic_policy": "Local"},
+    ],
+    ids=["for another protocol", "for health checks"],
+)
+def test_a_node_port_is_one_services_alone_whatever_it_is_for(emulated: EmulatedCluster, held: dict[str, Any]) -> None:
+    emulated.cluster.services["else", "x"] = Service(name="x", namespace="else", selector={}, **held)
+    with pytest.raises(KubernetesError, match="30504: provided port is already allocated"):
+        emulated.install()
+
+
 def test_nothing_answers_on_a_node_port_that_no_service_has(installed: EmulatedCluster) -> None:
     emulated = installed
     assert emulated.answers() == set(emulated.cluster.nodes)
@@ -546,6 +560,25 @@ def test_a_release_that_was_left_pending_refuses_another_operation(installed: Em
         emulated.install(tag="2.0.2")
     status = helm("status", "gdn-streaming", "-n", NAMESPACE, "-o", "json")
     assert json.loads(status.stdout)["info"]["status"] == "pending-upgrade"
+
+
+def test_helm_rolls_a_pending_release_back_to_a_revision_that_there_is(installed: EmulatedCluster) -> None:
+    back = ("rollback", "gdn-streaming", "-n", NAMESPACE)
+    breakage.change_release(installed.cluster, NAMESPACE, "gdn-streaming", "pending-install")
+    assert "release has no 0 version" in helm(*back).stderr
+    breakage.change_release(installed.cluster, NAMESPACE, "gdn-streaming", "deployed")
+    installed.install(tag="2.0.2")
+    breakage.change_release(installed.cluster, NAMESPACE, "gdn-streaming", "pending-upgrade")
+    assert helm(*back, "1").returncode == 0
+    assert [release["info"]["status"] for release in installed.releases()][-1] == "deployed"
+    assert installed.pod().spec.containers[0].image.endswith(":2.0.1")
+    installed.install(tag="2.0.2")
+
+
+def test_a_release_whose_uninstall_was_interrupted_takes_no_upgrade(installed: EmulatedCluster) -> None:
+    breakage.change_release(installed.cluster, NAMESPACE, "gdn-streaming", "uninstalling")
+    with pytest.raises(KubernetesError, match="has no deployed releases"):
+        installed.install(tag="2.0.2")
 
 
 def test_helm_uninstalls_and_says_what_it_cannot_find(installed: EmulatedCluster) -> None:

@@ -45,7 +45,7 @@ from lls.operations.world.proxy import CLUSTER_FAILURES
 from lls.operations.world.registry import MirrorError, exists, login_remedy, login_to, logins_of, upstream_of
 from lls.operations.world.rule_count import count_ipv4
 from lls.operations.world.survey import Survey
-from lls.public_subnet import find_public_subnet
+from lls.public_subnet import find_public_subnet, leads_to_endpoint, leads_to_internet
 from lls.sources import RULES_PER_GROUP, RULES_QUOTA, too_many, weigh_sources
 from lls.targets import choose_ids, find_targets, reasons
 
@@ -263,7 +263,11 @@ class Preflight:
         network = Network(self._account, place.vpc_id)
         free = network.subnet(subnet_id)["AvailableIpAddressCount"]
         found: list[Finding] = []
-        if not network.has_internet(subnet_id):
+        target = network.default_route(subnet_id)
+        if leads_to_endpoint(target):
+            seen = f"{subnet_id}: its default route leads to {target}, and what is behind that is not looked into"
+            found.append(note("subnet", seen, "see that it lets clients in, and answers out"))
+        elif not leads_to_internet(target):
             found.append(
                 problem(
                     "subnet",

@@ -17,6 +17,7 @@ from rehearsal.kubernetes.scheduler import Container, Pod
 from rehearsal.rehearse import NLB_ADDRESS, Rehearsal
 from rehearsal.world import Node, PrefixList
 from tests.support import breakage
+from tests.support.operations import preflight_of, reroute
 from tests.support.recorded import as_config
 from tests.support.worlds import PatientClock, PatientClockOf, a_rehearsal
 
@@ -414,6 +415,32 @@ def test_a_network_acl_that_keeps_out_some_clients_is_a_note() -> None:
     assert problems(found) == {}
     [acl] = [finding for finding in found if finding.check == "network-acl"]
     assert "UDP 5004 inbound from 203.0.113.0/24" in acl.seen
+
+
+# --- Routes
+
+
+def test_a_way_in_through_a_firewalls_endpoint_is_noted_and_not_judged() -> None:
+    with a_rehearsal() as rehearsal:
+        rehearsal.engine.up()
+        endpoint = reroute(rehearsal, "0.0.0.0/0", endpoint=True)
+        rehearsal.await_health()
+        found = verified(rehearsal)
+        subnet = rehearsal.aws.subnets["a"][0]
+        before = [finding for finding in preflight_of(rehearsal, publicSubnetId=subnet) if finding.check == "subnet"]
+    assert {finding.level for finding in found} == {Level.OK, Level.NOTE}
+    [route] = [finding.seen for finding in found if endpoint in finding.seen]
+    assert f"{subnet}: its default route leads to {endpoint}" in route
+    assert not any("and routes let" in finding.seen for finding in found)
+    assert [(finding.level, endpoint in finding.seen) for finding in before] == [(Level.NOTE, True)]
+
+
+def test_two_halves_of_a_default_route_are_one() -> None:
+    with a_rehearsal() as rehearsal:
+        rehearsal.engine.up()
+        reroute(rehearsal, "0.0.0.0/1", "128.0.0.0/1")
+        rehearsal.await_health()
+        assert problems(verified(rehearsal)) == {}
 
 
 # --- Prefix lists

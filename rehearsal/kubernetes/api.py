@@ -56,6 +56,7 @@ RESOURCE_TYPES: Final[Mapping[str, ResourceType]] = {
     "configmaps": ResourceType("ConfigMap"),
     "events": ResourceType("Event", fields=("involvedObject.kind", "involvedObject.name", "reason", "type")),
     "persistentvolumeclaims": ResourceType("PersistentVolumeClaim"),
+    "networkpolicies": ResourceType("NetworkPolicy", "networking.k8s.io/v1"),
     "targetgroupbindings": ResourceType("TargetGroupBinding", f"{ELBV2}/v1beta1"),
 }
 """The resources that are served."""
@@ -240,7 +241,7 @@ class KubernetesApi:
 
     def _fixed(self) -> Mapping[tuple[str, str], Json]:
         """Answers that do not depend on what is in the cluster."""
-        versions = {"discovery.k8s.io/v1", "authorization.k8s.io/v1"}
+        versions = {"discovery.k8s.io/v1", "authorization.k8s.io/v1", "networking.k8s.io/v1"}
         fixed: dict[tuple[str, str], Json] = {
             ("GET", "/version"): {
                 "major": "1",

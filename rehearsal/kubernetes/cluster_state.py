@@ -21,8 +21,8 @@ class Cluster:
 
     `nodes` may be changed at any time, as an autoscaler does; so may `services`, somebody's `secrets` and
     `config_maps`, by namespace and name, `quotas`, by namespace, which refuse pods beyond limits such as
-    `limits.memory`, and `denied`, the verbs and resources that the user may not use, such as
-    ("list", "nodes") or ("get", "pods/log"). `roles` are the ARNs of the AWS roles
+    `limits.memory`, `network_policies`, their specs by namespace and name, and `denied`, the verbs and resources that
+    the user may not use, such as ("list", "nodes") or ("get", "pods/log"). `roles` are the ARNs of the AWS roles
     that have an access entry, and `guests` those of their sessions that have come in. `hung` are the namespaces
     whose deletion does not end: each with the conditions of its status that tell why, and their messages.
     """
@@ -57,6 +57,7 @@ class Cluster:
         self.bindings: dict[tuple[str, str], dict[str, Any]] = {}
         self.secrets: set[tuple[str, str]] = set()
         self.config_maps: set[tuple[str, str]] = set()
+        self.network_policies: dict[tuple[str, str], Mapping[str, Any]] = {}
         self.quotas: dict[str, Mapping[str, str]] = {}
         self.refusals: dict[tuple[str, str], str] = {}
         self.denied: set[tuple[str, str]] = set()
@@ -211,11 +212,24 @@ class Cluster:
             if node is None or (path and path != self.world.quirks.chart_health_path):
                 return False
             return any(
-                self.ready(pod) and (service.external_traffic_policy == "Cluster" or pod.node == node)
+                self.ready(pod)
+                and self._admits(pod)
+                and (service.external_traffic_policy == "Cluster" or pod.node == node)
                 for service in self.services.values()
                 if any(taken.node_port == port for taken in service.ports)
                 for pod in self.selected(service)
             )
+
+    def _admits(self, pod: Pod) -> bool:
+        """Whether network policies let traffic in to a pod; of rules only those count that let in all."""
+        selecting = [
+            policy
+            for (namespace, _), policy in self.network_policies.items()
+            if namespace == pod.namespace
+            and policy["podSelector"].get("matchLabels", {}).items() <= pod.labels.items()
+            and "Ingress" in policy["policyTypes"]
+        ]
+        return not selecting or any({} in policy.get("ingress", ()) for policy in selecting)
 
     def _listens(self, node: Node, address: str) -> bool:
         """Whether NodePorts are open on an IPv4 address of a node."""

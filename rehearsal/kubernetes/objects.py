@@ -158,6 +158,14 @@ def bindings(cluster: Cluster) -> list[Json]:
     return list(cluster.bindings.values())
 
 
+def network_policies(cluster: Cluster) -> list[Json]:
+    """All network policies."""
+    return [
+        {"metadata": metadata(name, namespace), "spec": dict(spec)}
+        for (namespace, name), spec in cluster.network_policies.items()
+    ]
+
+
 def none(_: Cluster) -> list[Json]:
     """What no emulated cluster has."""
     return []
@@ -174,6 +182,7 @@ SHOWN: Final[Mapping[str, Callable[[Cluster], list[Json]]]] = {
     "configmaps": config_maps,
     "events": events,
     "persistentvolumeclaims": none,
+    "networkpolicies": network_policies,
     "targetgroupbindings": bindings,
 }
 """What shows the objects of each resource."""
@@ -314,7 +323,15 @@ def _pod(cluster: Cluster, pod: Pod) -> Json:
     scheduled = {"nodeName": pod.node} if pod.node else {}
     placed = {"podIP": pod_ip(pod), "hostIP": getattr(cluster.nodes.get(pod.node), "ip", None)} if pod.node else {}
     return {
-        "metadata": metadata(pod.name, pod.namespace, at=pod.created, labels=dict(pod.labels), **owned, **deleted),
+        "metadata": metadata(
+            pod.name,
+            pod.namespace,
+            at=pod.created,
+            labels=dict(pod.labels),
+            annotations=dict(pod.annotations),
+            **owned,
+            **deleted,
+        ),
         "spec": {
             "containers": [own, *({"name": container.name, "image": pod.image} for container in regular)],
             "initContainers": [

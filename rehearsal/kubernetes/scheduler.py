@@ -48,6 +48,7 @@ class Pod:
     name: str
     namespace: str
     labels: Mapping[str, str] = field(default_factory=dict[str, str])
+    annotations: Mapping[str, str] = field(default_factory=dict[str, str])
     node: str = ""
     requests: Mapping[str, str] = field(default_factory=dict[str, str])
     limits: Mapping[str, str] = field(default_factory=dict[str, str])

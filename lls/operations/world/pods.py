@@ -16,6 +16,12 @@ SHOWN_LINES: Final = 5
 WORKLOADS: Final = ("Deployment", "ReplicaSet", "StatefulSet", "DaemonSet")
 """Kinds of what creates pods. Why one may not, only its events tell."""
 
+POD_ENI: Final = "vpc.amazonaws.com/pod-eni"
+"""The annotation of a pod with security groups of its own (Amazon VPC CNI, "security groups for pods")."""
+
+POD_INTERFACE: Final = "pod-interface"
+"""The check that tells of such a pod."""
+
 TRACE: Final = re.compile(r"\s+at |\s*File \"|Traceback|\s*\.\.\. \d+ more|\s{4,}|goroutine \d+|\s*\^+\s*$|\s+in <")
 """Lines of stack traces, in the languages that services are written in."""
 
@@ -37,7 +43,7 @@ def check_pods(proxy: Proxy, *, replicas: int, up: str) -> list[Finding]:
         found.append(problem("release", f"release {release.name} is {release.status}", remedy))
     else:
         found.append(ok("release", f"{release.name} is deployed: {release.chart} {release.version}"))
-    pods = proxy.pods()
+    pods: list[Any] = proxy.pods()
     living = [pod for pod in pods if is_living(pod)]
     ended = [_ended(pod) for pod in pods if not is_living(pod)]
     is_short, is_deployed = len(living) < replicas, release is not None and release.status == "deployed"
@@ -48,6 +54,14 @@ def check_pods(proxy: Proxy, *, replicas: int, up: str) -> list[Finding]:
         except CLUSTER_FAILURES as error:
             found.append(unknown("events", f"what refuses or stops pods may be told by events: {error}"))
     found += [_judge(pod, events, namespace) for pod in living]
+    found += [
+        note(
+            POD_INTERFACE,
+            f"{pod.metadata.name} has a network interface and security groups of its own, not looked into",
+        )
+        for pod in living
+        if POD_ENI in (pod.metadata.annotations or {})
+    ]
     refused = refusals(events)
     if refused:
         admit = f"let {namespace} take the pod (its quota, limit range, Pod Security level or admission policy)"

@@ -762,6 +762,81 @@ def test_events_that_may_not_be_read_hide_no_pod() -> None:
     assert [finding.check for finding in found if finding.level is Level.UNKNOWN] == ["events"]
 
 
+# --- What in the cluster may stop packets, and is not judged
+
+
+def restrict(rehearsal: Rehearsal, *rules: Mapping[str, Any], selects: Mapping[str, Any] | None = None) -> None:
+    """Give the proxy's namespace a network policy for what gets in."""
+    rehearsal.cluster.network_policies["gdn-streaming", "default-deny"] = {
+        "podSelector": selects or {},
+        "policyTypes": ["Ingress"],
+        "ingress": list(rules),
+    }
+
+
+def test_a_network_policy_for_the_proxys_pods_is_noted_and_named_where_no_cause_is_found() -> None:
+    with a_rehearsal() as rehearsal:
+        rehearsal.engine.up()
+        restrict(rehearsal)
+        rehearsal.clock.skip(600)
+        found = verified(rehearsal)
+    [policy] = [finding for finding in found if finding.check == "network-policies"]
+    assert policy.level is Level.NOTE
+    assert "default-deny of gdn-streaming restrict what gets in" in policy.seen
+    assert "Could not be judged: network-policies (default-deny" in problems(found)["targets"]
+
+
+EXPRESSIONS: list[Any] = [
+    {"key": "app", "operator": "Exists"},
+    {"key": "app", "operator": "In", "values": ["streaming-proxy"]},
+    {"key": "other", "operator": "DoesNotExist"},
+    {"key": "app", "operator": "NotIn", "values": ["other"]},
+]
+
+
+SELECTED: list[tuple[list[Any], dict[str, Any], bool]] = [
+    ([{"ports": [{"port": 8000}]}], {"matchLabels": {"app": "streaming-proxy"}}, True),
+    ([{"from": [{"ipBlock": {"cidr": "10.0.0.0/16"}}]}], {"matchExpressions": EXPRESSIONS}, True),
+    ([{}], {}, False),
+    ([], {"matchLabels": {"app": "other"}}, False),
+    ([], {"matchExpressions": [*EXPRESSIONS, {"key": "app", "operator": "DoesNotExist"}]}, False),
+    ([], {"matchExpressions": [{"key": "app", "operator": "NotIn", "values": ["streaming-proxy"]}]}, False),
+]
+
+
+@pytest.mark.parametrize(("rules", "selects", "told"), SELECTED)
+def test_only_network_policies_that_restrict_the_proxys_pods_are_told(
+    rules: list[Mapping[str, Any]], selects: Mapping[str, Any], told: bool
+) -> None:
+    with a_rehearsal() as rehearsal:
+        rehearsal.engine.up()
+        restrict(rehearsal, *rules, selects=selects)
+        found = verified(rehearsal)
+    assert any(finding.check == "network-policies" for finding in found) == told
+
+
+def test_network_policies_that_may_not_be_listed_are_unknown_and_nothing_else_is() -> None:
+    with a_rehearsal() as rehearsal:
+        rehearsal.engine.up()
+        rehearsal.await_health()
+        rehearsal.cluster.denied.add(("list", "networkpolicies"))
+        found = verified(rehearsal)
+    assert [finding.check for finding in found if finding.level is Level.UNKNOWN] == ["network-policies"]
+    assert problems(found) == {}
+
+
+def test_a_pod_with_security_groups_of_its_own_is_noted() -> None:
+    with a_rehearsal() as rehearsal:
+        rehearsal.engine.up()
+        rehearsal.await_health()
+        [place] = [place for place, pod in rehearsal.cluster.pods.items() if pod.release]
+        annotations = {"vpc.amazonaws.com/pod-eni": "[]"}
+        rehearsal.cluster.pods[place] = replace(rehearsal.cluster.pods[place], annotations=annotations)
+        found = verified(rehearsal)
+    [own] = [finding for finding in found if finding.check == "pod-interface"]
+    assert (own.level, place[1] in own.seen) == (Level.NOTE, True)
+
+
 # --- externalTrafficPolicy Local
 
 LOCAL = {"external_traffic_policy": "Local"}

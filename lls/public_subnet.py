@@ -38,9 +38,17 @@ class DefaultRoute(NamedTuple):
         return f"{ANYWHERE} -> {self.target} ({self.table})" if self.target else f"no {ANYWHERE} ({self.table})"
 
 
-def leads_to_internet(destination: str | None, target: str | None) -> bool:
-    """Whether a route is the one that makes a subnet public: the IPv4 default route, to an internet gateway."""
-    return destination == ANYWHERE and (target or "").startswith("igw-")
+def leads_to_internet(target: str) -> bool:
+    """Whether what an IPv4 default route leads to makes its subnet public: an internet gateway."""
+    return target.startswith("igw-")
+
+
+def leads_to_endpoint(target: str) -> bool:
+    """Whether that is the endpoint of a firewall or a Gateway Load Balancer, where other routes decide how it goes on.
+
+    AWS Network Firewall's guide has subnets of internet-facing load balancers behind one.
+    """
+    return target.startswith("vpce-")
 
 
 def find_public_subnet(config: Config, vpc_id: str) -> str:
@@ -58,16 +66,20 @@ def find_public_subnet(config: Config, vpc_id: str) -> str:
             )
         return config.public_subnet_id
     routes = _default_routes(vpc_id, find_subnets(here))
-    leading = [subnet for subnet, route in routes.items() if leads_to_internet(ANYWHERE, route.target)]
+    leading = [subnet for subnet, route in routes.items() if leads_to_internet(route.target)]
     gateway = _internet_gateway(vpc_id) if leading else ""
     public = [subnet for subnet in leading if routes[subnet].target == gateway]
     if len(public) == 1:
         return public[0]
     listed = "; ".join(f"{subnet}: {routes[subnet]}" for subnet in public or routes)
     found = f"several public subnets: {listed}" if public else f"no public subnet. Its subnets: {listed or 'none'}"
+    behind = [subnet for subnet, route in routes.items() if leads_to_endpoint(route.target)]
+    remedy, chosen = "Set the one for the NLB", "SUBNET"
+    if not public and len(behind) == 1:
+        [chosen] = behind
+        remedy = f"If what is behind {routes[chosen].target} lets clients in, set {chosen}"
     raise pulumi.RunError(
-        f"{config.availability_zone} of {vpc_id} has {found}. "
-        "Set the one for the NLB: pulumi config set lls:publicSubnetId SUBNET"
+        f"{config.availability_zone} of {vpc_id} has {found}. {remedy}: pulumi config set lls:publicSubnetId {chosen}"
     )
 
 

@@ -4,7 +4,7 @@ import json
 import re
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,14 +12,15 @@ import pytest
 
 from lls.kubeconfig import CredentialError, find_access
 from lls.operations.program.stack_file import PROJECT
-from lls.operations.report.finding import Unwatched
+from lls.operations.report.finding import Level, Unwatched
 from lls.operations.sweep import carry_out
 from lls.operations.verify import Verification
+from lls.operations.world.states import State
 from rehearsal.engine.engine import StepsFailedError
 from rehearsal.rehearse import NLB_ADDRESS, Rehearsal
 from tests.support import breakage
 from tests.support.faults import CREATIONS, NODES, destroyed_but
-from tests.support.operations import adoption, cleaned, kinds, planned, problems, streams, take_over
+from tests.support.operations import adoption, cleaned, kinds, planned, preflight_of, problems, streams, take_over
 from tests.support.recorded import as_config
 from tests.support.silent import put_on_path
 from tests.support.strategies import QUIRKS, STRATEGIES
@@ -132,6 +133,80 @@ def test_a_release_left_pending_is_uninstalled_by_hand_and_made_again() -> None:
         rehearsal.cluster.uninstall("gdn-streaming", "gdn-streaming")
         rehearsal.engine.up()
         assert streams(rehearsal)
+
+
+def preflight_and_verify(rehearsal: MutableRehearsal) -> dict[str, str]:
+    """What preflight and verify tell to do about the release."""
+    found = {"preflight": preflight_of(rehearsal)}
+    found["verify"] = Verification(rehearsal.installation(), {}, resolve=lambda _: [NLB_ADDRESS]).run(Unwatched())
+    return {
+        command: finding.remedy
+        for command, findings in found.items()
+        for finding in findings
+        if (finding.check, finding.level) == ("release", Level.PROBLEM)
+    }
+
+
+def left_at_install(rehearsal: MutableRehearsal) -> None:
+    """A run was killed while Helm installed: the state has no release, and none was ever deployed."""
+    del rehearsal.engine.state[next(urn for urn in rehearsal.engine.state if urn.endswith("proxy-release"))]
+
+
+def left_at_first_upgrade(rehearsal: MutableRehearsal) -> None:
+    """The install failed, and a run was killed while Helm upgraded that."""
+    breakage.change_release(rehearsal.cluster, "gdn-streaming", "gdn-streaming", "failed")
+    upgrade(rehearsal, "2.0.2")
+
+
+def left_at_upgrade(rehearsal: MutableRehearsal) -> None:
+    """A run was killed while Helm upgraded what an upgrade had failed to."""
+    upgrade(rehearsal, "2.0.2")
+    breakage.change_release(rehearsal.cluster, "gdn-streaming", "gdn-streaming", "failed")
+    upgrade(rehearsal, "2.0.3")
+
+
+def upgrade(rehearsal: MutableRehearsal, tag: str) -> None:
+    rehearsal.reconfigure({"lls:imageTag": tag})
+    rehearsal.engine.up()
+
+
+@pytest.mark.parametrize(
+    ("left", "status", "words"),
+    [
+        (left_at_install, "pending-install", "uninstall gdn-streaming"),
+        (left_at_first_upgrade, "pending-upgrade", "uninstall gdn-streaming"),
+        (left_at_upgrade, "pending-upgrade", "rollback gdn-streaming 1"),
+        (left_at_upgrade, "pending-rollback", "rollback gdn-streaming 1"),
+        (left_at_upgrade, "uninstalling", "uninstall gdn-streaming"),
+    ],
+)
+def test_a_release_that_was_left_half_way_is_told_before_up_with_the_command_that_helps(
+    left: Callable[[MutableRehearsal], None], status: Any, words: str
+) -> None:
+    with a_rehearsal() as rehearsal:
+        rehearsal.engine.up()
+        left(rehearsal)
+        breakage.change_release(rehearsal.cluster, "gdn-streaming", "gdn-streaming", status)
+        told = preflight_and_verify(rehearsal)
+        rehearsal.reconfigure({"lls:imageTag": "2.0.4"})
+        assert re.search("another operation|no deployed releases", fails(rehearsal))
+        for remedy in told.values():
+            assert f"helm -n gdn-streaming {words}, then pulumi up --refresh --stack test" in remedy
+        assert told.keys() == {"preflight", "verify"}
+        subprocess.run(["helm", "-n", "gdn-streaming", *words.split()], check=True, timeout=30)  # noqa: S603, S607
+        rehearsal.engine.refresh()
+        rehearsal.engine.up()
+        assert streams(rehearsal)
+        assert preflight_and_verify(rehearsal) == {}
+
+
+def test_a_pending_release_of_another_stack_is_left_to_that_one() -> None:
+    with a_rehearsal() as rehearsal:
+        rehearsal.engine.up()
+        breakage.change_release(rehearsal.cluster, "gdn-streaming", "gdn-streaming", "pending-upgrade")
+        backend = KnownStates({"test": State(), "other": rehearsal.state()})
+        found = [finding for finding in preflight_of(rehearsal, backend) if finding.check == "release"]
+    assert {finding.level for finding in found} <= {Level.OK}
 
 
 @pytest.mark.parametrize("status", [401, 404, 500])

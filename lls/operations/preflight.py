@@ -45,7 +45,7 @@ from lls.operations.world.proxy import CLUSTER_FAILURES
 from lls.operations.world.registry import MirrorError, exists, login_remedy, login_to, logins_of, upstream_of
 from lls.operations.world.rule_count import count_ipv4
 from lls.operations.world.survey import Survey
-from lls.public_subnet import find_public_subnet
+from lls.public_subnet import find_public_subnet, leads_to_endpoint, leads_to_internet
 from lls.sources import RULES_PER_GROUP, RULES_QUOTA, too_many, weigh_sources
 from lls.targets import choose_ids, find_targets, reasons
 
@@ -136,6 +136,7 @@ class Preflight:
             "registration": lambda: self._check_registration(place),
             "node ports": lambda: self._check_node_ports(place),
             "namespace": self._check_namespace,
+            "release": self._check_release,
             "elastic ip": self._check_elastic_ip,
             "chart": self._check_chart,
             "image": self._check_image,
@@ -262,7 +263,11 @@ class Preflight:
         network = Network(self._account, place.vpc_id)
         free = network.subnet(subnet_id)["AvailableIpAddressCount"]
         found: list[Finding] = []
-        if not network.has_internet(subnet_id):
+        target = network.default_route(subnet_id)
+        if leads_to_endpoint(target):
+            seen = f"{subnet_id}: its default route leads to {target}, and what is behind that is not looked into"
+            found.append(note("subnet", seen, "see that it lets clients in, and answers out"))
+        elif not leads_to_internet(target):
             found.append(
                 problem(
                     "subnet",
@@ -560,12 +565,12 @@ class Preflight:
         taken = [
             problem(
                 "node ports",
-                f"NodePort {port.node_port} is held by service {service.metadata.namespace}/{service.metadata.name}",
-                f"free it, or change the chart's port by lls:helmValues and set lls:{keys[port.node_port]}",
+                f"NodePort {number} is held by service {service.metadata.namespace}/{service.metadata.name}{use}",
+                f"free it, or change the chart's port by lls:helmValues and set lls:{keys[number]}",
             )
             for service in services
-            for port in service.spec.ports or ()
-            if port.node_port in keys and _helm_release(service) != ours
+            for number, use in _node_ports(service).items()
+            if number in keys and _helm_release(service) != ours
         ]
         return taken or [ok("node ports", f"{', '.join(map(str, keys))} are free, or this stack's")]
 
@@ -590,6 +595,20 @@ class Preflight:
             case Kind.UNKNOWN:
                 told = problem if owner.is_mistaken else unknown
                 return [told("namespace", f"{name} exists: {owner.clause}", other)]
+
+    def _check_release(self) -> list[Finding]:
+        """Whether Helm would upgrade the release. Whose it is, `_check_namespace` tells."""
+        release = self._in_cluster.release
+        owner = self._in_cluster.owners(self._installation, self._ownership).get(RELEASE)
+        if release is None or owner is None or owner.kind is Kind.ANOTHERS:
+            return []
+        seen = f"release {release.namespace}/{release.name} is {release.status}"
+        if not release.way_back:
+            return [ok("release", seen)]
+        if owner.kind is Kind.UNKNOWN:
+            return [unknown("release", f"{seen}, so Helm would not upgrade it, and {owner}", "see states")]
+        again = f"pulumi up --refresh --stack {self._stack.name}"
+        return [problem("release", f"{seen}, so Helm would not upgrade it", f"{release.way_back}, then {again}")]
 
     # --- The artifacts
 
@@ -655,6 +674,12 @@ def _local_chart(path: Path) -> list[Finding]:
     if path.is_dir() and not (path / "Chart.yaml").is_file():
         return [problem("chart", f"{path} has no Chart.yaml", "set lls:chart to a chart's folder or .tgz")]
     return [ok("chart", f"{path} is there")]
+
+
+def _node_ports(service: Any) -> Mapping[int, str]:
+    """The node ports of a service, each with what it is for where it is not for clients."""
+    for_checks = {service.spec.health_check_node_port or 0: ", as its healthCheckNodePort"}
+    return for_checks | {port.node_port or 0: "" for port in service.spec.ports or ()}
 
 
 def _helm_release(service: Any) -> tuple[str, str]:

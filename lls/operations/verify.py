@@ -30,9 +30,10 @@ from lls.operations.world.account import AwsError
 from lls.operations.world.installation import Installation
 from lls.operations.world.inventory import Inventory, Thing
 from lls.operations.world.network import Network
+from lls.operations.world.network_policies import check_network_policies
 from lls.operations.world.node_ports import NodePorts
 from lls.operations.world.obstacles import Obstacles, Path
-from lls.operations.world.pods import check_logs, check_pods
+from lls.operations.world.pods import POD_INTERFACE, check_logs, check_pods
 from lls.operations.world.proxy import CLUSTER_FAILURES
 from lls.operations.world.registration import judge_attachments, registered_by
 from lls.operations.world.remedies import Remedies
@@ -42,6 +43,9 @@ from lls.waiting import NAME, within
 
 POLL: Final = 10.0
 """Seconds between two looks at the targets while waiting."""
+
+NOT_JUDGED: Final = ("network-policies", POD_INTERFACE)
+"""Checks whose notes tell of what may stop packets, and is not looked into further."""
 
 PASSING: Final[Mapping[str, tuple[str, str]]] = {
     "Elb.InitialHealthChecking": ("its first health checks are under way", "wait: --wait 5m"),
@@ -90,6 +94,7 @@ class Verification:
         checks: dict[str, Check] = {
             "pods": lambda: check_pods(self._proxy(), replicas=self._replicas, up=remedies.up),
             "logs": lambda: check_logs(self._proxy()),
+            "network-policies": lambda: check_network_policies(self._proxy()),
         }
         if path:
             checks |= {
@@ -216,7 +221,11 @@ class Verification:
     def _judge_targets(self, path: Path, found: Iterable[Finding]) -> list[Finding]:
         """Each target's health, and which of the findings explain it."""
         causes = [finding for finding in found if isinstance(finding, Cause)]
-        unjudged = [finding for finding in found if finding.level is Level.UNKNOWN and finding.check != "dns"]
+        unjudged = [
+            finding
+            for finding in found
+            if (finding.level is Level.UNKNOWN and finding.check != "dns") or finding.check in NOT_JUDGED
+        ]
         judged = [self._judge_target(path, target, causes, unjudged) for target in path.targets]
         judged += self._missing(path)
         if path.unhealthy and len(path.unhealthy) == len(path.targets):

@@ -20,6 +20,8 @@ NUMBERS: Final = {"tcp": "6", "udp": "17"}
 
 ANYWHERE: Final = "0.0.0.0/0"
 
+HALVES: Final = {"0.0.0.0/1", "128.0.0.0/1"}
+
 
 @dataclass(frozen=True)
 class Leg:
@@ -38,17 +40,20 @@ class Leg:
 
 
 def reaches_internet(ec2: EC2Backend, subnet: Subnet) -> bool:
-    """Whether a subnet's route table sends what is for nobody inside to an internet gateway."""
+    """Whether a subnet's route table sends what is for nobody inside to an internet gateway, perhaps by a firewall.
+
+    Its default route may be in two halves.
+    """
     tables = [table for table in ec2.route_tables.values() if table.vpc_id == subnet.vpc_id]
     own = [table for table in tables if subnet.id in table._associations.values()]  # pyright: ignore[reportPrivateUsage]
     main = [table for table in tables if table.main_association_id]
-    return any(
-        route.destination_cidr_block == ANYWHERE
-        and (route.gateway_id or "").startswith("igw-")
-        and route.state == "active"
+    led = {
+        route.destination_cidr_block
         for table in own or main
         for route in table.routes
-    )
+        if (route.gateway_id or "").startswith(("igw-", "vpce-")) and route.state == "active"
+    }
+    return ANYWHERE in led or led >= HALVES
 
 
 def stopped_at(ec2: EC2Backend, legs: Iterable[Leg]) -> str | None:

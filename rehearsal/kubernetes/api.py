@@ -14,6 +14,7 @@ from urllib.parse import parse_qs, urlsplit
 from rehearsal.kubernetes.chart import KubernetesError
 from rehearsal.kubernetes.cluster_state import Cluster
 from rehearsal.kubernetes.objects import SHOWN, Json, metadata
+from rehearsal.kubernetes.scheduler import Container, Pod
 
 TOKEN: Final = "token-of-the-rehearsal"  # noqa: S105
 
@@ -55,6 +56,7 @@ RESOURCE_TYPES: Final[Mapping[str, ResourceType]] = {
     "configmaps": ResourceType("ConfigMap"),
     "events": ResourceType("Event", fields=("involvedObject.kind", "involvedObject.name", "reason", "type")),
     "persistentvolumeclaims": ResourceType("PersistentVolumeClaim"),
+    "networkpolicies": ResourceType("NetworkPolicy", "networking.k8s.io/v1"),
     "targetgroupbindings": ResourceType("TargetGroupBinding", f"{ELBV2}/v1beta1"),
 }
 """The resources that are served."""
@@ -176,8 +178,8 @@ class KubernetesApi:
             return fixed
         if (method, url.path) == ("POST", "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"):
             return self._review(body)
-        if (method, url.path) == ("POST", "/helm/uninstall"):
-            return self._uninstall(body["name"], body["namespace"])
+        if method == "POST" and url.path in ("/helm/uninstall", "/helm/rollback"):
+            return self._helm(url.path, body)
         query = {key: values[0] for key, values in parse_qs(url.query).items()}
         return self._resource(self._request(method, url.path, query, body))
 
@@ -239,7 +241,7 @@ class KubernetesApi:
 
     def _fixed(self) -> Mapping[tuple[str, str], Json]:
         """Answers that do not depend on what is in the cluster."""
-        versions = {"discovery.k8s.io/v1", "authorization.k8s.io/v1"}
+        versions = {"discovery.k8s.io/v1", "authorization.k8s.io/v1", "networking.k8s.io/v1"}
         fixed: dict[tuple[str, str], Json] = {
             ("GET", "/version"): {
                 "major": "1",
@@ -342,25 +344,26 @@ class KubernetesApi:
     def _log(self, request: Request) -> str:
         """The log of a pod's container, or of the one before its last restart."""
         pod = self._cluster.pods[request.namespace, request.name]
+        container = _container_of(pod, request.query.get("container", ""))
+        named = f'container "{container.name}" in pod "{pod.name}"'
         node = self._cluster.nodes.get(pod.node)
         if not pod.node:
             return ""
         if node and not node.ready:
             where = f"{node.ip}:10250"
-            path = f"containerLogs/{pod.namespace}/{pod.name}/{pod.container}"
+            path = f"containerLogs/{pod.namespace}/{pod.name}/{container.name}"
             message = f'Get "https://{where}/{path}": dial tcp {where}: i/o timeout'
             raise StatusError(500, "InternalError", message)
-        if pod.phase == "Pending":
+        if not pod.is_initialized and container.kind == "regular":
+            raise StatusError(400, "BadRequest", f"{named} is waiting to start: PodInitializing")
+        if pod.state in ("starting", "unpullable") and container.name == pod.container:
             why = "trying and failing to pull image" if pod.state == "unpullable" else "ContainerCreating"
-            message = f'container "{pod.container}" in pod "{pod.name}" is waiting to start: {why}'
-            raise StatusError(400, "BadRequest", message)
+            raise StatusError(400, "BadRequest", f"{named} is waiting to start: {why}")
         if pod.state == "evicted":
-            message = f'container "{pod.container}" in pod "{pod.name}" is not available'
-            raise StatusError(400, "BadRequest", message)
-        if request.query.get("previous") == "true" and not pod.restarts:
-            message = f'previous terminated container "{pod.container}" in pod "{pod.name}" not found'
-            raise StatusError(400, "BadRequest", message)
-        lines = pod.log.splitlines(keepends=True)
+            raise StatusError(400, "BadRequest", f"{named} is not available")
+        if request.query.get("previous") == "true" and not container.restarts:
+            raise StatusError(400, "BadRequest", f"previous terminated {named} not found")
+        lines = container.log.splitlines(keepends=True)
         wanted = request.query.get("tailLines")
         return "".join(lines if wanted is None else lines[max(0, len(lines) - int(wanted)) :])
 
@@ -388,17 +391,36 @@ class KubernetesApi:
         if not cluster.remove(request.resource, request.namespace, request.name):
             raise NOT_ALLOWED
 
-    def _uninstall(self, name: str, namespace: str) -> Json:
+    def _helm(self, path: str, body: Json) -> Json:
         """What the `helm` command of the rehearsal has done here, since a release is one thing in the model."""
+        name, namespace = body["name"], body["namespace"]
         for resource in ("services", "secrets"):
             if ("delete", resource) in self._cluster.denied:
                 request = Request("DELETE", resource, namespace, name, "", {}, {})
                 raise _forbidden(self._cluster.user, "delete", resource, request)
         try:
-            self._cluster.uninstall(name, namespace)
+            if path == "/helm/rollback":
+                self._cluster.rollback(name, namespace, body["revision"])
+            else:
+                self._cluster.uninstall(name, namespace)
         except KubernetesError as error:
             raise StatusError(404, "NotFound", str(error)) from None
         return {}
+
+
+def _container_of(pod: Pod, name: str) -> Container:
+    """A pod's container by its name, which may be left out only where it is its one regular container."""
+    own = Container(name=pod.container, restarts=pod.restarts, log=pod.log)
+    containers = [own, *pod.added]
+    regular = [container for container in containers if container.kind == "regular"]
+    if not name and len(regular) > 1:
+        names = " ".join(container.name for container in containers)
+        message = f"a container name must be specified for pod {pod.name}, choose one of: [{names}]"
+        raise StatusError(400, "BadRequest", message)
+    found = next((container for container in containers if container.name == (name or own.name)), None)
+    if found is None:
+        raise StatusError(400, "BadRequest", f"container {name} is not valid for pod {pod.name}")
+    return found
 
 
 def kubeconfig_for(endpoint: str, context: str) -> str:

@@ -158,7 +158,10 @@ class ServicePort:
 
 @dataclass(frozen=True, kw_only=True)
 class Service:
-    """A NodePort service. `release` is the name of the Helm release that made it."""
+    """A NodePort service. `release` is the name of the Helm release that made it.
+
+    One with a `health_check_node_port` is a LoadBalancer's with externalTrafficPolicy Local.
+    """
 
     name: str
     namespace: str
@@ -166,6 +169,12 @@ class Service:
     selector: Mapping[str, str]
     release: str = ""
     external_traffic_policy: str = "Cluster"
+    health_check_node_port: int | None = None
+
+    @property
+    def node_ports(self) -> frozenset[int]:
+        """The node ports that no other service can have, for whatever protocol and purpose it has them."""
+        return frozenset(port.node_port for port in self.ports) | {self.health_check_node_port or 0} - {0}
 
 
 def service_of(release: str, namespace: str, values: ChartValues, quirks: Quirks) -> Service:

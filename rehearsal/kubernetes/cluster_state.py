@@ -12,7 +12,7 @@ from lls.target_registration import ZONE_LABEL
 from rehearsal.aws.callers import ROLE, EmulatedCaller
 from rehearsal.kubernetes.chart import KubernetesError, Service, documented, foreign_service, service_of
 from rehearsal.kubernetes.release import HelmRelease, Status, next_revision, pod_of
-from rehearsal.kubernetes.scheduler import UNREACHABLE, Pod, UnschedulableError, place, quantity, taints
+from rehearsal.kubernetes.scheduler import UNREACHABLE, Pod, UnschedulableError, over_quota, place, quantity, taints
 from rehearsal.world import Node, World, WorldClock
 
 
@@ -20,8 +20,9 @@ class Cluster:
     """The cluster of a world.
 
     `nodes` may be changed at any time, as an autoscaler does; so may `services`, somebody's `secrets` and
-    `config_maps`, by namespace and name, and `denied`, the verbs and resources that the user may not use, such as
-    ("list", "nodes") or ("get", "pods/log"). `roles` are the ARNs of the AWS roles
+    `config_maps`, by namespace and name, `quotas`, by namespace, which refuse pods beyond limits such as
+    `limits.memory`, `network_policies`, their specs by namespace and name, and `denied`, the verbs and resources that
+    the user may not use, such as ("list", "nodes") or ("get", "pods/log"). `roles` are the ARNs of the AWS roles
     that have an access entry, and `guests` those of their sessions that have come in. `hung` are the namespaces
     whose deletion does not end: each with the conditions of its status that tell why, and their messages.
     """
@@ -56,6 +57,9 @@ class Cluster:
         self.bindings: dict[tuple[str, str], dict[str, Any]] = {}
         self.secrets: set[tuple[str, str]] = set()
         self.config_maps: set[tuple[str, str]] = set()
+        self.network_policies: dict[tuple[str, str], Mapping[str, Any]] = {}
+        self.quotas: dict[str, Mapping[str, str]] = {}
+        self.refusals: dict[tuple[str, str], str] = {}
         self.denied: set[tuple[str, str]] = set()
         self.user = f"arn:{world.partition}:sts::{world.account}:assumed-role/{ROLE}/session"
         self.roles: set[str] = {f"arn:{world.partition}:iam::{world.account}:role/{ROLE}"}
@@ -110,6 +114,8 @@ class Cluster:
             before = self.releases.get(key)
             if before and before.status.startswith("pending-"):
                 raise KubernetesError("another operation (install/upgrade/rollback) is in progress")
+            if before and before.status == "uninstalling":
+                raise KubernetesError(f'"{name}" has no deployed releases')
             if not self.world.quirks.mirrored and ".dkr.ecr." in chart:
                 raise KubernetesError(f"failed to download {chart!r} at version {version!r}: not found")
             read = documented(values)
@@ -133,8 +139,23 @@ class Cluster:
         with self.settled():
             if waiting := self._pending(key):
                 self._conclude(key, "failed")
-                raise KubernetesError(f"context deadline exceeded: {waiting[0].message}")
+                raise KubernetesError(f"context deadline exceeded: {waiting[0]}")
             return self._conclude(key, "deployed")
+
+    def rollback(self, name: str, namespace: str, revision: int) -> None:
+        """Make an earlier revision of a release the last one again; 0 is the one before the last."""
+        key = (namespace, name)
+        with self.settled():
+            before = self.releases.get(key)
+            if before is None:
+                raise KubernetesError("release: not found")
+            wanted = revision or before.revision - 1
+            found = next((earlier for earlier in before.earlier if earlier.revision == wanted), None)
+            if found is None:
+                raise KubernetesError(f"release has no {wanted} version")
+            self.releases[key] = next_revision(before, replace(found, earlier=()))
+            self._reconcile()
+            self._conclude(key, "deployed")
 
     def uninstall(self, name: str, namespace: str) -> None:
         """Uninstall a release."""
@@ -142,6 +163,7 @@ class Cluster:
         with self._lock:
             if self.releases.pop((namespace, name), None) is None:
                 raise KubernetesError(f"uninstall: Release not loaded: {name}: release: not found")
+            self.refusals = {key: why for key, why in self.refusals.items() if key[0] != namespace}
             for kept in (self.services, self.pods):
                 for key in [held for held in kept if held[0] == namespace and kept[held].release == name]:
                     del kept[key]
@@ -190,11 +212,24 @@ class Cluster:
             if node is None or (path and path != self.world.quirks.chart_health_path):
                 return False
             return any(
-                self.ready(pod) and (service.external_traffic_policy == "Cluster" or pod.node == node)
+                self.ready(pod)
+                and self._admits(pod)
+                and (service.external_traffic_policy == "Cluster" or pod.node == node)
                 for service in self.services.values()
                 if any(taken.node_port == port for taken in service.ports)
                 for pod in self.selected(service)
             )
+
+    def _admits(self, pod: Pod) -> bool:
+        """Whether network policies let traffic in to a pod; of rules only those count that let in all."""
+        selecting = [
+            policy
+            for (namespace, _), policy in self.network_policies.items()
+            if namespace == pod.namespace
+            and policy["podSelector"].get("matchLabels", {}).items() <= pod.labels.items()
+            and "Ingress" in policy["policyTypes"]
+        ]
+        return not selecting or any({} in policy.get("ingress", ()) for policy in selecting)
 
     def _listens(self, node: Node, address: str) -> bool:
         """Whether NodePorts are open on an IPv4 address of a node."""
@@ -213,7 +248,11 @@ class Cluster:
         ]
 
     def ready(self, pod: Pod) -> bool:
-        """Whether a pod is ready; none is on a node that is not."""
+        """Whether a pod is ready: all of its containers run."""
+        return self.runs(pod) and not any(container.crashing for container in pod.added)
+
+    def runs(self, pod: Pod) -> bool:
+        """Whether a pod's own container would run: on a node that is not ready it is not known to."""
         return pod.state == "running" and pod.node in self.nodes and self.nodes[pod.node].serves
 
     def leftovers(self) -> tuple[str, ...]:
@@ -266,7 +305,7 @@ class Cluster:
         for name in due:
             del self._gone_at[name]
             self.namespaces.discard(name)
-            for kept in (self.releases, self.services, self.pods, self.bindings):
+            for kept in (self.releases, self.services, self.pods, self.bindings, self.refusals):
                 for key in [held for held in kept if held[0] == name]:
                     del kept[key]
             for named in (self.secrets, self.config_maps):
@@ -293,7 +332,16 @@ class Cluster:
         for pod in own[values.replica_count :]:
             del self.pods[pod.namespace, pod.name]
         for _ in range(values.replica_count - len(own)):
-            pod = self._scheduled(pod_of(release, values), starting=release.status.startswith("pending-"))
+            pod = pod_of(release, values)
+            replica_set = pod.namespace, pod.replica_set
+            self.refusals.pop(replica_set, None)
+            others = [
+                other for other in self.pods.values() if other.namespace == pod.namespace and other.state != "evicted"
+            ]
+            if refusal := over_quota(pod, others, self.quotas.get(pod.namespace, {})):
+                self.refusals[replica_set] = refusal
+                return
+            pod = self._scheduled(pod, starting=release.status.startswith("pending-"))
             self.pods[pod.namespace, pod.name] = pod
             own.append(pod)
         if all(self.ready(pod) for pod in own):
@@ -315,8 +363,10 @@ class Cluster:
             pod for pod in list(self.pods.values()) if (pod.namespace, pod.release) == (release.namespace, release.name)
         )
 
-    def _pending(self, key: tuple[str, str]) -> list[Pod]:
-        return [pod for pod in self._of(self.releases[key]) if pod.state == "pending"]
+    def _pending(self, key: tuple[str, str]) -> list[str]:
+        """Why a release's pods do not run."""
+        refused = [why for (namespace, _), why in self.refusals.items() if namespace == key[0]]
+        return refused + [pod.message for pod in self._of(self.releases[key]) if pod.state == "pending"]
 
     def _conclude(self, key: tuple[str, str], status: Status) -> HelmRelease:
         """End an operation of Helm; what was starting runs."""
@@ -330,10 +380,5 @@ class Cluster:
 
     def _taken(self, wanted: Service) -> int | None:
         """The NodePort that another service holds."""
-        held = {
-            (port.protocol, port.node_port)
-            for key, service in self.services.items()
-            if key != (wanted.namespace, wanted.name)
-            for port in service.ports
-        }
-        return next((port.node_port for port in wanted.ports if (port.protocol, port.node_port) in held), None)
+        others = [service for key, service in self.services.items() if key != (wanted.namespace, wanted.name)]
+        return next((port for port in sorted(wanted.node_ports) for other in others if port in other.node_ports), None)

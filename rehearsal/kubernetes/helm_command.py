@@ -1,4 +1,4 @@
-"""The `helm` command of a rehearsal: `uninstall`, `status` and `version` against the emulated cluster.
+"""The `helm` command of a rehearsal: `uninstall`, `rollback`, `status` and `version` against the emulated cluster.
 
 A script of its own, run as `python helm_command.py ENDPOINT TOKEN ARGUMENTS...`.
 """
@@ -25,31 +25,36 @@ def main(arguments: Sequence[str]) -> int:
     """Do what the arguments say; the answer is the exit code."""
     endpoint, token, *rest = arguments
     try:
-        _run(endpoint, token, _parser().parse_args(rest))
+        _run(endpoint, token, _parse(rest))
     except HelmError as error:
         sys.stderr.write(f"Error: {error}\n")
         return 1
     return 0
 
 
-def _parser() -> argparse.ArgumentParser:
-    common = argparse.ArgumentParser(add_help=False)
+def _parse(arguments: Sequence[str]) -> argparse.Namespace:
+    """The options, of which the common ones may stand before the command, too."""
+    common = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     common.add_argument("-n", "--namespace", default="default")
     common.add_argument("--kubeconfig")
     common.add_argument("--kube-context")
+    options, rest = common.parse_known_args(arguments)
     parser = argparse.ArgumentParser(prog="helm")
     commands = parser.add_subparsers(dest="command", required=True)
-    uninstall = commands.add_parser("uninstall", parents=[common])
+    uninstall = commands.add_parser("uninstall")
     uninstall.add_argument("name")
     uninstall.add_argument("--wait", action="store_true")
     uninstall.add_argument("--timeout", default="5m0s")
     uninstall.add_argument("--ignore-not-found", action="store_true")
-    status = commands.add_parser("status", parents=[common])
+    rollback = commands.add_parser("rollback")
+    rollback.add_argument("name")
+    rollback.add_argument("revision", type=int, nargs="?", default=0)
+    status = commands.add_parser("status")
     status.add_argument("name")
     status.add_argument("-o", "--output", choices=("table", "json"), default="table")
-    version = commands.add_parser("version", parents=[common])
+    version = commands.add_parser("version")
     version.add_argument("--short", action="store_true")
-    return parser
+    return parser.parse_args(rest, options)
 
 
 def _run(endpoint: str, token: str, options: argparse.Namespace) -> None:
@@ -64,6 +69,10 @@ def _run(endpoint: str, token: str, options: argparse.Namespace) -> None:
     found = _ask(endpoint, token, "GET", f"/api/v1/namespaces/{namespace}/secrets?labelSelector={selector}")
     if options.command == "status":
         _show(found["items"], options)
+    elif options.command == "rollback":
+        body = {"name": name, "namespace": namespace, "revision": options.revision}
+        _ask(endpoint, token, "POST", "/helm/rollback", body)
+        sys.stdout.write("Rollback was a success! Happy Helming!\n")
     elif found["items"]:
         _ask(endpoint, token, "POST", "/helm/uninstall", {"name": name, "namespace": namespace})
         sys.stdout.write(f'release "{name}" uninstalled\n')

@@ -12,7 +12,7 @@ from typing import Any, Final
 from rehearsal.kubernetes.chart import Service
 from rehearsal.kubernetes.cluster_state import Cluster
 from rehearsal.kubernetes.release import HelmRelease
-from rehearsal.kubernetes.scheduler import CORDONED, PODS_PER_NODE, Pod, Taint, taints
+from rehearsal.kubernetes.scheduler import CORDONED, PODS_PER_NODE, Container, Pod, Taint, taints
 from rehearsal.world import Node
 
 Json = dict[str, Any]
@@ -44,6 +44,9 @@ NAMESPACE_CONDITIONS: Final[Mapping[str, tuple[str, str, str]]] = {
     ),
 }
 """The conditions of a namespace that is being deleted: the reason while one is true, then reason and message."""
+
+INITIALIZING: Final = {"waiting": {"reason": "PodInitializing"}}
+"""The state of a container that waits for the init containers."""
 
 PROBE: Final = {
     "httpGet": {"path": "/v1/health", "port": 8000, "scheme": "HTTP"},
@@ -145,13 +148,22 @@ def config_maps(cluster: Cluster) -> list[Json]:
 
 
 def events(cluster: Cluster) -> list[Json]:
-    """What is to be said of the pods now. Past events are not kept."""
-    return [event for pod in cluster.pods.values() if pod.release for event in _events(pod)]
+    """What is to be said of the pods now, and of ReplicaSets whose pods are refused. Past events are not kept."""
+    refused = [_refused(*where, why) for where, why in cluster.refusals.items()]
+    return [*refused, *(event for pod in cluster.pods.values() if pod.release for event in _events(pod))]
 
 
 def bindings(cluster: Cluster) -> list[Json]:
     """The target group bindings."""
     return list(cluster.bindings.values())
+
+
+def network_policies(cluster: Cluster) -> list[Json]:
+    """All network policies."""
+    return [
+        {"metadata": metadata(name, namespace), "spec": dict(spec)}
+        for (namespace, name), spec in cluster.network_policies.items()
+    ]
 
 
 def none(_: Cluster) -> list[Json]:
@@ -170,6 +182,7 @@ SHOWN: Final[Mapping[str, Callable[[Cluster], list[Json]]]] = {
     "configmaps": config_maps,
     "events": events,
     "persistentvolumeclaims": none,
+    "networkpolicies": network_policies,
     "targetgroupbindings": bindings,
 }
 """What shows the objects of each resource."""
@@ -284,25 +297,51 @@ def _pod(cluster: Cluster, pod: Pod) -> Json:
     owner = {
         "apiVersion": "apps/v1",
         "kind": "ReplicaSet",
-        "name": f"streaming-proxy-{pod.template}",
+        "name": pod.replica_set,
         "uid": str(uuid.uuid5(uuid.NAMESPACE_OID, pod.template)),
         "controller": True,
     }
     owned = {"ownerReferences": [owner]} if pod.release else {}
-    container = {
+    own = {
         "name": pod.container,
         "image": pod.image,
         "resources": {"requests": dict(pod.requests), "limits": dict(pod.limits)},
         **({"readinessProbe": PROBE, "livenessProbe": PROBE} if pod.release else {}),
+    }
+    regular = [container for container in pod.added if container.kind == "regular"]
+    init = [container for container in pod.added if container.kind != "regular"]
+    own_ready = pod.is_initialized and (cluster.runs(pod) or pod.state == "terminating")
+    statuses = {
+        "containerStatuses": [
+            _container_status(pod, ready=own_ready),
+            *(_added_status(pod, container) for container in regular),
+        ],
+        "initContainerStatuses": [_added_status(pod, container) for container in init],
     }
     deleted: Json = {"deletionTimestamp": _time(datetime.now(UTC))} if pod.state == "terminating" else {}
     evicted: Json = {"reason": "Evicted", "message": pod.message} if pod.state == "evicted" else {}
     scheduled = {"nodeName": pod.node} if pod.node else {}
     placed = {"podIP": pod_ip(pod), "hostIP": getattr(cluster.nodes.get(pod.node), "ip", None)} if pod.node else {}
     return {
-        "metadata": metadata(pod.name, pod.namespace, at=pod.created, labels=dict(pod.labels), **owned, **deleted),
+        "metadata": metadata(
+            pod.name,
+            pod.namespace,
+            at=pod.created,
+            labels=dict(pod.labels),
+            annotations=dict(pod.annotations),
+            **owned,
+            **deleted,
+        ),
         "spec": {
-            "containers": [container],
+            "containers": [own, *({"name": container.name, "image": pod.image} for container in regular)],
+            "initContainers": [
+                {
+                    "name": container.name,
+                    "image": pod.image,
+                    "restartPolicy": "Always" if container.kind == "sidecar" else None,
+                }
+                for container in init
+            ],
             "nodeSelector": dict(pod.node_selector),
             "tolerations": [
                 toleration.model_dump(by_alias=True, exclude_defaults=True) for toleration in pod.tolerations
@@ -314,7 +353,7 @@ def _pod(cluster: Cluster, pod: Pod) -> Json:
             "conditions": _conditions(pod, ready=ready),
             **placed,
             **evicted,
-            **({"containerStatuses": [_container_status(pod, ready=ready)]} if pod.node and not evicted else {}),
+            **(statuses if pod.node and not evicted else {}),
             "startTime": _time(pod.created),
             "qosClass": "Guaranteed" if pod.limits and pod.requests == pod.limits else "Burstable",
         },
@@ -324,10 +363,17 @@ def _pod(cluster: Cluster, pod: Pod) -> Json:
 def _conditions(pod: Pod, *, ready: bool) -> list[Json]:
     since = _time(pod.created)
     unscheduled = {"reason": "Unschedulable", "message": pod.message}
-    unready = {"reason": "ContainersNotReady", "message": f"containers with unready status: [{pod.container}]"}
+    at_fault = [pod.container] if pod.state != "running" else []
+    at_fault += [container.name for container in pod.added if container.crashing]
+    unready = {"reason": "ContainersNotReady", "message": f"containers with unready status: [{' '.join(at_fault)}]"}
+    uninitialized = {"reason": "ContainersNotInitialized"}
     found = [("PodScheduled", bool(pod.node), unscheduled)]
     if pod.node:
-        found += [("Initialized", True, {}), ("ContainersReady", ready, unready), ("Ready", ready, unready)]
+        found += [
+            ("Initialized", pod.is_initialized, uninitialized),
+            ("ContainersReady", ready, unready),
+            ("Ready", ready, unready),
+        ]
     return [
         {"type": type_, "status": str(holds), "lastTransitionTime": since, **({} if holds else details)}
         for type_, holds, details in found
@@ -335,23 +381,51 @@ def _conditions(pod: Pod, *, ready: bool) -> list[Json]:
 
 
 def _container_status(pod: Pod, *, ready: bool) -> Json:
-    died = {"exitCode": 1, "reason": "Error", "startedAt": _time(pod.created), "finishedAt": _time(datetime.now(UTC))}
     return {
         "name": pod.container,
         "image": pod.image,
         "imageID": "",
         "ready": ready,
-        "started": pod.state in ("running", "unready", "terminating"),
+        "started": pod.is_initialized and pod.state in ("running", "unready", "terminating"),
         "restartCount": pod.restarts,
-        "state": _container_state(pod),
-        "lastState": {"terminated": died} if pod.restarts else {},
+        "state": _container_state(pod) if pod.is_initialized else INITIALIZING,
+        "lastState": {"terminated": _died(pod)} if pod.restarts else {},
     }
+
+
+def _added_status(pod: Pod, container: Container) -> Json:
+    """The status of a container beside the pod's own; none but init containers start before those have done theirs."""
+    state: Json = {"running": {"startedAt": _time(pod.created)}}
+    if container.is_done:
+        state = {"terminated": _died(pod) | {"exitCode": 0, "reason": "Completed"}}
+    elif container.crashing:
+        state = _back_off(pod, container.name)
+    elif container.kind == "regular" and not pod.is_initialized:
+        state = INITIALIZING
+    return {
+        "name": container.name,
+        "image": pod.image,
+        "imageID": "",
+        "ready": container.is_done or "running" in state,
+        "started": "running" in state,
+        "restartCount": container.restarts,
+        "state": state,
+        "lastState": {"terminated": _died(pod)} if container.restarts else {},
+    }
+
+
+def _died(pod: Pod) -> Json:
+    return {"exitCode": 1, "reason": "Error", "startedAt": _time(pod.created), "finishedAt": _time(datetime.now(UTC))}
+
+
+def _back_off(pod: Pod, container: str) -> Json:
+    message = f"back-off 5m0s restarting failed container={container} pod={pod.name}_{pod.namespace}"
+    return {"waiting": {"reason": "CrashLoopBackOff", "message": message}}
 
 
 def _container_state(pod: Pod) -> Json:
     if pod.state == "crashing":
-        message = f"back-off 5m0s restarting failed container={pod.container} pod={pod.name}_{pod.namespace}"
-        return {"waiting": {"reason": "CrashLoopBackOff", "message": message}}
+        return _back_off(pod, pod.container)
     if pod.state == "unpullable":
         return {"waiting": {"reason": "ImagePullBackOff", "message": f'Back-off pulling image "{pod.image}"'}}
     if pod.state == "starting":
@@ -370,7 +444,8 @@ def _service(service: Service) -> Json:
     return {
         "metadata": metadata(service.name, service.namespace, **helm),
         "spec": {
-            "type": "NodePort",
+            "type": "LoadBalancer" if service.health_check_node_port else "NodePort",
+            "healthCheckNodePort": service.health_check_node_port,
             "clusterIP": f"172.20.{number % 256}.{number // 256 % 254 + 1}",
             "selector": dict(service.selector),
             "externalTrafficPolicy": service.external_traffic_policy,
@@ -445,17 +520,28 @@ def _events(pod: Pod) -> list[Json]:
         "terminating": [placed, ("Normal", "Killing", f"Stopping container {pod.container}", kubelet)],
         "running": [placed, ("Normal", "Started", f"Started container {pod.container}", kubelet)],
     }[pod.state]
+    about = {"kind": "Pod", "namespace": pod.namespace, "name": pod.name, "apiVersion": "v1"}
     return [
-        {
-            "metadata": metadata(f"{pod.name}.{number:016x}", pod.namespace, at=pod.created),
-            "involvedObject": {"kind": "Pod", "namespace": pod.namespace, "name": pod.name, "apiVersion": "v1"},
-            "type": type_,
-            "reason": reason,
-            "message": message,
-            "source": {"component": component},
-            "firstTimestamp": _time(pod.created),
-            "lastTimestamp": _time(pod.created),
-            "count": 1,
-        }
+        _event(about, number, pod.created, type_, reason, message, component)
         for number, (type_, reason, message, component) in enumerate(told)
     ]
+
+
+def _refused(namespace: str, replica_set: str, why: str) -> Json:
+    about = {"kind": "ReplicaSet", "namespace": namespace, "name": replica_set, "apiVersion": "apps/v1"}
+    message, component = f"Error creating: {why}", "replicaset-controller"
+    return _event(about, 0, datetime.now(UTC), "Warning", "FailedCreate", message, component)
+
+
+def _event(about: Json, number: int, at: datetime, type_: str, reason: str, message: str, component: str) -> Json:
+    return {
+        "metadata": metadata(f"{about['name']}.{number:016x}", about["namespace"], at=at),
+        "involvedObject": about,
+        "type": type_,
+        "reason": reason,
+        "message": message,
+        "source": {"component": component},
+        "firstTimestamp": _time(at),
+        "lastTimestamp": _time(at),
+        "count": 1,
+    }

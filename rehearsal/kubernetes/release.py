@@ -9,7 +9,9 @@ from typing import Any, Literal
 from rehearsal.kubernetes.chart import SELECTOR, ChartValues
 from rehearsal.kubernetes.scheduler import Pod
 
-Status = Literal["deployed", "failed", "pending-install", "pending-upgrade", "superseded", "uninstalling"]
+Status = Literal[
+    "deployed", "failed", "pending-install", "pending-upgrade", "pending-rollback", "superseded", "uninstalling"
+]
 
 
 @dataclass(frozen=True)

@@ -19,8 +19,27 @@ PodState = Literal["starting", "running", "unready", "crashing", "unpullable", "
 
 
 @dataclass(frozen=True, kw_only=True)
+class Container:
+    """A container beside a pod's own, as a mesh adds one. Of the init containers only a `sidecar` is to go on running.
+
+    `crashing` is one that ends with an error, again and again.
+    """
+
+    name: str
+    kind: Literal["regular", "init", "sidecar"] = "regular"
+    crashing: bool = False
+    restarts: int = 0
+    log: str = ""
+
+    @property
+    def is_done(self) -> bool:
+        """Whether it has ended and was meant to."""
+        return self.kind == "init" and not self.crashing
+
+
+@dataclass(frozen=True, kw_only=True)
 class Pod:
-    """A pod of one container. `release` and `template` are empty for one that Helm did not make.
+    """A pod of one container and those that were added. `release` and `template` are empty if Helm did not make it.
 
     `message` is the scheduler's about a pending pod. `held` keeps a state that a test set: the scheduler
     leaves the pod alone.
@@ -29,6 +48,7 @@ class Pod:
     name: str
     namespace: str
     labels: Mapping[str, str] = field(default_factory=dict[str, str])
+    annotations: Mapping[str, str] = field(default_factory=dict[str, str])
     node: str = ""
     requests: Mapping[str, str] = field(default_factory=dict[str, str])
     limits: Mapping[str, str] = field(default_factory=dict[str, str])
@@ -43,7 +63,13 @@ class Pod:
     held: bool = False
     release: str = ""
     template: str = ""
+    added: tuple[Container, ...] = ()
     created: datetime = field(default_factory=lambda: datetime.now(UTC))
+
+    @property
+    def replica_set(self) -> str:
+        """The name of the ReplicaSet that made it, if Helm did."""
+        return f"streaming-proxy-{self.template}"
 
     @property
     def stays(self) -> bool:
@@ -56,11 +82,17 @@ class Pod:
         return "streaming-proxy" if self.release else self.name
 
     @property
+    def is_initialized(self) -> bool:
+        """Whether every init container has done its part; until then no other one starts."""
+        return not any(container.crashing and container.kind != "regular" for container in self.added)
+
+    @property
     def phase(self) -> str:
         """Its phase, as Kubernetes sums it up."""
         if self.state == "evicted":
             return "Failed"
-        return "Pending" if self.state in ("starting", "unpullable", "pending") else "Running"
+        is_pending = self.state in ("starting", "unpullable", "pending") or not self.is_initialized
+        return "Pending" if is_pending else "Running"
 
 
 @dataclass(frozen=True)
@@ -153,6 +185,23 @@ def taints(node: Node) -> tuple[Taint, ...]:
     elif not node.ready:
         found += [Taint("node.kubernetes.io/not-ready", effect=effect) for effect in EFFECTS_OF_CONDITIONS]
     return tuple(found)
+
+
+def over_quota(pod: Pod, others: Iterable[Pod], quota: Mapping[str, str]) -> str:
+    """Why a namespace's quota takes no further pod beside the others, in the words of its admission; empty if it does.
+
+    `quota` has limits such as `requests.cpu` or `limits.memory`.
+    """
+    for limited, hard in quota.items():
+        kind, _, resource = limited.partition(".")
+        wanted = getattr(pod, kind).get(resource)
+        if wanted is None:
+            return f'pods "{pod.name}" is forbidden: failed quota: team: must specify {limited}'
+        used = sum((quantity(getattr(other, kind).get(resource, "0")) for other in others), Decimal())
+        if used + quantity(wanted) > quantity(hard):
+            amounts = f"requested: {limited}={wanted}, used: {limited}={used}, limited: {limited}={hard}"
+            return f'pods "{pod.name}" is forbidden: exceeded quota: team, {amounts}'
+    return ""
 
 
 def _request(pod: Pod, resource: str) -> Decimal:

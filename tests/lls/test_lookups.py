@@ -135,6 +135,22 @@ def test_no_public_subnet_is_an_error_that_lists_the_zones_with_their_routes() -
     assert "pulumi config set lls:publicSubnetId" in error
 
 
+def test_where_only_one_subnet_leads_through_an_endpoint_the_error_names_both_and_the_key() -> None:
+    firewall = {"vpcEndpointId": "vpce-1"}
+    error = refused(answers=routed({"subnet-9": "", "subnet-8": "rtb-b"}, {"rtb-b": firewall, MAIN: NAT}))
+    assert "has no public subnet" in error
+    assert "If what is behind vpce-1 lets clients in" in error
+    assert "pulumi config set lls:publicSubnetId subnet-8" in error
+    several = refused(answers=routed({"subnet-9": "", "subnet-8": "rtb-b"}, {"rtb-b": firewall, MAIN: firewall}))
+    assert several.endswith("pulumi config set lls:publicSubnetId SUBNET")
+
+
+def test_a_subnet_that_leads_through_an_endpoint_does_not_compete_with_the_public_one() -> None:
+    routes = {"rtb-a": IGW, "rtb-b": {"vpcEndpointId": "vpce-1"}}
+    made = up(answers=routed({"subnet-2": "rtb-b", "subnet-1": "rtb-a"}, routes))
+    assert made.of("LoadBalancer")[0].inputs["subnetMappings"] == [{"subnetId": "subnet-1"}]
+
+
 @pytest.mark.parametrize("order", [["subnet-2", "subnet-1"], ["subnet-1", "subnet-2"]])
 def test_several_public_subnets_are_an_error_that_lists_them_in_order_with_their_routes(order: list[str]) -> None:
     error = refused(answers=routed(dict.fromkeys(order, "rtb-a") | {"subnet-3": ""}, {"rtb-a": IGW}))

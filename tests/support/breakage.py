@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from rehearsal.kubernetes.cluster_state import Cluster
 from rehearsal.kubernetes.release import Status
-from rehearsal.kubernetes.scheduler import PodState
+from rehearsal.kubernetes.scheduler import Container, PodState
 
 STACK_TRACE: Final = """\
 2026-01-01T00:00:00Z INFO  starting streaming-proxy
@@ -67,6 +67,13 @@ def evict(cluster: Cluster, pod: str) -> None:
 def terminate(cluster: Cluster, pod: str) -> None:
     """Let a pod be deleted, and take its time."""
     _change_pod(cluster, pod, "terminating")
+
+
+def add_container(cluster: Cluster, pod: str, container: Container) -> None:
+    """Give a pod a further container, as an injector would have."""
+    with cluster.settled():
+        [key] = [key for key in cluster.pods if key[1] == pod]
+        cluster.pods[key] = replace(cluster.pods[key], added=(*cluster.pods[key].added, container))
 
 
 def recover(cluster: Cluster, pod: str) -> None:

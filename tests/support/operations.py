@@ -89,6 +89,31 @@ def run_instance(rehearsal: Rehearsal, group: str) -> str:
     return instance["InstanceId"]
 
 
+def reroute(rehearsal: Rehearsal, *destinations: str, endpoint: bool = False) -> str:
+    """Let what went to the internet gateway by the default route go there by others, or to an endpoint of a firewall.
+
+    The answer is where it goes.
+    """
+    ec2: Any = rehearsal.aws.client("ec2")
+    [(table, gateway)] = [
+        (table["RouteTableId"], route["GatewayId"])
+        for table in ec2.describe_route_tables()["RouteTables"]
+        for route in table["Routes"]
+        if route.get("GatewayId", "").startswith("igw-")
+    ]
+    ec2.delete_route(RouteTableId=table, DestinationCidrBlock="0.0.0.0/0")
+    to = {"GatewayId": gateway}
+    if endpoint:
+        service = "com.amazonaws.vpce.us-west-2.vpce-svc-0123456789abcdef0"
+        made = ec2.create_vpc_endpoint(
+            VpcEndpointType="GatewayLoadBalancer", VpcId=rehearsal.aws.vpc_id, ServiceName=service
+        )
+        to = {"VpcEndpointId": made["VpcEndpoint"]["VpcEndpointId"]}
+    for destination in destinations:
+        ec2.create_route(RouteTableId=table, DestinationCidrBlock=destination, **to)
+    return next(iter(to.values()))
+
+
 def swept(rehearsal: Rehearsal, backend: KnownStates | None = None) -> Sweep:
     """Sweep without any state, the cluster included."""
     sweep = planned(rehearsal, backend)

@@ -7,14 +7,26 @@ import ipaddress
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, Final
 
 from lls.config.forms import is_prefix_list
 from lls.guide import Port
 from lls.operations.world.account import Account, AwsError
 from lls.operations.world.inventory import Inventory, Thing
 from lls.operations.world.network_acl import Denial, Leg, denial
-from lls.public_subnet import leads_to_internet
+from lls.public_subnet import ANYWHERE
+
+ROUTE_TARGETS: Final = (
+    "GatewayId",
+    "NatGatewayId",
+    "TransitGatewayId",
+    "NetworkInterfaceId",
+    "VpcPeeringConnectionId",
+    "CarrierGatewayId",
+    "LocalGatewayId",
+    "CoreNetworkArn",
+)
+"""Where a route may lead, as EC2 names it. An endpoint, vpce-..., is a GatewayId too."""
 
 
 @dataclass(frozen=True)
@@ -105,20 +117,21 @@ class Network:
         rules = [rule for rule in self.rules(group_ids) if rule.type.endswith("EgressRule")]
         return self._allows(rules, port, destination, to_groups)
 
-    def has_internet(self, subnet_id: str) -> bool:
-        """Whether a subnet's routes lead to an internet gateway, which alone makes it public."""
+    def default_route(self, subnet_id: str) -> str:
+        """The id of what a subnet's default route leads to, also where it is in two halves; empty without one."""
         own = [table for table in self._route_tables if _is_associated(table, subnet_id)]
         main = [
             table
             for table in self._route_tables
             if any(association.get("Main") for association in table["Associations"])
         ]
-        return any(
-            leads_to_internet(route.get("DestinationCidrBlock"), route.get("GatewayId"))
-            and route.get("State", "active") == "active"
-            for table in own or main
-            for route in table["Routes"]
-        )
+        blocks: dict[str, list[str]] = {}
+        for table in own or main:
+            for route in table["Routes"]:
+                if route.get("State", "active") == "active" and "DestinationCidrBlock" in route:
+                    target = next((route[kind] for kind in ROUTE_TARGETS if kind in route), "")
+                    blocks.setdefault(target, []).append(route["DestinationCidrBlock"])
+        return next((target for target, led in blocks.items() if _cover(led, ANYWHERE)), "")
 
     def denials(self, legs: Iterable[Leg]) -> list[Denial]:
         """What network ACLs deny of these ways."""

@@ -2,14 +2,15 @@
 
 import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
 from lls.guide import Port
 from lls.operations.report.finding import Cause, Finding, Level, ok, problem
-from lls.operations.world.pods import is_living, is_ready
-from lls.operations.world.proxy import Proxy
+from lls.operations.world.pods import is_living, is_ready, refusals
+from lls.operations.world.proxy import CLUSTER_FAILURES, Proxy
 from lls.operations.world.remedies import Remedies
 
 KEYS: Mapping[str, str] = {"udp": "streamingNodePort", "tcp": "healthNodePort"}
@@ -84,6 +85,13 @@ class NodePorts:
     def _living(self) -> Sequence[Any]:
         return [pod for pod in self._proxy.pods() if is_living(pod)]
 
+    @cached_property
+    def _refused(self) -> Sequence[str]:
+        """Why pods may not be created, as far as events can be read."""
+        with suppress(*CLUSTER_FAILURES):
+            return refusals(self._proxy.events())
+        return ()
+
     def silent_by_design(self, targets: Iterable[str]) -> frozenset[str]:
         """The targets that health checks cannot reach although all is well: pods of the proxy serve, but none is there.
 
@@ -122,7 +130,7 @@ class NodePorts:
             return []
         shown = f"{port.protocol.upper()} {port.number}"
         if backend:
-            if not self._living:
+            if not self._living or self._refused:
                 return []  # which is told of the pods
             seen = f"service {backend.name} selects no pod ({_labels(backend.service)})"
             remedy = "make the service's selector match the chart's pods"
@@ -160,6 +168,8 @@ class NodePorts:
         if not silent:
             return []
         look = f"kubectl -n {self._proxy.namespace} describe pods -l {_labels(health.service)}"
+        if not health.pods:
+            look = "see why it has none, above or below"
         return [Cause(check="pod-not-running", level=Level.PROBLEM, seen=seen, remedy=look, targets=silent)]
 
     def _quiet(self, health: Backend, silent: frozenset[str]) -> list[Finding]:

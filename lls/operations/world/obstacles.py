@@ -14,6 +14,7 @@ from lls.operations.world.inventory import Inventory, Thing, interface_descripti
 from lls.operations.world.network import Instance, Network
 from lls.operations.world.network_acl import Denial, crossings, entrance
 from lls.operations.world.remedies import Remedies
+from lls.public_subnet import leads_to_endpoint, leads_to_internet
 
 
 @dataclass(frozen=True)
@@ -82,7 +83,8 @@ class Obstacles:
         found += self._entrance()
         if any(finding.level is not Level.NOTE for finding in found):
             return found
-        return [ok("path", "security groups, network ACLs and routes let media and health checks through"), *found]
+        routes = "" if any(finding.check == "endpoint" for finding in found) else " and routes"
+        return [ok("path", f"security groups, network ACLs{routes} let media and health checks through"), *found]
 
     def hopeless(self, targets: Collection[Thing]) -> frozenset[str]:
         """Those whose nodes are gone, or in zones that the load balancer does not serve. Raises AwsError."""
@@ -206,7 +208,11 @@ class Obstacles:
             seen = f"the load balancer's groups do not let in UDP {port.number} from {source}"
             found.append(problem("nlb-ingress", seen, f"{self.remedies.up}, or by hand: {add}"))
         for subnet_id in self._subnets.values():
-            if not self.network.has_internet(subnet_id):
+            target = self.network.default_route(subnet_id)
+            if leads_to_endpoint(target):
+                seen = f"{subnet_id}: its default route leads to {target}, and what is behind that is not looked into"
+                found.append(note("endpoint", seen))
+            elif not leads_to_internet(target):
                 found.append(
                     problem(
                         "no-route",

@@ -1,17 +1,26 @@
 """How the proxy's release, pods and logs are (guide step 6)."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
-from lls.operations.report.finding import Finding, note, ok, problem
-from lls.operations.world.proxy import Proxy
+from lls.operations.report.finding import Finding, note, ok, problem, unknown
+from lls.operations.world.proxy import CLUSTER_FAILURES, Proxy
 
 LOG_LINES: Final = 50
 """Lines of a pod's log that are read, as in the guide."""
 
 SHOWN_LINES: Final = 5
 """Lines of them that are shown."""
+
+WORKLOADS: Final = ("Deployment", "ReplicaSet", "StatefulSet", "DaemonSet")
+"""Kinds of what creates pods. Why one may not, only its events tell."""
+
+POD_ENI: Final = "vpc.amazonaws.com/pod-eni"
+"""The annotation of a pod with security groups of its own (Amazon VPC CNI, "security groups for pods")."""
+
+POD_INTERFACE: Final = "pod-interface"
+"""The check that tells of such a pod."""
 
 TRACE: Final = re.compile(r"\s+at |\s*File \"|Traceback|\s*\.\.\. \d+ more|\s{4,}|goroutine \d+|\s*\^+\s*$|\s+in <")
 """Lines of stack traces, in the languages that services are written in."""
@@ -29,41 +38,77 @@ def check_pods(proxy: Proxy, *, replicas: int, up: str) -> list[Finding]:
     if release is None:
         found.append(problem("release", f"there is no release {proxy.release_name} in {namespace}", up))
         look = up
-    elif release.status.startswith("pending-"):
-        way_back = "rollback" if release.revision > 1 else "uninstall"
-        unstuck = f"once no run is under way: helm -n {namespace} {way_back} {release.name}, then {up}"
-        found.append(problem("release", f"release {release.name} is {release.status}", unstuck))
     elif release.status != "deployed":
-        found.append(problem("release", f"release {release.name} is {release.status}", up))
+        remedy = f"{release.way_back}, then {up}" if release.way_back else up
+        found.append(problem("release", f"release {release.name} is {release.status}", remedy))
     else:
         found.append(ok("release", f"{release.name} is deployed: {release.chart} {release.version}"))
-    pods = proxy.pods()
+    pods: list[Any] = proxy.pods()
     living = [pod for pod in pods if is_living(pod)]
-    events = proxy.events() if pods else []
-    found += [_judge(pod, events, namespace) for pod in living]
     ended = [_ended(pod) for pod in pods if not is_living(pod)]
-    if len(living) < replicas:
+    is_short, is_deployed = len(living) < replicas, release is not None and release.status == "deployed"
+    events: Sequence[Any] = ()
+    if is_short or not is_deployed or not all(map(is_ready, living)):
+        try:
+            events = proxy.events()
+        except CLUSTER_FAILURES as error:
+            found.append(unknown("events", f"what refuses or stops pods may be told by events: {error}"))
+    found += [_judge(pod, events, namespace) for pod in living]
+    found += [
+        note(
+            POD_INTERFACE,
+            f"{pod.metadata.name} has a network interface and security groups of its own, not looked into",
+        )
+        for pod in living
+        if POD_ENI in (pod.metadata.annotations or {})
+    ]
+    refused = refusals(events)
+    if refused:
+        admit = f"let {namespace} take the pod (its quota, limit range, Pod Security level or admission policy)"
+        look = f"{admit}, then {up}"
+    if is_short:
         seen = f"{len(living)} of {replicas} pods" if living else "no pod"
-        told = f": {'; '.join(ended)}" if ended else ""
+        told = f": {'; '.join([*refused, *ended])}" if refused or ended else ""
         return [*found, problem("pod-not-running", f"{seen} runs in {namespace}{told}", look)]
+    if refused and not is_deployed:
+        found.append(problem("pod-not-running", f"a further pod does not run: {'; '.join(refused)}", look))
     return [*found, *(note("pods", f"{seen}; the release has its {len(living)} without it") for seen in ended)]
 
 
+def refusals(events: Iterable[Any]) -> list[str]:
+    """Why the namespace's workloads may not create pods, such as for a quota: each one's last words, if it failed.
+
+    `events` are all of the namespace, oldest first.
+    """
+    about = [(event.involved_object, event) for event in events]
+    last = {(object_.kind, object_.name): event for object_, event in about if object_.kind in WORKLOADS}
+    return [event.message for event in last.values() if event.type == "Warning"]
+
+
 def check_logs(proxy: Proxy) -> list[Finding]:
-    """The last lines of each living pod's log, without stack traces. Raises what asking the cluster raises."""
+    """The last lines of the log of each living pod's containers, without stack traces, but for those that are done.
+
+    A log that cannot be had is unknown, and hides no other. Raises what asking for the pods raises.
+    """
     found: list[Finding] = []
+    missing: dict[str, list[str]] = {}
     pods: list[Any] = proxy.pods()
     for pod in filter(is_living, pods):
-        name = pod.metadata.name
-        containers: Sequence[Any] = pod.status.container_statuses or ()
-        restarted = any(container.restart_count and not container.ready for container in containers)
-        if not restarted and not any(container.state.running for container in containers):
-            continue
-        log = proxy.logs(name, LOG_LINES, previous=restarted)
-        lines = [line for line in log.splitlines() if line.strip() and not TRACE.match(line)]
-        shown = "\n".join(lines[-SHOWN_LINES:]) or "(empty)"
-        found.append(ok("logs", f"{name}, last lines{' before its restart' if restarted else ''}:\n{shown}"))
-    return found
+        for container in _statuses(pod):
+            state, restarted = container.state, bool(container.restart_count and not container.ready)
+            if not restarted and not state.running and (container.ready or not state.terminated):
+                continue
+            shown = f"{pod.metadata.name} {container.name}"
+            before = restarted and not state.terminated
+            try:
+                log = proxy.logs(pod.metadata.name, container.name, LOG_LINES, previous=before)
+            except CLUSTER_FAILURES as error:
+                missing.setdefault(str(error), []).append(shown)
+                continue
+            lines = [line for line in log.splitlines() if line.strip() and not TRACE.match(line)]
+            last = "\n".join(lines[-SHOWN_LINES:]) or "(empty)"
+            found.append(ok("logs", f"{shown}, last lines{' before its restart' if before else ''}:\n{last}"))
+    return [*found, *(unknown("logs", f"{', '.join(names)}: {why}") for why, names in missing.items())]
 
 
 def is_living(pod: Any) -> bool:
@@ -93,18 +138,19 @@ def _ended(pod: Any) -> str:
 
 def _judge(pod: Any, events: Sequence[Any], namespace: str) -> Finding:
     name, status = pod.metadata.name, pod.status
-    containers: Sequence[Any] = status.container_statuses or ()
-    ready = sum(bool(container.ready) for container in containers)
-    restarts = sum(container.restart_count for container in containers)
-    seen = f"{name} {ready}/{len(pod.spec.containers)} {status.phase} on {pod.spec.node_name or 'no node'}"
+    lasting, statuses = _lasting(pod), _statuses(pod)
+    names = {container.name for container in lasting}
+    ready = sum(bool(container.ready) for container in statuses if container.name in names)
+    restarts = sum(container.restart_count for container in statuses)
+    seen = f"{name} {ready}/{len(lasting)} {status.phase} on {pod.spec.node_name or 'no node'}"
     if restarts:
         seen += f", {restarts} restarts"
     if is_ready(pod):
-        gets = [probe.http_get for probe in _probes(pod) if probe and probe.http_get]
-        probes = ", ".join(sorted({f"{probe.path} on {probe.port}" for probe in gets}))
-        return ok("pods", seen + (f", probes pass ({probes})" if probes else ", without HTTP probes"))
-    waiting = [container.state.waiting for container in containers if container.state.waiting]
-    why = [f"{state.reason} {state.message or ''}" for state in waiting]
+        probes = [probe for container in lasting for probe in (container.liveness_probe, container.readiness_probe)]
+        gets = [probe.http_get for probe in probes if probe and probe.http_get]
+        passing = ", ".join(sorted({f"{get.path} on {get.port}" for get in gets}))
+        return ok("pods", seen + (f", probes pass ({passing})" if passing else ", without HTTP probes"))
+    why = [told for container in statuses if (told := _trouble(container))]
     conditions: Sequence[Any] = status.conditions or ()
     why += [
         condition.message or ""
@@ -120,7 +166,26 @@ def _judge(pod: Any, events: Sequence[Any], namespace: str) -> Finding:
     )
 
 
-def _probes(pod: Any) -> list[Any]:
-    return [
-        probe for container in pod.spec.containers for probe in (container.liveness_probe, container.readiness_probe)
-    ]
+def _lasting(pod: Any) -> list[Any]:
+    """The containers that are to go on running: the regular ones, and init containers that are restarted for ever."""
+    init: Sequence[Any] = pod.spec.init_containers or ()
+    return [*(container for container in init if container.restart_policy == "Always"), *pod.spec.containers]
+
+
+def _statuses(pod: Any) -> list[Any]:
+    """The status of each container that was begun, init containers first, as they are run."""
+    return [*(pod.status.init_container_statuses or ()), *(pod.status.container_statuses or ())]
+
+
+def _trouble(container: Any) -> str:
+    """Why a container does not run; empty where it does, has done its part, or only waits for the others."""
+    state, last = container.state, container.last_state and container.last_state.terminated
+    if state.waiting and state.waiting.reason != "PodInitializing":
+        seen = f"{container.name}: {state.waiting.reason} {state.waiting.message or ''}"
+    elif state.terminated and not container.ready:
+        seen, last = f"{container.name}: has ended", state.terminated
+    elif state.running and not container.ready:
+        seen = f"{container.name}: runs, and is not ready"
+    else:
+        return ""
+    return seen + (f" (exit code {last.exit_code}, {last.reason})" if last else "")

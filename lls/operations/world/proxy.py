@@ -46,7 +46,10 @@ class Deletion:
 
 @dataclass(frozen=True)
 class Release:
-    """A Helm release: its last revision with its status, and the chart with its version."""
+    """A Helm release: its last revision with its status, and the chart with its version.
+
+    `served` is the last of its earlier revisions that was ever deployed; 0 if none was.
+    """
 
     name: str
     namespace: str
@@ -54,6 +57,20 @@ class Release:
     chart: str
     version: str
     revision: int = 1
+    served: int = 0
+
+    @property
+    def way_back(self) -> str:
+        """What lets Helm go on after it was interrupted; empty where nothing stops its next upgrade.
+
+        Helm upgrades no release that is pending, "another operation (install/upgrade/rollback) is in progress", nor one
+        whose uninstall did not end, which "has no deployed releases".
+        """
+        is_pending = self.status.startswith("pending-")
+        if not is_pending and self.status != "uninstalling":
+            return ""
+        step = f"rollback {self.name} {self.served}" if is_pending and self.served else f"uninstall {self.name}"
+        return f"once no run is under way: helm -n {self.namespace} {step}"
 
 
 class Proxy:
@@ -77,7 +94,8 @@ class Proxy:
         secrets = self._list("list_namespaced_secret", label_selector=selector)
         if not secrets:
             return None
-        last = max(secrets, key=lambda secret: int(secret.metadata.labels.get("version", 0)))
+        *earlier, last = sorted(secrets, key=_revision)
+        served = [secret for secret in earlier if secret.metadata.labels.get("status") in ("deployed", "superseded")]
         packed = base64.b64decode(base64.b64decode(last.data["release"]))
         found: Any = json.loads(gzip.decompress(packed))
         chart = found["chart"]["metadata"]
@@ -88,6 +106,7 @@ class Proxy:
             chart=chart["name"],
             version=str(chart.get("version", "")),
             revision=int(found["version"]),
+            served=max(map(_revision, served), default=0),
         )
 
     def pods(self) -> list[V1Pod]:
@@ -100,15 +119,20 @@ class Proxy:
         return self._list("list_namespaced_service")
 
     def events(self) -> list[Any]:
-        """What happened lately in the namespace, oldest first."""
+        """What happened lately in the namespace, oldest first; of the same time, warnings last."""
         events = self._list("list_namespaced_event")
-        return sorted(events, key=lambda event: str(event.last_timestamp or event.event_time or ""))
+        return sorted(events, key=lambda event: (str(event.last_timestamp or event.event_time or ""), event.type or ""))
 
-    def logs(self, pod: str, lines: int, *, previous: bool = False) -> str:
-        """The last lines of a pod's log; `previous` of the container before its last restart."""
+    def logs(self, pod: str, container: str, lines: int, *, previous: bool = False) -> str:
+        """The last lines of a container's log; `previous` of those before its last restart."""
         return self.api.ask(
             lambda client: CoreV1Api(client).read_namespaced_pod_log(
-                pod, self.namespace, tail_lines=lines, previous=previous, _request_timeout=REQUEST_TIMEOUT
+                pod,
+                self.namespace,
+                container=container,
+                tail_lines=lines,
+                previous=previous,
+                _request_timeout=REQUEST_TIMEOUT,
             )
         )
 
@@ -194,6 +218,11 @@ def deletion_of(namespace: V1Namespace | None) -> Deletion | None:
         "it is being deleted" + (f", which waits for this: {'; '.join(seen)}" if seen else ""),
         "wait until it is gone" + (f"; if it stays, {', and '.join(remedies)}" if remedies else ""),
     )
+
+
+def _revision(secret: Any) -> int:
+    """The number of the revision that a secret of Helm's keeps."""
+    return int(secret.metadata.labels.get("version", 0))
 
 
 def _owners(pod: V1Pod) -> list[Any]:

@@ -15,6 +15,7 @@ from lls.operations.world.inventory import BALANCER
 from lls.operations.world.registry import Login, api_host, login_remedy, login_to, logins_of
 from lls.operations.world.states import Operation, State
 from rehearsal.engine.engine import StepsFailedError
+from rehearsal.kubernetes.chart import Service, ServicePort
 from rehearsal.rehearse import Rehearsal
 from rehearsal.world import Node, PrefixList, Subnet
 from tests.support import breakage
@@ -106,6 +107,19 @@ def detach_gateway(rehearsal: Rehearsal) -> None:
     ec2.detach_internet_gateway(InternetGatewayId=gateway["InternetGatewayId"], VpcId=rehearsal.aws.vpc_id)
 
 
+def hold_for_health_checks(rehearsal: Rehearsal) -> None:
+    """A load balancer's service of somebody's, whose health checks were given a port of ours."""
+    ports = (ServicePort(name="http", protocol="TCP", port=80, node_port=31111),)
+    rehearsal.cluster.services["ingress", "nginx"] = Service(
+        name="nginx",
+        namespace="ingress",
+        selector={},
+        ports=ports,
+        external_traffic_policy="Local",
+        health_check_node_port=30800,
+    )
+
+
 def small_nodes() -> tuple[Node, ...]:
     return tuple(Node.model_validate({"name": name, "zone": "a", "cpu": "4"}) for name in ("gpu-1", "gpu-2"))
 
@@ -194,6 +208,7 @@ FAULTS: dict[str, tuple[Breaking, Mapping[str, Any], str, str]] = {
     "two groups": (nothing, {"quirks": {"node_groups": 2}}, "node group", "lls:nodeSecurityGroupId"),
     "no room": (nothing, {"nodes": small_nodes()}, "nodes", "4000m cpu free"),
     "taken NodePort": (nothing, {"quirks": {"taken_node_ports": (30800,)}}, "node ports", "lls:healthNodePort"),
+    "NodePort for health checks": (hold_for_health_checks, {}, "node ports", "30800 is held by service ingress/nginx"),
     "namespace": (
         lambda rehearsal: rehearsal.cluster.create_namespace("gdn-streaming"),
         {},

@@ -11,10 +11,13 @@ from bench.guide_commands import follow
 from lls.operations.report.finding import Finding, Level, Unwatched
 from lls.operations.verify import Verification
 from lls.operations.world.inventory import Inventory, Thing
+from rehearsal.engine.engine import StepsFailedError
 from rehearsal.kubernetes.cluster_state import Cluster
+from rehearsal.kubernetes.scheduler import Container, Pod
 from rehearsal.rehearse import NLB_ADDRESS, Rehearsal
 from rehearsal.world import Node, PrefixList
 from tests.support import breakage
+from tests.support.operations import preflight_of, reroute
 from tests.support.recorded import as_config
 from tests.support.worlds import PatientClock, PatientClockOf, a_rehearsal
 
@@ -206,6 +209,10 @@ def uninstall(rehearsal: Rehearsal) -> None:
 
 def fail_release(rehearsal: Rehearsal) -> None:
     breakage.change_release(rehearsal.cluster, "gdn-streaming", "gdn-streaming", "failed")
+
+
+def settle(rehearsal: Rehearsal) -> None:
+    """Break nothing."""
 
 
 UNHEALTHY = {"targets"}
@@ -410,6 +417,32 @@ def test_a_network_acl_that_keeps_out_some_clients_is_a_note() -> None:
     assert "UDP 5004 inbound from 203.0.113.0/24" in acl.seen
 
 
+# --- Routes
+
+
+def test_a_way_in_through_a_firewalls_endpoint_is_noted_and_not_judged() -> None:
+    with a_rehearsal() as rehearsal:
+        rehearsal.engine.up()
+        endpoint = reroute(rehearsal, "0.0.0.0/0", endpoint=True)
+        rehearsal.await_health()
+        found = verified(rehearsal)
+        subnet = rehearsal.aws.subnets["a"][0]
+        before = [finding for finding in preflight_of(rehearsal, publicSubnetId=subnet) if finding.check == "subnet"]
+    assert {finding.level for finding in found} == {Level.OK, Level.NOTE}
+    [route] = [finding.seen for finding in found if endpoint in finding.seen]
+    assert f"{subnet}: its default route leads to {endpoint}" in route
+    assert not any("and routes let" in finding.seen for finding in found)
+    assert [(finding.level, endpoint in finding.seen) for finding in before] == [(Level.NOTE, True)]
+
+
+def test_two_halves_of_a_default_route_are_one() -> None:
+    with a_rehearsal() as rehearsal:
+        rehearsal.engine.up()
+        reroute(rehearsal, "0.0.0.0/1", "128.0.0.0/1")
+        rehearsal.await_health()
+        assert problems(verified(rehearsal)) == {}
+
+
 # --- Prefix lists
 
 
@@ -599,6 +632,211 @@ def test_a_pod_that_was_evicted_and_has_no_successor_is_told_with_the_reason() -
     assert "-> kubectl -n gdn-streaming get deployments,replicasets,events" in found
 
 
+# --- Pods of several containers
+
+
+def add(rehearsal: Rehearsal, **container: Any) -> None:
+    """Give the proxy's pod a further container."""
+    breakage.add_container(rehearsal.cluster, breakage.a_proxy(rehearsal.cluster), Container(**container))
+
+
+@pytest.mark.parametrize("kind", ["regular", "sidecar"])
+def test_each_container_of_a_pod_shows_its_log(kind: Any) -> None:
+    with a_rehearsal() as rehearsal:
+        rehearsal.engine.up()
+        rehearsal.await_health()
+        add(rehearsal, name="mesh", kind=kind, log="mesh is up\n")
+        add(rehearsal, name="prepares", kind="init", log="prepared\n")
+        found = verified(rehearsal)
+    assert {finding.level for finding in found} <= {Level.OK, Level.NOTE}
+    logs = {finding.seen for finding in found if finding.check == "logs"}
+    assert len(logs) == 2
+    assert any("streaming-proxy, last lines:" in log and "streaming-proxy is serving" in log for log in logs)
+    assert any("mesh, last lines:" in log and "mesh is up" in log for log in logs)
+    assert "2/2 Running" in next(finding.seen for finding in found if finding.check == "pods")
+
+
+@pytest.mark.parametrize("kind", ["regular", "sidecar", "init"])
+def test_a_container_that_crashes_is_named_with_reason_restarts_and_log(kind: Any) -> None:
+    with a_rehearsal() as rehearsal:
+        rehearsal.engine.up()
+        add(rehearsal, name="checks", kind=kind, crashing=True, restarts=12, log="iptables: permission denied\n")
+        rehearsal.clock.skip(600)
+        found = verified(rehearsal)
+    told = problems(found)
+    assert set(told) == {"pod-not-running", "targets"}
+    assert "checks: CrashLoopBackOff" in told["pod-not-running"]
+    assert "12 restarts" in told["pod-not-running"]
+    assert "PodInitializing" not in told["pod-not-running"]
+    [log] = [finding.seen for finding in found if finding.check == "logs" and "checks" in finding.seen]
+    assert "last lines before its restart:\niptables: permission denied" in log
+    assert Level.UNKNOWN not in {finding.level for finding in found}
+
+
+def test_a_log_that_cannot_be_had_hides_no_other() -> None:
+    with a_rehearsal(as_config(replicas="2", stickiness="true")) as rehearsal:
+        rehearsal.engine.up()
+        rehearsal.await_health()
+        away, there = sorted(pod.name for pod in rehearsal.cluster.pods.values() if pod.release)
+        node = rehearsal.cluster.pods["gdn-streaming", away].node
+        breakage.add_container(rehearsal.cluster, away, Container(name="mesh"))
+        breakage.change_node(rehearsal.cluster, node, ready=False)
+        logs = [finding for finding in verified(rehearsal) if finding.check == "logs"]
+    assert [finding.level for finding in logs] == [Level.OK, Level.UNKNOWN]
+    assert there in logs[0].seen
+    assert f"{away} streaming-proxy, {away} mesh: the API answered 500" in logs[1].seen
+
+
+# --- Pods that may not be created
+
+
+def limit(rehearsal: Rehearsal) -> None:
+    """Give the proxy's namespace a quota that its pods exceed."""
+    rehearsal.cluster.quotas["gdn-streaming"] = {"limits.memory": "16Gi"}
+
+
+def evict_all(rehearsal: Rehearsal) -> None:
+    for place in [place for place, pod in rehearsal.cluster.pods.items() if pod.release]:
+        del rehearsal.cluster.pods[place]
+
+
+def run_another_pod(rehearsal: Rehearsal) -> None:
+    """A pod of somebody's in the proxy's namespace."""
+    rehearsal.cluster.pods["gdn-streaming", "shell"] = Pod(name="shell", namespace="gdn-streaming", node="gpu-1")
+
+
+@pytest.mark.parametrize("beside", [settle, run_another_pod])
+def test_pods_that_a_quota_refuses_are_told_with_its_words_and_the_selector_is_not_blamed(
+    beside: Callable[[Rehearsal], None],
+) -> None:
+    with a_rehearsal() as rehearsal:
+        limit(rehearsal)
+        with pytest.raises(StepsFailedError, match="context deadline exceeded"):
+            rehearsal.engine.up()
+        beside(rehearsal)
+        found = verified(rehearsal)
+        told = problems(found)
+        rehearsal.cluster.quotas.clear()
+        rehearsal.engine.up()
+        rehearsal.await_health()
+        assert problems(verified(rehearsal)) == {}
+    assert "exceeded quota: team, requested: limits.memory=24Gi" in told["pod-not-running"]
+    assert "-> let gdn-streaming take the pod (its quota, limit range" in told["pod-not-running"]
+    assert "node-port-unbound" not in told
+    assert "selector" not in "".join(told.values())
+    assert "describe pods" not in told["pod-not-running"]
+
+
+def test_a_quota_that_came_later_is_told_where_pods_are_missing() -> None:
+    with a_rehearsal() as rehearsal:
+        rehearsal.engine.up()
+        rehearsal.await_health()
+        limit(rehearsal)
+        evict_all(rehearsal)
+        rehearsal.clock.skip(600)
+        told = problems(verified(rehearsal))
+    assert set(told) == {"pod-not-running", "targets"}
+    assert "no pod runs in gdn-streaming: Error creating: pods" in told["pod-not-running"]
+
+
+def test_an_update_that_a_quota_refuses_is_a_problem_though_the_old_pods_serve() -> None:
+    with a_rehearsal() as rehearsal:
+        rehearsal.engine.up()
+        rehearsal.await_health()
+        limit(rehearsal)
+        rehearsal.reconfigure({"lls:imageTag": "2.0.2"})
+        with pytest.raises(StepsFailedError, match="context deadline exceeded"):
+            rehearsal.engine.up()
+        told = problems(verified(rehearsal))
+    assert set(told) == {"release", "pod-not-running"}
+    assert "exceeded quota" in told["pod-not-running"]
+
+
+def test_events_that_may_not_be_read_hide_no_pod() -> None:
+    with a_rehearsal() as rehearsal:
+        rehearsal.engine.up()
+        crash(rehearsal)
+        rehearsal.cluster.denied.add(("list", "events"))
+        found = verified(rehearsal)
+    assert "CrashLoopBackOff" in problems(found)["pod-not-running"]
+    assert [finding.check for finding in found if finding.level is Level.UNKNOWN] == ["events"]
+
+
+# --- What in the cluster may stop packets, and is not judged
+
+
+def restrict(rehearsal: Rehearsal, *rules: Mapping[str, Any], selects: Mapping[str, Any] | None = None) -> None:
+    """Give the proxy's namespace a network policy for what gets in."""
+    rehearsal.cluster.network_policies["gdn-streaming", "default-deny"] = {
+        "podSelector": selects or {},
+        "policyTypes": ["Ingress"],
+        "ingress": list(rules),
+    }
+
+
+def test_a_network_policy_for_the_proxys_pods_is_noted_and_named_where_no_cause_is_found() -> None:
+    with a_rehearsal() as rehearsal:
+        rehearsal.engine.up()
+        restrict(rehearsal)
+        rehearsal.clock.skip(600)
+        found = verified(rehearsal)
+    [policy] = [finding for finding in found if finding.check == "network-policies"]
+    assert policy.level is Level.NOTE
+    assert "default-deny of gdn-streaming restrict what gets in" in policy.seen
+    assert "Could not be judged: network-policies (default-deny" in problems(found)["targets"]
+
+
+EXPRESSIONS: list[Any] = [
+    {"key": "app", "operator": "Exists"},
+    {"key": "app", "operator": "In", "values": ["streaming-proxy"]},
+    {"key": "other", "operator": "DoesNotExist"},
+    {"key": "app", "operator": "NotIn", "values": ["other"]},
+]
+
+
+SELECTED: list[tuple[list[Any], dict[str, Any], bool]] = [
+    ([{"ports": [{"port": 8000}]}], {"matchLabels": {"app": "streaming-proxy"}}, True),
+    ([{"from": [{"ipBlock": {"cidr": "10.0.0.0/16"}}]}], {"matchExpressions": EXPRESSIONS}, True),
+    ([{}], {}, False),
+    ([], {"matchLabels": {"app": "other"}}, False),
+    ([], {"matchExpressions": [*EXPRESSIONS, {"key": "app", "operator": "DoesNotExist"}]}, False),
+    ([], {"matchExpressions": [{"key": "app", "operator": "NotIn", "values": ["streaming-proxy"]}]}, False),
+]
+
+
+@pytest.mark.parametrize(("rules", "selects", "told"), SELECTED)
+def test_only_network_policies_that_restrict_the_proxys_pods_are_told(
+    rules: list[Mapping[str, Any]], selects: Mapping[str, Any], told: bool
+) -> None:
+    with a_rehearsal() as rehearsal:
+        rehearsal.engine.up()
+        restrict(rehearsal, *rules, selects=selects)
+        found = verified(rehearsal)
+    assert any(finding.check == "network-policies" for finding in found) == told
+
+
+def test_network_policies_that_may_not_be_listed_are_unknown_and_nothing_else_is() -> None:
+    with a_rehearsal() as rehearsal:
+        rehearsal.engine.up()
+        rehearsal.await_health()
+        rehearsal.cluster.denied.add(("list", "networkpolicies"))
+        found = verified(rehearsal)
+    assert [finding.check for finding in found if finding.level is Level.UNKNOWN] == ["network-policies"]
+    assert problems(found) == {}
+
+
+def test_a_pod_with_security_groups_of_its_own_is_noted() -> None:
+    with a_rehearsal() as rehearsal:
+        rehearsal.engine.up()
+        rehearsal.await_health()
+        [place] = [place for place, pod in rehearsal.cluster.pods.items() if pod.release]
+        annotations = {"vpc.amazonaws.com/pod-eni": "[]"}
+        rehearsal.cluster.pods[place] = replace(rehearsal.cluster.pods[place], annotations=annotations)
+        found = verified(rehearsal)
+    [own] = [finding for finding in found if finding.check == "pod-interface"]
+    assert (own.level, place[1] in own.seen) == (Level.NOTE, True)
+
+
 # --- externalTrafficPolicy Local
 
 LOCAL = {"external_traffic_policy": "Local"}
@@ -612,10 +850,6 @@ def split_service(rehearsal: Rehearsal, **policies: str) -> None:
         rehearsal.cluster.services["gdn-streaming", protocol.lower()] = replace(
             service, name=protocol.lower(), ports=ports, external_traffic_policy=policy
         )
-
-
-def settle(rehearsal: Rehearsal) -> None:
-    """Break nothing."""
 
 
 def test_with_a_local_traffic_policy_a_node_without_a_proxy_is_unhealthy_by_design() -> None:

@@ -25,8 +25,9 @@ from lls.cluster_api import ClusterApi
 from lls.operations.world.capacity import demand_of, shortfall
 from lls.operations.world.proxy import Proxy
 from rehearsal.kubernetes.api import TOKEN, KubernetesApi, kubeconfig_for
-from rehearsal.kubernetes.chart import KubernetesError
+from rehearsal.kubernetes.chart import KubernetesError, Service, ServicePort
 from rehearsal.kubernetes.cluster_state import Cluster
+from rehearsal.kubernetes.scheduler import Container
 from rehearsal.kubernetes.shims import commands_on_the_path
 from rehearsal.world import ExistingPod, Node
 from tests.support import breakage
@@ -233,6 +234,35 @@ def test_a_crashing_pod_keeps_restarting_and_its_log_says_why(installed: Emulate
     assert emulated.answers() == set(emulated.cluster.nodes)
 
 
+def test_the_log_of_a_pod_with_several_containers_is_that_of_a_named_one(installed: EmulatedCluster) -> None:
+    name = installed.pod().metadata.name
+    breakage.add_container(installed.cluster, name, Container(name="waits", kind="init", log="ready to go\n"))
+    assert "is serving" in installed.core.read_namespaced_pod_log(name, NAMESPACE)
+    breakage.add_container(installed.cluster, name, Container(name="mesh", log="meshed\n"))
+    message = refused(400, lambda: installed.core.read_namespaced_pod_log(name, NAMESPACE))
+    assert f"a container name must be specified for pod {name}, choose one of: [streaming-proxy waits mesh]" in message
+    for container, said in (("streaming-proxy", "is serving"), ("mesh", "meshed"), ("waits", "ready to go")):
+        assert said in installed.core.read_namespaced_pod_log(name, NAMESPACE, container=container)
+    message = refused(400, lambda: installed.core.read_namespaced_pod_log(name, NAMESPACE, container="else"))
+    assert f"container else is not valid for pod {name}" in message
+
+
+def test_no_container_starts_before_the_init_containers_have_ended(installed: EmulatedCluster) -> None:
+    name = installed.pod().metadata.name
+    fails = Container(name="checks", kind="init", crashing=True, restarts=12, log="no route to host\n")
+    breakage.add_container(installed.cluster, name, fails)
+    pod = installed.pod()
+    [init], [own] = pod.status.init_container_statuses, pod.status.container_statuses
+    assert pod.status.phase == "Pending"
+    assert (init.state.waiting.reason, init.restart_count, init.ready) == ("CrashLoopBackOff", 12, False)
+    assert own.state.waiting.reason == "PodInitializing"
+    message = refused(400, lambda: installed.core.read_namespaced_pod_log(name, NAMESPACE))
+    assert "is waiting to start: PodInitializing" in message
+    log = installed.core.read_namespaced_pod_log(name, NAMESPACE, container="checks", previous=True)
+    assert log == "no route to host\n"
+    assert installed.answers() == set()
+
+
 def test_a_pod_without_its_image_is_pending_and_has_no_log(installed: EmulatedCluster) -> None:
     emulated = installed
     name = emulated.pod().metadata.name
@@ -374,6 +404,28 @@ def test_a_cluster_of_the_ipv6_family_lists_such_addresses_and_answers_on_no_oth
     assert emulated.answers() == set()
 
 
+@pytest.mark.parametrize(
+    ("quota", "words"),
+    [
+        ({"limits.memory": "16Gi"}, "exceeded quota: team, requested: limits.memory=24Gi, used: limits.memory=0"),
+        ({"limits.nvidia.com/gpu": "1"}, "failed quota: team: must specify limits.nvidia.com/gpu"),
+    ],
+)
+def test_a_quota_refuses_pods_and_only_an_event_of_their_replica_set_tells(
+    emulated: EmulatedCluster, quota: dict[str, str], words: str
+) -> None:
+    emulated.cluster.quotas[NAMESPACE] = quota
+    with pytest.raises(KubernetesError, match=r"context deadline exceeded: pods .* is forbidden"):
+        emulated.install()
+    assert emulated.pods() == []
+    [event] = emulated.core.list_namespaced_event(NAMESPACE).items
+    assert (event.involved_object.kind, event.type, event.reason) == ("ReplicaSet", "Warning", "FailedCreate")
+    assert words in event.message
+    emulated.cluster.quotas.clear()
+    assert emulated.pod().status.phase == "Running"
+    assert "FailedCreate" not in emulated.reasons()
+
+
 def test_a_pod_whose_node_goes_is_made_anew_elsewhere(installed: EmulatedCluster) -> None:
     emulated = installed
     before = emulated.pod().metadata.name
@@ -420,6 +472,20 @@ def test_a_taken_node_port_is_a_service_of_somebody_else(make: Callable[..., Emu
         emulated.install()
     assert [release["info"]["status"] for release in emulated.releases()] == ["failed"]
     assert emulated.cluster.leftovers() == ("namespace gdn-streaming", "release gdn-streaming/gdn-streaming")
+
+
+@pytest.mark.parametrize(
+    "held",
+    [
+        {"ports": (ServicePort(name="x", protocol="TCP", port=80, node_port=30504),)},
+        {"ports": (), "health_check_node_port": 30504, "external_traffic_policy": "Local"},
+    ],
+    ids=["for another protocol", "for health checks"],
+)
+def test_a_node_port_is_one_services_alone_whatever_it_is_for(emulated: EmulatedCluster, held: dict[str, Any]) -> None:
+    emulated.cluster.services["else", "x"] = Service(name="x", namespace="else", selector={}, **held)
+    with pytest.raises(KubernetesError, match="30504: provided port is already allocated"):
+        emulated.install()
 
 
 def test_nothing_answers_on_a_node_port_that_no_service_has(installed: EmulatedCluster) -> None:
@@ -496,6 +562,25 @@ def test_a_release_that_was_left_pending_refuses_another_operation(installed: Em
     assert json.loads(status.stdout)["info"]["status"] == "pending-upgrade"
 
 
+def test_helm_rolls_a_pending_release_back_to_a_revision_that_there_is(installed: EmulatedCluster) -> None:
+    back = ("rollback", "gdn-streaming", "-n", NAMESPACE)
+    breakage.change_release(installed.cluster, NAMESPACE, "gdn-streaming", "pending-install")
+    assert "release has no 0 version" in helm(*back).stderr
+    breakage.change_release(installed.cluster, NAMESPACE, "gdn-streaming", "deployed")
+    installed.install(tag="2.0.2")
+    breakage.change_release(installed.cluster, NAMESPACE, "gdn-streaming", "pending-upgrade")
+    assert helm(*back, "1").returncode == 0
+    assert [release["info"]["status"] for release in installed.releases()][-1] == "deployed"
+    assert installed.pod().spec.containers[0].image.endswith(":2.0.1")
+    installed.install(tag="2.0.2")
+
+
+def test_a_release_whose_uninstall_was_interrupted_takes_no_upgrade(installed: EmulatedCluster) -> None:
+    breakage.change_release(installed.cluster, NAMESPACE, "gdn-streaming", "uninstalling")
+    with pytest.raises(KubernetesError, match="has no deployed releases"):
+        installed.install(tag="2.0.2")
+
+
 def test_helm_uninstalls_and_says_what_it_cannot_find(installed: EmulatedCluster) -> None:
     done = helm("uninstall", "gdn-streaming", "-n", NAMESPACE, "--wait", "--timeout", "5m")
     assert (done.returncode, done.stdout) == (0, 'release "gdn-streaming" uninstalled\n')
@@ -529,7 +614,7 @@ def test_the_operations_see_the_release_that_pulumi_installed() -> None:
         assert release
         assert (release.status, release.chart, release.version) == ("deployed", "gdn-streaming", "2.0.1")
         assert proxy.find_namespace()
-        assert proxy.logs(breakage.a_proxy(emulated.cluster), 10)
+        assert proxy.logs(breakage.a_proxy(emulated.cluster), "streaming-proxy", 10)
         assert proxy.uninstall(kubeconfig, "") is None
         assert proxy.others() == []
         proxy.delete_namespace()

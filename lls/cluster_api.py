@@ -3,6 +3,7 @@
 import ssl
 import threading
 from collections.abc import Callable, Mapping
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 
 from kubernetes import client as api  # its classes load when they are used: CoreV1Api takes a quarter of a second
@@ -27,12 +28,20 @@ BUSY_TRIES: Final = 4
 """How often an API is asked that answers, but that it is too busy."""
 
 
+UNKNOWN_IDENTITY: Final = (
+    "the cluster does not know who asks: give that identity an access entry (aws eks create-access-entry), or, where "
+    "the cluster's authentication mode is CONFIG_MAP, a line in the config map aws-auth"
+)
+"""What a refused token means that its command gave."""
+
+
 class ClusterError(ConnectionError):
     """What the Kubernetes API answered instead of success. `status` is HTTP's."""
 
     def __init__(self, status: int, reason: str) -> None:
         """Carry the answer's status and reason."""
-        super().__init__(f"the API answered {status} {reason}")
+        unknown = f": {UNKNOWN_IDENTITY}" if status == HTTPStatus.UNAUTHORIZED else ""
+        super().__init__(f"the API answered {status} {reason}{unknown}")
         self.status = status
 
 

@@ -468,6 +468,7 @@ class Preflight:
         admin = partition_of(self._config.region).arn(
             "eks", "cluster-access-policy/AmazonEKSClusterAdminPolicy", account="aws"
         )
+        entry = f"--cluster-name {self._config.cluster_name} --region {self._config.region} --principal-arn ROLE"
         for verb, resource, namespaced in CLUSTER:
             name, _, group = resource.partition(".")
             attributes = {
@@ -492,9 +493,9 @@ class Preflight:
                     problem(
                         "kubernetes",
                         f"this identity may not {verb} {resource}",
-                        f"give it an access entry: aws eks associate-access-policy --cluster-name "
-                        f"{self._config.cluster_name} --region {self._config.region} --principal-arn ROLE "
-                        f"--access-scope type=cluster --policy-arn {admin}",
+                        f"aws eks create-access-entry {entry}, if it has none, then aws eks associate-access-policy "
+                        f"{entry} --access-scope type=cluster --policy-arn {admin}; where the cluster's authentication "
+                        "mode is CONFIG_MAP, map it to a group that may, in the config map aws-auth",
                     )
                 )
         return found or [ok("kubernetes", f"{place.cluster.endpoint} answers, and allows what up needs")]

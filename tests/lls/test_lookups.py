@@ -488,7 +488,8 @@ def test_an_unreachable_api_is_an_error_with_the_ways_out(monkeypatch: pytest.Mo
 
     monkeypatch.setattr(ClusterApi, "nodes", nodes)
     error = refused({"lls:registration": "nodes"})
-    assert "the API answered 401 Unauthorized" in error
+    assert "the API answered 401 Unauthorized: the cluster does not know who asks" in error
+    assert "aws eks create-access-entry" in error
     assert "lls:kubeconfig" in error
     assert "lls:registration static" in error
 

@@ -235,15 +235,16 @@ class WorldClock:
     def __init__(self, factor: float) -> None:
         self.factor = factor
         self._start = time.monotonic()
-        self._skipped = 0.0
+        self.skipped = 0.0
+        """Seconds that passed at once: the part of the time that does not depend on the machine."""
 
     def now(self) -> float:
         """Seconds of the emulated world since its beginning."""
-        return self._skipped + (time.monotonic() - self._start) * self.factor
+        return self.skipped + (time.monotonic() - self._start) * self.factor
 
     def skip(self, seconds: float) -> None:
         """Let that many seconds of the emulated world pass at once."""
-        self._skipped += seconds
+        self.skipped += seconds
 
     def sleep(self, seconds: float) -> None:
         """Let that many seconds of the emulated world pass."""

@@ -50,6 +50,7 @@ class PatientClock(WorldClock):
 
     def skip(self, seconds: float) -> None:
         self.time += seconds
+        self.skipped += seconds
 
 
 class PatientClockOf(PatientClock):

@@ -128,15 +128,15 @@ class ClusterApi:
             client_configuration=settings,
         )
         pools: Any = client.rest_client.pool_manager  # pyright: ignore[reportUnknownMemberType]
-        pools.connection_pool_kw["ssl_context"] = _tls()
+        pools.connection_pool_kw["ssl_context"] = _tls(pools.connection_pool_kw["cert_reqs"])
         return client
 
 
-def _tls() -> ssl.SSLContext:
+def _tls(mode: ssl.VerifyMode) -> ssl.SSLContext:
     """Checks chain, host and expiry, as Go does, and not the form of RFC 5280, as Python does from 3.13 on.
 
     The authorities of older EKS clusters lack what that asks for: kubernetes-client/python#2394.
     """
-    context = create_urllib3_context()
+    context = create_urllib3_context(cert_reqs=mode)
     context.verify_flags &= ~ssl.VERIFY_X509_STRICT
     return context

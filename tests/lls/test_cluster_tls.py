@@ -78,8 +78,11 @@ def cluster(folder: Path) -> Generator[tuple[str, bytes]]:
         server.server_close()
 
 
-def api(server: str, authority: bytes) -> ClusterApi:
-    data = {"server": server, "certificate-authority-data": base64.b64encode(authority).decode()}
+def api(server: str, authority: bytes | None) -> ClusterApi:
+    """The client of a kubeconfig with that authority, or of one that has certificates not checked."""
+    data = {"server": server, "insecure-skip-tls-verify": authority is None}
+    if authority is not None:
+        data["certificate-authority-data"] = base64.b64encode(authority).decode()
     kubeconfig = {
         "clusters": [{"name": "a", "cluster": data}],
         "users": [{"name": "a", "user": {"token": "x"}}],
@@ -99,6 +102,12 @@ def _strict_python(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_the_authority_of_an_older_cluster_is_accepted(tmp_path: Path) -> None:
     with cluster(tmp_path) as (server, authority):
         assert api(server, authority).nodes({}) == []
+
+
+@pytest.mark.filterwarnings("ignore::urllib3.exceptions.InsecureRequestWarning")
+def test_a_kubeconfig_may_have_certificates_not_checked(tmp_path: Path) -> None:
+    with cluster(tmp_path) as (server, _):
+        assert api(server, None).nodes({}) == []
 
 
 @pytest.mark.usefixtures("_strict_python")

@@ -536,7 +536,11 @@ class Preflight:
         )
         lacking = {name_of(node): shortfall(node, pods, demand, config.namespace) for node in nodes}
         if room := sum(not lack.seen for lack in lacking.values()):
-            return [ok("nodes", f"{room} of {len(nodes)} have {demand} free for the proxy, or run it already")]
+            found = [ok("nodes", f"{room} of {len(nodes)} have {demand} free for the proxy, or run it already")]
+            if all(shortfall(node, pods, demand, namespace="").seen for node in nodes):
+                seen = f"an upgrade has no room: it starts a new pod ({demand}) beside the one that runs"
+                found.append(note("nodes", seen, "before the next change of the proxy: add a node, or free one"))
+            return found
         seen = "; ".join(f"{name}: {lack.seen}" for name, lack in lacking.items()) or "none has its labels and zone"
         tainted = next((lack.tolerable for lack in lacking.values() if lack.tolerable and not lack.others), None)
         remedy = (

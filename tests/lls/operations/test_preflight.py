@@ -620,3 +620,13 @@ def test_values_that_no_pod_can_have_are_a_problem_of_the_key() -> None:
         told = problems_by_check(preflight_of(rehearsal))["nodes"]
     assert "lls:helmValues: Kubernetes takes no pod with tolerations.0: " in told
     assert "the operator must be Exists" in told
+
+
+def test_an_upgrade_without_room_beside_the_old_pod_is_noted() -> None:
+    small = (Node(name="gpu-1", zone="a", cpu="8", memory="32Gi"),)
+    with a_rehearsal(nodes=small) as rehearsal:
+        assert not any("an upgrade" in finding.seen for finding in preflight_of(rehearsal))
+        rehearsal.engine.up()
+        found = preflight_of(rehearsal)
+    assert problems_by_check(found) == {}
+    assert [finding.level for finding in found if "an upgrade has no room" in finding.seen] == [Level.NOTE]

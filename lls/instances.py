@@ -10,8 +10,6 @@ from lls.asking import ask
 FILTER_VALUES: Final = 200
 """Values that EC2 takes in the filters of one question, of all of them together."""
 
-STATES: Final = ("pending", "running", "shutting-down", "stopped", "stopping", "terminated")
-
 
 def find_instances(
     filters: Mapping[str, str], key: str, values: Sequence[str], *, states: Sequence[str] = ("running",)

@@ -1,6 +1,5 @@
 """`drift`: whether the registered targets are still the nodes that should be."""
 
-from lls.operations.program.stack_file import StackError
 from lls.operations.report.finding import Finding, Outcome, note, ok, problem
 from lls.operations.report.screen import Screen
 from lls.operations.world.installation import Installation
@@ -34,7 +33,9 @@ def drift(installation: Installation) -> list[Finding]:
     if config.registration in ("autoscaling", "binding"):
         seen = f"{config.registration} keeps the targets by itself: {len(registered)} are registered"
         found = (
-            judge_attachments(installation, group, _state(installation)) if config.registration == "autoscaling" else []
+            judge_attachments(installation, group, installation.known_state())
+            if config.registration == "autoscaling"
+            else []
         )
         empty = (
             "look at the controller" if config.registration == "binding" else "let the attached groups have instances"
@@ -51,7 +52,7 @@ def drift(installation: Installation) -> list[Finding]:
         for node in judged
         if node.unfit
     }
-    state = _state(installation)
+    state = installation.known_state()
     known = registered_by(state) if state else eligible
     found = [
         *(
@@ -75,11 +76,3 @@ def _surplus(target: Thing, why: str, state: State | None, up: str) -> Finding:
     if target.name in registered_by(state):
         return problem("surplus", seen, up)
     return note("surplus", f"{seen}, by somebody else: up leaves it alone", deregistration(target))
-
-
-def _state(installation: Installation) -> State | None:
-    """The stack's state; None where it cannot be read."""
-    try:
-        return installation.state()
-    except StackError:
-        return None

@@ -6,6 +6,7 @@ import shutil
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from threading import Lock
 from typing import Any, Final
 
 import pulumi
@@ -47,6 +48,7 @@ from lls.operations.world.rule_count import count_ipv4
 from lls.operations.world.survey import Survey
 from lls.public_subnet import find_public_subnet, leads_to_endpoint, leads_to_internet
 from lls.sources import RULES_PER_GROUP, RULES_QUOTA, too_many, weigh_sources
+from lls.target_registration import Targets
 from lls.targets import choose_ids, find_targets, reasons
 
 FREE_ADDRESSES: Final = 8
@@ -95,6 +97,8 @@ class Preflight:
         self._inventory = Inventory(installation.account)
         self._survey: Survey | None = None
         self._survey_failed: AwsError | None = None
+        self._targets: Targets | None = None
+        self._lock = Lock()
 
     def run(self, watcher: Watcher) -> list[Finding]:
         """Every finding. The first checks decide whether the others can be made.
@@ -150,6 +154,15 @@ class Preflight:
         cluster = found.ask_as_program(lambda: lookups.find_cluster(config))
         vpc_id = found.ask_as_program(lambda: lookups.find_vpc(config, cluster))
         return Place(cluster, vpc_id, found.api)
+
+    def _find_targets(self, place: Place) -> Targets:
+        """Who the targets are, or who keeps them, looked up once for all checks. Raises pulumi.RunError."""
+        config = self._config
+        with self._lock:
+            if self._targets is None:
+                found = self._installation.ask_as_program(lambda: find_targets(config, place.vpc_id, place.api))
+                self._targets = found
+            return self._targets
 
     # --- AWS
 
@@ -411,7 +424,7 @@ class Preflight:
         """Whether the nodes carry the groups that get the rules, and these have room for them."""
         config = self._config
         try:
-            targets = self._installation.ask_as_program(lambda: find_targets(config, place.vpc_id, place.api))
+            targets = self._find_targets(place)
         except pulumi.RunError:
             return [unknown("node group", "what the targets carry cannot be told without targets", "see registration")]
 
@@ -552,7 +565,7 @@ class Preflight:
 
     def _check_registration(self, place: Place) -> list[Finding]:
         config = self._config
-        found = self._installation.ask_as_program(lambda: find_targets(config, place.vpc_id, place.api))
+        found = self._find_targets(place)
         kept = ", ".join(found.autoscaling_groups) or (found.binding and "the AWS Load Balancer Controller")
         return [ok("registration", f"{config.registration}: {kept or f'{len(found.ids)} targets'}")]
 

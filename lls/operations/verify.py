@@ -198,11 +198,7 @@ class Verification:
 
     @cached_property
     def _state(self) -> State | None:
-        """The stack's state; None where it cannot be read."""
-        try:
-            return self._installation.state()
-        except StackError:
-            return None
+        return self._installation.known_state()
 
     @property
     def _replicas(self) -> int:

@@ -59,6 +59,13 @@ class Installation:
         with self._lock:
             return self._state
 
+    def known_state(self) -> State | None:
+        """The stack's state; None where it cannot be read."""
+        try:
+            return self.state()
+        except StackError:
+            return None
+
     @cached_property
     def _state(self) -> State:
         return self._backend.state(self.stack.name)

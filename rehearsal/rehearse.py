@@ -18,10 +18,11 @@ from lls.operations.world.installation import Installation
 from lls.operations.world.states import ListedStack, State, StateResource
 from rehearsal.aws.server import Aws
 from rehearsal.engine.engine import Engine, Listener, Step, StepsFailedError
-from rehearsal.engine.provider import TOKEN_LIFE, EmulatedProvider
 from rehearsal.kubernetes.api import KubernetesApi
 from rehearsal.kubernetes.cluster_state import Cluster
 from rehearsal.kubernetes.shims import commands_on_the_path
+from rehearsal.providers.emulated import EmulatedProvider
+from rehearsal.providers.registry import TOKEN_LIFE
 from rehearsal.stack_world import in_cluster, node_selector
 from rehearsal.world import World, WorldClock
 

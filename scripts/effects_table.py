@@ -166,8 +166,8 @@ class _Provider:
     def delete(self, type_: str, id_: str, inputs: Properties) -> None:
         pass
 
-    def exists(self, type_: str, id_: str, inputs: Properties) -> bool:
-        return True
+    def read(self, type_: str, id_: str, inputs: Properties) -> tuple[Properties, Properties] | None:
+        return inputs, {}
 
     def invoke(self, token: str, arguments: Properties) -> Properties:
         filters = {filter_["name"]: filter_["values"][0] for filter_ in arguments.get("filters", ())}

@@ -16,7 +16,7 @@ from lls.operations.report.finding import Level, Unwatched
 from lls.operations.sweep import carry_out
 from lls.operations.verify import Verification
 from lls.operations.world.states import State
-from rehearsal.engine.engine import StepsFailedError
+from rehearsal.engine.engine import Refreshed, StepsFailedError
 from rehearsal.rehearse import NLB_ADDRESS, Rehearsal
 from tests.support import breakage
 from tests.support.faults import CREATIONS, NODES, destroyed_but
@@ -212,12 +212,12 @@ def test_a_pending_release_of_another_stack_is_left_to_that_one() -> None:
 @pytest.mark.parametrize("status", [401, 404, 500])
 def test_a_registry_that_refuses_is_told_before_anything_is_made_and_costs_no_more_than_another_up(status: int) -> None:
     with a_rehearsal() as rehearsal:
-        rehearsal.provider.registry_status = status
+        rehearsal.provider.registry.status = status
         with pytest.raises(StepsFailedError, match=f"failed to pull oci://.*{status}"):
             rehearsal.engine.preview()
         assert rehearsal.aws.leftovers() == ()
         assert f"{status}" in fails(rehearsal)
-        rehearsal.provider.registry_status = 200
+        rehearsal.provider.registry.status = 200
         rehearsal.engine.up()
         assert streams(rehearsal)
 
@@ -230,7 +230,7 @@ def test_a_release_that_somebody_uninstalled_is_refreshed_out_of_the_state_and_t
             rehearsal.engine.destroy()
         [release] = [resource for resource in rehearsal.engine.state.values() if resource.name == "proxy-release"]
         assert not [resource for resource in rehearsal.engine.state.values() if release.urn in resource.needs]
-        assert [resource.name for resource in rehearsal.engine.refresh()] == ["proxy-release"]
+        assert [resource.name for resource in rehearsal.engine.refresh().gone] == ["proxy-release"]
         rehearsal.engine.destroy()
         assert rehearsal.leftovers() == []
 
@@ -251,11 +251,11 @@ def test_a_refresh_forgets_what_is_gone_and_nothing_else(stack: Mapping[str, str
     with a_rehearsal(stack, quirks=QUIRKS) as rehearsal:
         rehearsal.engine.up()
         state = dict(rehearsal.engine.state)
-        assert rehearsal.engine.refresh() == []
+        assert rehearsal.engine.refresh() == Refreshed()
         rehearsal.engine.destroy()
         rehearsal.engine.state.update(state)
         kept = {urn for urn, resource in state.items() if not resource.custom or "pulumi:providers" in urn}
-        assert {resource.urn for resource in rehearsal.engine.refresh()} == state.keys() - kept
+        assert {resource.urn for resource in rehearsal.engine.refresh().gone} == state.keys() - kept
 
 
 # --- A fresh checkout
@@ -280,7 +280,7 @@ def test_a_fresh_checkout_refreshes_and_destroys_by_the_state_alone(
         rehearsal.engine.up()
         assert Path(".lls/test/registry.json").is_file()
         fresh(rehearsal, tmp_path / "fresh", monkeypatch)
-        assert rehearsal.engine.refresh() == []
+        assert rehearsal.engine.refresh() == Refreshed()
         rehearsal.engine.destroy()
         assert rehearsal.leftovers() == []
         assert not Path(".lls").exists()

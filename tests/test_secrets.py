@@ -127,7 +127,7 @@ FAULTS: Mapping[str, Callable[[Rehearsal], object]] = {
     "the load balancer cannot be made": lambda rehearsal: rehearsal.aws.refuse(
         "elasticloadbalancing:CreateLoadBalancer", "InternalFailure"
     ),
-    "the registry refuses": lambda rehearsal: setattr(rehearsal.provider, "registry_status", 401),
+    "the registry refuses": lambda rehearsal: setattr(rehearsal.provider.registry, "status", 401),
     "no node has room for the proxy": lambda rehearsal: change(rehearsal, cpu="5000"),
 }
 

@@ -43,19 +43,22 @@ class Provider(Protocol):
         ...
 
     def create(self, type_: str, inputs: Properties) -> tuple[str, Properties]:
-        """Make the resource; its id and outputs."""
+        """Make the resource; its id, and what the provider adds to its inputs."""
         ...
 
     def update(self, type_: str, id_: str, old: Properties, new: Properties) -> Properties:
-        """Change the resource in place; its outputs."""
+        """Change the resource in place; the outputs that may have changed."""
         ...
 
     def delete(self, type_: str, id_: str, inputs: Properties) -> None:
         """Delete the resource."""
         ...
 
-    def exists(self, type_: str, id_: str, inputs: Properties) -> bool:
-        """Whether the resource is still there."""
+    def read(self, type_: str, id_: str, inputs: Properties) -> tuple[Properties, Properties] | None:
+        """The resource as it is: the inputs that were given, and all outputs of `create`. None where it is gone.
+
+        Without inputs, as for an import, all that a program would give. Raises where it cannot be told.
+        """
         ...
 
     def invoke(self, token: str, arguments: Properties) -> Properties:
@@ -99,6 +102,14 @@ class UnfinishedError(Exception):
         super().__init__(str(cause))
         self.id = id_
         self.outputs = outputs
+
+
+@dataclass(frozen=True)
+class Refreshed:
+    """What a refresh found: what is `gone`, as it was, and what somebody `changed`, as it is now."""
+
+    gone: tuple[Resource, ...] = ()
+    changed: tuple[Resource, ...] = ()
 
 
 class StepsFailedError(Exception):
@@ -153,17 +164,27 @@ class Engine:
         self.outputs = {}
         return steps
 
-    def refresh(self) -> list[Resource]:
-        """Take out of the state what is not there any more; the answer is that. The program is not run."""
-        gone = [
-            resource
-            for resource in self.state.values()
-            if resource.custom and not self.provider.exists(resource.type, resource.id, resource.inputs)
-        ]
-        for resource in gone:
-            del self.state[resource.urn]
+    def refresh(self) -> Refreshed:
+        """Let the state hold what is there, as it is, and nothing else. The program is not run.
+
+        As in Pulumi, what is there counts as finished: the next `up` goes by its inputs. Raises what reading raises,
+        and then the state stays as it was.
+        """
+        custom = [resource for resource in self.state.values() if resource.custom]
+        found = [(resource, self.provider.read(resource.type, resource.id, resource.inputs)) for resource in custom]
+        gone: list[Resource] = []
+        changed: list[Resource] = []
+        for resource, answer in found:
             self.unfinished.discard(resource.urn)
-        return gone
+            if answer is None:
+                gone.append(self.state.pop(resource.urn))
+                continue
+            inputs, outputs = answer
+            actual = self.state[resource.urn] = replace(resource, inputs=inputs, outputs=outputs | inputs)
+            keys = (resource.inputs | inputs).keys() - set(resource.ignore_changes)
+            if any(resource.inputs.get(key) != inputs.get(key) for key in keys):
+                changed.append(actual)
+        return Refreshed(tuple(gone), tuple(changed))
 
     def _run(self, *, preview: bool) -> "tuple[Run, Properties]":
         run = Run(self, preview=preview)

@@ -123,8 +123,8 @@ class Recorder:
     def delete(self, type_: str, id_: str, inputs: Properties) -> None:
         self.did.append(("delete", type_))
 
-    def exists(self, type_: str, id_: str, inputs: Properties) -> bool:
-        return True
+    def read(self, type_: str, id_: str, inputs: Properties) -> tuple[Properties, Properties] | None:
+        return inputs, {}
 
     def invoke(self, token: str, arguments: Properties) -> Properties:
         self.invoked.append((token, arguments))

@@ -146,27 +146,13 @@ class Inventory:
 
     def groups(self, **filters: str) -> list[Thing]:
         """Security groups, by EC2's filters with _ for - (and `tags` for tags)."""
-        return [
-            Thing(
-                type=GROUP,
-                id=group["GroupId"],
-                inputs={
-                    "name": group["GroupName"],
-                    "description": group["Description"],
-                    "vpcId": group.get("VpcId", ""),
-                    "tags": _tags(group),
-                },
-                outputs={"id": group["GroupId"]},
-            )
-            for group in self._account.every(
-                "ec2", "describe_security_groups", "SecurityGroups", Filters=_filters(filters)
-            )
-        ]
+        found = self._account.every("ec2", "describe_security_groups", "SecurityGroups", Filters=_filters(filters))
+        return [group_of(description) for description in found]
 
     def rules(self, group_ids: Iterable[str]) -> list[Thing]:
         """The rules of these security groups."""
         found = self._account.filtered("describe_security_group_rules", "SecurityGroupRules", "group-id", group_ids)
-        return [_rule(description) for description in found]
+        return [rule_of(description) for description in found]
 
     def rules_naming(self, group_ids: Collection[str]) -> list[tuple[Thing, Thing]]:
         """The rules of other groups, of either way, whose peer is one of these groups, each with the group it is in."""
@@ -182,17 +168,8 @@ class Inventory:
 
     def addresses(self) -> list[Thing]:
         """The Elastic IPs; `state` is the network interface that holds one."""
-        return [
-            Thing(
-                type=ADDRESS,
-                id=address["AllocationId"],
-                inputs={"domain": address.get("Domain", "vpc"), "tags": _tags(address)},
-                outputs={"allocationId": address["AllocationId"], "publicIp": address["PublicIp"]},
-                state=address.get("NetworkInterfaceId", ""),
-            )
-            for address in self._account.call("ec2", "describe_addresses")["Addresses"]
-            if "AllocationId" in address
-        ]
+        found = self._account.call("ec2", "describe_addresses")["Addresses"]
+        return [address_of(description) for description in found if "AllocationId" in description]
 
     def balancers(self) -> list[Thing]:
         """The Network Load Balancers."""
@@ -203,7 +180,7 @@ class Inventory:
         found = list(self._account.every("elbv2", "describe_load_balancers", "LoadBalancers"))
         tags = self._tags_of([description["LoadBalancerArn"] for description in found])
         return [
-            _balancer(description, tags[arn])
+            balancer_of(description, tags[arn])
             for description in found
             if (arn := description["LoadBalancerArn"]) in tags
         ]
@@ -211,13 +188,13 @@ class Inventory:
     def find_balancer(self, name: str, arn: str = "") -> Thing | None:
         """The Network Load Balancer of an ARN, else of a name. Asks for that alone, and not for its tags."""
         described = self._find("describe_load_balancers", "LoadBalancers", "LoadBalancerArns", name, arn)
-        found = _balancer(described, {}) if described else None
+        found = balancer_of(described, {}) if described else None
         return found if found and found.type == BALANCER else None
 
     def find_target_group(self, name: str, arn: str = "") -> Thing | None:
         """The target group with a port of an ARN, else of a name. Asks for that alone, and not for its tags."""
         described = self._find("describe_target_groups", "TargetGroups", "TargetGroupArns", name, arn)
-        return _target_group(described, {}) if described and "Port" in described else None
+        return target_group_of(described, {}) if described and "Port" in described else None
 
     def _find(self, operation: str, key: str, arns: str, name: str, arn: str) -> Any:
         """What AWS says of the one of an ARN, else of a name; None where there is neither."""
@@ -244,7 +221,7 @@ class Inventory:
         found = list(self._account.every("elbv2", "describe_target_groups", "TargetGroups"))
         tags = self._tags_of([description["TargetGroupArn"] for description in found])
         return [
-            _target_group(description, tags[arn])
+            target_group_of(description, tags[arn])
             for description in found
             if (arn := description["TargetGroupArn"]) in tags
         ]
@@ -256,23 +233,7 @@ class Inventory:
         untagged: dict[str, Mapping[str, str]] = {listener_arn: {} for listener_arn in listener_arns}
         tags = self._tags_of(listener_arns) if tagged else untagged
         return [
-            Thing(
-                type=LISTENER,
-                id=arn,
-                inputs={
-                    "loadBalancerArn": description["LoadBalancerArn"],
-                    "protocol": description["Protocol"],
-                    "port": description["Port"],
-                    "defaultActions": [
-                        {"type": action["Type"], "targetGroupArn": action.get("TargetGroupArn", "")}
-                        for action in description["DefaultActions"]
-                    ],
-                    "tags": tags[arn],
-                },
-                outputs={"arn": arn},
-            )
-            for description in found
-            if (arn := description["ListenerArn"]) in tags
+            listener_of(description, tags[arn]) for description in found if (arn := description["ListenerArn"]) in tags
         ]
 
     def targets(self, target_group_arn: str) -> list[Thing]:
@@ -332,7 +293,7 @@ class Inventory:
         """The rules that carry the tag of a cluster."""
         filters = _filters({"tag__lls_cluster": cluster})
         found = self._account.every("ec2", "describe_security_group_rules", "SecurityGroupRules", Filters=filters)
-        return list(map(_rule, found))
+        return list(map(rule_of, found))
 
     def _tags_of(self, arns: list[str]) -> dict[str, Mapping[str, str]]:
         """The tags by ARN. What is gone by now is left out: without tags it would look nobody's."""
@@ -350,7 +311,7 @@ class Inventory:
                 raise
             middle = len(arns) // 2
             return self._tags_at_once(arns[:middle]) | self._tags_at_once(arns[middle:]) if middle else {}
-        return {description["ResourceArn"]: _tags(description) for description in answer["TagDescriptions"]}
+        return {description["ResourceArn"]: tags_of(description) for description in answer["TagDescriptions"]}
 
 
 def _filters(filters: Mapping[str, str]) -> list[dict[str, Any]]:
@@ -362,11 +323,39 @@ def _filters(filters: Mapping[str, str]) -> list[dict[str, Any]]:
     ]
 
 
-def _tags(described: Any) -> dict[str, str]:
+def tags_of(described: Any) -> dict[str, str]:
+    """The tags in an answer of AWS."""
     return {tag["Key"]: tag["Value"] for tag in described.get("Tags", ())}
 
 
-def _rule(described: Any) -> Thing:
+def group_of(described: Any) -> Thing:
+    """A security group as EC2 describes it."""
+    return Thing(
+        type=GROUP,
+        id=described["GroupId"],
+        inputs={
+            "name": described["GroupName"],
+            "description": described["Description"],
+            "vpcId": described.get("VpcId", ""),
+            "tags": tags_of(described),
+        },
+        outputs={"id": described["GroupId"]},
+    )
+
+
+def address_of(described: Any) -> Thing:
+    """An Elastic IP as EC2 describes it; `state` is the network interface that holds it."""
+    return Thing(
+        type=ADDRESS,
+        id=described["AllocationId"],
+        inputs={"domain": described.get("Domain", "vpc"), "tags": tags_of(described)},
+        outputs={"allocationId": described["AllocationId"], "publicIp": described["PublicIp"]},
+        state=described.get("NetworkInterfaceId", ""),
+    )
+
+
+def rule_of(described: Any) -> Thing:
+    """A rule of a security group as EC2 describes it."""
     inputs: Properties = {
         "securityGroupId": described["GroupId"],
         "ipProtocol": described["IpProtocol"],
@@ -375,7 +364,7 @@ def _rule(described: Any) -> Thing:
         "cidrIpv6": described.get("CidrIpv6"),
         "prefixListId": described.get("PrefixListId"),
         "referencedSecurityGroupId": described.get("ReferencedGroupInfo", {}).get("GroupId"),
-        "tags": _tags(described),
+        "tags": tags_of(described),
     }
     if described["IpProtocol"] != "-1":
         inputs |= {"fromPort": described.get("FromPort"), "toPort": described.get("ToPort")}
@@ -388,7 +377,7 @@ def _rule(described: Any) -> Thing:
     )
 
 
-def _balancer(described: Any, tags: Mapping[str, str]) -> Thing:
+def balancer_of(described: Any, tags: Mapping[str, str]) -> Thing:
     """A load balancer of any type. Gateway Load Balancers have neither scheme nor DNS name."""
     arn = described["LoadBalancerArn"]
     mappings: list[Properties] = []
@@ -419,7 +408,7 @@ def _balancer(described: Any, tags: Mapping[str, str]) -> Thing:
     )
 
 
-def _target_group(described: Any, tags: Mapping[str, str]) -> Thing:
+def target_group_of(described: Any, tags: Mapping[str, str]) -> Thing:
     """A target group of any target type. A Lambda function's has no port, protocol or VPC."""
     arn = described["TargetGroupArn"]
     return Thing(
@@ -446,4 +435,24 @@ def _target_group(described: Any, tags: Mapping[str, str]) -> Thing:
         },
         outputs={"arn": arn},
         state=", ".join(described.get("LoadBalancerArns", ())),
+    )
+
+
+def listener_of(described: Any, tags: Mapping[str, str]) -> Thing:
+    """A listener as Elastic Load Balancing describes it."""
+    arn = described["ListenerArn"]
+    return Thing(
+        type=LISTENER,
+        id=arn,
+        inputs={
+            "loadBalancerArn": described["LoadBalancerArn"],
+            "protocol": described["Protocol"],
+            "port": described["Port"],
+            "defaultActions": [
+                {"type": action["Type"], "targetGroupArn": action.get("TargetGroupArn", "")}
+                for action in described["DefaultActions"]
+            ],
+            "tags": tags,
+        },
+        outputs={"arn": arn},
     )

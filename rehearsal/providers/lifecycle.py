@@ -1,0 +1,124 @@
+"""What a provider does with the types that it makes: each has a lifecycle."""
+
+import json
+from collections.abc import Callable, Collection, Generator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, Final, cast
+
+from lls.operations.program.recording import Properties
+from lls.operations.program.replacement import REPLACED_BY
+from rehearsal.engine.engine import UnfinishedError
+from rehearsal.world import WorldClock
+
+SETS: Final = frozenset({"securityGroups", "subnetMappings"})
+"""Arguments whose order means nothing."""
+
+MAPS: Final = frozenset({"tags"})
+"""Arguments whose keys are the program's own: what somebody added is a difference too."""
+
+OMITTED: Final[Properties] = {"description": "", "enableDeletionProtection": False, "tags": {}}
+"""What it means to leave an argument out. Where something else is found, somebody set it, and `up` takes it away."""
+
+
+@dataclass(frozen=True)
+class Lifecycle:
+    """How one type of resource is created, updated, deleted and read.
+
+    `update` answers with the outputs that may have changed. `read` takes an id and the inputs as they were given, empty
+    for an import. It answers with every input that it knows of, None for what is not set, and the outputs; or with None
+    for what is not there.
+    """
+
+    create: Callable[[Properties], tuple[str, Properties]]
+    update: Callable[[str, Properties, Properties], Properties]
+    delete: Callable[[str, Properties], None]
+    read: Callable[[str, Properties], tuple[Properties, Properties] | None]
+
+
+class LifecycleProvider:
+    """A provider of some types, as the engine's protocol has it."""
+
+    def __init__(self, clock: WorldClock, lifecycles: Mapping[str, Lifecycle]) -> None:
+        """Provide these types, by that clock."""
+        self._clock = clock
+        self._lifecycles = lifecycles
+
+    def now(self) -> float:
+        """Seconds in the emulated world."""
+        return self._clock.now()
+
+    def replaces(self, type_: str) -> Collection[str]:
+        """Inputs of that type whose change replaces the resource."""
+        return REPLACED_BY.get(type_, ())
+
+    def check(self, type_: str, inputs: Properties) -> None:
+        """Nothing is refused before it is tried."""
+
+    def create(self, type_: str, inputs: Properties) -> tuple[str, Properties]:
+        """Make the resource; its id, and what the provider adds to its inputs."""
+        return self._lifecycles[type_].create(inputs)
+
+    def update(self, type_: str, id_: str, old: Properties, new: Properties) -> Properties:
+        """Change the resource in place; the outputs that may have changed."""
+        return self._lifecycles[type_].update(id_, old, new)
+
+    def delete(self, type_: str, id_: str, inputs: Properties) -> None:
+        """Delete the resource."""
+        self._lifecycles[type_].delete(id_, inputs)
+
+    def read(self, type_: str, id_: str, inputs: Properties) -> tuple[Properties, Properties] | None:
+        """The resource as it is: the inputs that were given, and all outputs of `create`. None where it is gone.
+
+        Without inputs, as for an import, all that a program would give. Raises what asking raises.
+        """
+        found = self._lifecycles[type_].read(id_, inputs)
+        return found and (_inputs(inputs, found[0]), found[1])
+
+    def invoke(self, token: str, arguments: Properties) -> Properties:
+        """Raise LookupError: there is no function."""
+        raise LookupError(f"unknown function {token}")
+
+
+def _inputs(given: Properties, found: Properties) -> Properties:
+    """What is found, in the form in which a program gave it."""
+    if not given:
+        return {key: value for key, value in found.items() if value not in (None, OMITTED.get(key))}
+    added = {
+        key: found[key]
+        for key, value in OMITTED.items()
+        if key in found and key not in given and found[key] not in (None, value)
+    }
+    return _as_given(given, found) | added
+
+
+def _as_given(given: Any, found: Any) -> Any:
+    """What is found of what was given: no key more, and what is the same in the same order."""
+    if isinstance(given, dict) and isinstance(found, dict):
+        values, actual = cast(Properties, given), cast(Properties, found)
+        kept = {key: _argument(key, value, actual.get(key, value)) for key, value in values.items()}
+        return {key: value for key, value in kept.items() if value is not None}
+    if isinstance(given, list) and isinstance(found, list) and given:
+        first = cast(list[Any], given)[0]
+        return [_as_given(first, value) for value in cast(list[Any], found)]
+    return cast(Any, found)
+
+
+def _argument(key: str, given: Any, found: Any) -> Any:
+    if key in MAPS:
+        return found
+    shaped = _as_given(given, found)
+    return given if key in SETS and _sorted(given) == _sorted(shaped) else shaped
+
+
+def _sorted(values: list[Any]) -> list[str]:
+    return sorted(json.dumps(value, sort_keys=True) for value in values)
+
+
+@contextmanager
+def unfinished(id_: str, outputs: Properties) -> Generator[None]:
+    """What fails in here fails after the creation."""
+    try:
+        yield
+    except Exception as error:
+        raise UnfinishedError(id_, outputs, error) from error

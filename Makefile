@@ -2,6 +2,7 @@
 
 PYTHON ?= python3
 STACK ?= dev
+ENGINE ?= own
 RUN := .venv/bin/python
 
 .DEFAULT_GOAL := help
@@ -10,8 +11,8 @@ RUN := .venv/bin/python
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## /\1 - /p' $(MAKEFILE_LIST)
 
-rehearse: .venv/ready ## run STACK (default: dev) against an emulated AWS and Kubernetes
-	@$(RUN) -m rehearsal --stack $(STACK) $(ARGS)
+rehearse: .venv/ready ## run STACK (default: dev) against an emulated AWS and Kubernetes; ENGINE=pulumi: by the real CLI
+	@$(RUN) -m rehearsal --stack $(STACK) --engine $(ENGINE) $(ARGS)
 
 test: .venv/ready ## run the tests
 	@$(RUN) -m pytest $(ARGS)

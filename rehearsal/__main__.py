@@ -25,6 +25,17 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--stack", default="dev", help="the stack whose Pulumi.NAME.yaml is read (default: dev)")
     parser.add_argument("--world", type=Path, help="a world file (default: rehearsal/world.yaml)")
     parser.add_argument("--factor", type=_speed, default=150.0, help="how much faster than AWS (default: 150)")
+    parser.add_argument(
+        "--engine",
+        choices=("own", "pulumi"),
+        default="own",
+        help="what runs the program: an engine of the rehearsal's own, which needs nothing, or the Pulumi CLI",
+    )
+    parser.add_argument(
+        "--shell",
+        action="store_true",
+        help="rehearse nothing: open a shell in which pulumi, aws, kubectl and python -m lls work against the world",
+    )
     parser.add_argument("--keep", action="store_true", help="leave the emulated AWS running, until Ctrl-C")
     parser.add_argument("--json", action="store_true", help="print the report as JSON")
     return parser

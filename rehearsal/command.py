@@ -2,7 +2,6 @@
 
 import argparse
 import sys
-import threading
 
 import yaml
 from pulumi import RunError
@@ -10,13 +9,14 @@ from pydantic import ValidationError
 from rich.console import Console
 
 from lls.config.values import in_words
-from lls.operations.program.stack_file import StackError
+from lls.operations.program.stack_file import Stack, StackError
 from rehearsal.display import Display, Silence, as_json
 from rehearsal.engine.engine import StepsFailedError
-from rehearsal.kubernetes.api import kubeconfig_for
+from rehearsal.real import RealRehearsal
 from rehearsal.rehearse import Rehearsal
+from rehearsal.shell import keep, open_shell
 from rehearsal.stack_world import stack_to_rehearse, world_for
-from rehearsal.world import DEFAULT_WORLD
+from rehearsal.world import DEFAULT_WORLD, World
 
 HELD, BROKEN, REFUSED, INTERRUPTED = 0, 1, 2, 130
 
@@ -42,16 +42,21 @@ def run(options: argparse.Namespace) -> int:
         problems = (f"{'.'.join(map(str, problem['loc']))}: {in_words(problem)}" for problem in error.errors())
         return refuse(f"--world {path}: {'; '.join(problems)}.")
     try:
-        with Rehearsal(stack, world, factor=options.factor) as rehearsal:
+        if options.shell:
+            with RealRehearsal(stack, world, factor=options.factor) as rehearsal:
+                return open_shell(rehearsal, notes)
+        with _rehearsal(options, stack, world) as rehearsal:
             if options.json:
                 report = rehearsal.perform(Silence())
                 sys.stdout.write(as_json(report) + "\n")
             else:
                 output.print(f"Rehearsing stack [bold]{stack.name}[/] {options.factor:g} times faster than AWS")
-                with Display(output) as screen:
+                with Display(output, live=options.engine == "own") as screen:
                     report = rehearsal.perform(screen)
             if options.keep:
-                _keep(rehearsal, notes)
+                keep(rehearsal, notes)
+    except StackError as error:
+        return refuse(str(error))
     except (RunError, StepsFailedError) as error:
         _say(notes, str(error))
         return BROKEN
@@ -61,31 +66,14 @@ def run(options: argparse.Namespace) -> int:
     return HELD if report.held else BROKEN
 
 
+def _rehearsal(options: argparse.Namespace, stack: Stack, world: World) -> Rehearsal:
+    """The rehearsal on the engine that is asked for. Raises NoCliError."""
+    if options.engine == "own":
+        return Rehearsal(stack, world, factor=options.factor)
+    # What the Pulumi CLI prints must not come between the report's lines.
+    output = sys.stderr if options.json else None
+    return RealRehearsal(stack, world, factor=options.factor, output=output)
+
+
 def _say(console: Console, message: str) -> None:
     console.print(message, markup=False, highlight=False, soft_wrap=True)
-
-
-def _keep(rehearsal: Rehearsal, console: Console) -> None:
-    """Serve the emulated world until interrupted."""
-    world, commands = rehearsal.world, rehearsal.commands
-    rehearsal.kubernetes.lets_anyone_in = True  # kubectl never sends a token without TLS
-    kubeconfig = commands / "kubeconfig"
-    kubeconfig.touch(mode=0o600)
-    kubeconfig.write_text(kubeconfig_for(rehearsal.kubernetes.endpoint, world.cluster))
-    _say(
-        console,
-        f"The emulated AWS and cluster {world.cluster} keep running until Ctrl-C. For aws, kubectl and python -m lls:\n"
-        f"  export AWS_ENDPOINT_URL={rehearsal.aws.endpoint}\n"
-        f"  export AWS_REGION={world.region} AWS_DEFAULT_REGION={world.region}\n"
-        "  export AWS_ACCESS_KEY_ID=rehearsal AWS_SECRET_ACCESS_KEY=rehearsal\n"
-        f"  export PATH={commands}:$PATH KUBECONFIG={kubeconfig}",
-    )
-    try:
-        wait_for_interrupt()
-    except KeyboardInterrupt:
-        _say(console, "stopped")
-
-
-def wait_for_interrupt() -> None:
-    """Wait for Ctrl-C."""
-    threading.Event().wait()

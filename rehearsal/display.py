@@ -50,16 +50,17 @@ class Silence:
 class Display(Listener):
     """Shows a rehearsal on a console: what runs now where it is a terminal, each step as it ends, timelines."""
 
-    def __init__(self, console: Console) -> None:
-        """Write to that console."""
+    def __init__(self, console: Console, *, live: bool = True) -> None:
+        """Write to that console; without `live` it shares the terminal with another program."""
         self._console = console
+        self._is_live = live and console.is_terminal
         self._running: dict[str, str] = {}
         self._live = Live(console=console, transient=True, get_renderable=self._status, refresh_per_second=8)
         self._begin: float | None = None
 
     def __enter__(self) -> Self:
         """Begin the live display."""
-        if self._console.is_terminal:
+        if self._is_live:
             self._live.start()
         return self
 
@@ -72,7 +73,7 @@ class Display(Listener):
         self._running.clear()
         self._begin = None
         self._console.rule(f"[bold]{title}", align="left", style="dim")
-        self._live.refresh()
+        self._refresh()
         return self
 
     def started(self, operation: StepOp, resource: Resource) -> None:
@@ -83,7 +84,7 @@ class Display(Listener):
     def finished(self, step: Step) -> None:
         """An operation ended."""
         self._running.pop(step.resource.urn, None)
-        self._live.refresh()
+        self._refresh()
         self._begin = step.started if self._begin is None else self._begin
         if step.error:
             self._print(f"  [red]failed[/] {step.operation} {escape(step.resource.name)}: {escape(step.error)}")
@@ -118,6 +119,10 @@ class Display(Listener):
         for check in checks:
             mark = "[green]held[/]  " if check.held else "[red]broken[/]"
             self._print(f"  {mark} {check.name}: {escape(check.seen)}")
+
+    def _refresh(self) -> None:
+        if self._is_live:
+            self._live.refresh()
 
     def _print(self, text: str) -> None:
         self._console.print(text, highlight=False, soft_wrap=True)
@@ -174,9 +179,14 @@ def as_json(report: Report) -> str:
                 {"id": target.id, "state": target.state, "reason": target.reason, "obstacle": target.obstacle}
                 for target in report.targets
             ],
+            "preview": steps(report.preview),
             "up": steps(report.up),
             "verify": as_facts(report.verify),
             "again": steps(report.again),
+            "refresh": {
+                "gone": [resource.name for resource in report.refresh.gone],
+                "changed": [resource.name for resource in report.refresh.changed],
+            },
             "destroy": steps(report.destroy),
             "checkClean": as_facts(report.check_clean),
         },

@@ -1,6 +1,8 @@
 """The rehearsal itself: up, health, a second up, destroy, and what is left."""
 
 import os
+import sys
+from collections import Counter
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
@@ -15,9 +17,9 @@ from lls.operations.report.finding import Finding, Level, Unwatched
 from lls.operations.verify import Verification
 from lls.operations.world.account import Account
 from lls.operations.world.installation import Installation
-from lls.operations.world.states import ListedStack, State, StateResource
+from lls.operations.world.states import ListedStack, State
 from rehearsal.aws.server import Aws
-from rehearsal.engine.engine import Engine, Listener, Step, StepsFailedError
+from rehearsal.engine.engine import Engine, Listener, Refreshed, Step, StepsFailedError
 from rehearsal.kubernetes.api import KubernetesApi
 from rehearsal.kubernetes.cluster_state import Cluster
 from rehearsal.kubernetes.shims import commands_on_the_path
@@ -58,11 +60,13 @@ class Report:
 
     stack: str
     factor: float
+    preview: list[Step] = field(default_factory=list[Step])
     up: list[Step] = field(default_factory=list[Step])
     outputs: Properties = field(default_factory=dict[str, Any])
     targets: list[TargetHealth] = field(default_factory=list[TargetHealth])
     verify: list[Finding] = field(default_factory=list[Finding])
     again: list[Step] = field(default_factory=list[Step])
+    refresh: Refreshed = field(default_factory=Refreshed)
     destroy: list[Step] = field(default_factory=list[Step])
     check_clean: list[Finding] = field(default_factory=list[Finding])
     checks: list[Expectation] = field(default_factory=list[Expectation])
@@ -94,6 +98,32 @@ class Audience(Protocol):
 
     def verdict(self, checks: Sequence[Expectation]) -> None:
         """The rehearsal ended."""
+        ...
+
+
+class StackEngine(Protocol):
+    """What a stack is rehearsed on. Every one of its runs raises StepsFailedError where something failed."""
+
+    listener: Listener
+
+    def preview(self) -> list[Step]:
+        """What `up` would do."""
+        ...
+
+    def up(self) -> list[Step]:
+        """Make the world as the program wants it. Raises pulumi.RunError where the program says what is wrong."""
+        ...
+
+    def refresh(self) -> Refreshed:
+        """Make the state as the world is; what was otherwise."""
+        ...
+
+    def destroy(self) -> list[Step]:
+        """Delete everything."""
+        ...
+
+    def exported(self) -> State:
+        """The state."""
         ...
 
 
@@ -150,11 +180,17 @@ class Rehearsal:
         Raises what `up` raises; a destroy that fails is a check that did not hold.
         """
         report = Report(stack=self._stack.name, factor=self.clock.factor)
+        engine = self.stack_engine
 
-        self.engine.listener = audience.phase("up")
-        report.up = self.engine.up()
-        report.outputs = self.engine.outputs
+        engine.listener = audience.phase("preview")
+        report.preview = engine.preview()
+        audience.facts(Counter(step.operation for step in report.preview if step.resource.custom))
+
+        engine.listener = audience.phase("up")
+        report.up = engine.up()
+        report.outputs = dict(engine.exported().outputs)
         audience.steps(report.up, report.factor)
+        report.checks.append(_as_planned(report.preview, report.up))
 
         audience.phase("outputs")
         audience.facts(report.outputs)
@@ -182,20 +218,22 @@ class Rehearsal:
         audience.findings(report.verify)
         report.checks.append(_nothing_found("verify finds nothing wrong", report.verify))
 
-        self.engine.listener = audience.phase("up again, after the registry login has expired")
+        engine.listener = audience.phase("up again, after the registry login has expired")
         self.clock.skip(TOKEN_LIFE + 1)
-        report.again = self.engine.up()
-        changed = [f"{step.operation} {step.resource.name}" for step in report.again if step.operation != "same"]
-        report.checks.append(
-            Expectation(
-                "a second up changes nothing", not changed, ", ".join(changed) or f"{len(report.again)} unchanged"
-            )
-        )
+        report.again = engine.up()
         audience.steps(report.again, report.factor)
+        report.checks.append(_nothing_changed("a second up changes nothing", report.again))
 
-        self.engine.listener = audience.phase("destroy")
+        engine.listener = audience.phase("refresh")
+        report.refresh = engine.refresh()
+        amiss = ", ".join(resource.name for resource in (*report.refresh.gone, *report.refresh.changed))
+        report.checks.append(
+            Expectation("a refresh finds everything as the state has it", not amiss, amiss or "nothing else")
+        )
+
+        engine.listener = audience.phase("destroy")
         try:
-            report.destroy = self.engine.destroy()
+            report.destroy = engine.destroy()
             failure = None
         except StepsFailedError as error:
             failure = str(error)
@@ -216,6 +254,11 @@ class Rehearsal:
         audience.verdict(report.checks)
         return report
 
+    @property
+    def stack_engine(self) -> StackEngine:
+        """What the stack is rehearsed on: the engine of the rehearsal's own."""
+        return self.engine
+
     def installation(self) -> Installation:
         """The stack as the operations see it: this account, this cluster, and the engine's state."""
         return Installation(
@@ -225,24 +268,12 @@ class Rehearsal:
         )
 
     def state(self) -> State:
-        """The engine's state, as the Pulumi CLI would export it."""
-        resources = tuple(
-            StateResource(
-                urn=resource.urn,
-                type=resource.type,
-                id=resource.id,
-                parent=resource.parent,
-                provider=resource.provider,
-                inputs=resource.inputs,
-                outputs=resource.outputs,
-            )
-            for resource in self.engine.state.values()
-        )
-        return State(resources=resources, outputs=self.engine.outputs)
+        """The stack's state."""
+        return self.stack_engine.exported()
 
     def await_health(self) -> list[TargetHealth]:
         """Health of each registered target, once AWS has made up its mind."""
-        arn = self.engine.outputs["targetGroupArn"]
+        arn = self.state().outputs["targetGroupArn"]
         deadline = self.clock.now() + HEALTH_PATIENCE
         while True:
             is_late = self.clock.now() > deadline  # before the look, which may take long itself
@@ -253,7 +284,11 @@ class Rehearsal:
 
     def leftovers(self) -> list[str]:
         """What exists and did not before the first up."""
-        return [*self.aws.leftovers(), *self.cluster.leftovers(), *self.engine.state]
+        return [
+            *self.aws.leftovers(),
+            *self.cluster.leftovers(),
+            *(resource.urn for resource in self.state().resources),
+        ]
 
     def _engine(self) -> Engine:
         return Engine(
@@ -279,6 +314,19 @@ class Rehearsal:
         ]
 
 
+def _as_planned(preview: Sequence[Step], up: Sequence[Step]) -> Expectation:
+    planned, done = (
+        {(step.operation, step.resource.name) for step in steps if step.resource.custom} for steps in (preview, up)
+    )
+    amiss = ", ".join(sorted(f"{operation} {name}" for operation, name in planned ^ done))
+    return Expectation("up does what the preview told", not amiss, amiss or f"{len(done)} resources")
+
+
+def _nothing_changed(name: str, steps: Sequence[Step]) -> Expectation:
+    changed = [f"{step.operation} {step.resource.name}" for step in steps if step.operation != "same"]
+    return Expectation(name, not changed, ", ".join(changed) or f"{len(steps)} unchanged")
+
+
 def _nothing_found(name: str, findings: Sequence[Finding]) -> Expectation:
     problems = [finding.seen for finding in findings if finding.level is Level.PROBLEM]
     return Expectation(name, not problems, "; ".join(problems) or f"{len(findings)} findings")
@@ -300,17 +348,21 @@ class EngineBackend:
 
     def state(self, stack: str) -> State:
         """The engine's state."""
-        return self.rehearsal.state()
+        return self.rehearsal.stack_engine.exported()
 
 
 @contextmanager
 def workspace() -> Generator[Path]:
-    """A folder that looks like the project's, so that a rehearsal's auth file never replaces a real one."""
+    """A folder that looks like the project's, so that a rehearsal's files never replace real ones.
+
+    Its `.venv` is the environment that the rehearsal itself runs in.
+    """
     before = Path.cwd()
     with TemporaryDirectory() as folder:
         for entry in PROJECT.iterdir():
-            if entry.name != ".lls":
+            if entry.name not in (".lls", ".venv"):
                 (Path(folder) / entry.name).symlink_to(entry)
+        (Path(folder) / ".venv").symlink_to(sys.prefix)
         os.chdir(folder)
         try:
             yield Path(folder)

@@ -1,14 +1,18 @@
 """The world that suits a stack, and the stack as it lives there."""
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
-from lls.config import schema
+from lls.config import NAMESPACE, schema
 from lls.config.forms import is_prefix_list
-from lls.operations.program.stack_file import HIDDEN, PROJECT, Stack, read_stack
+from lls.go_yaml import read_go_yaml
+from lls.operations.program.stack_file import HIDDEN, PROJECT, Stack, config_of, full_key, is_encrypted, read_stack
 from rehearsal.kubernetes.api import kubeconfig_for
 from rehearsal.world import Node, PrefixList, World
+
+KUBECONFIG: Final = f"{NAMESPACE}:kubeconfig"
 
 
 def stack_to_rehearse(name: str, folder: Path = PROJECT) -> Stack:
@@ -22,7 +26,36 @@ def in_cluster(stack: Stack, endpoint: str) -> Stack:
     if not stack.get("kubeconfig"):
         return stack
     context = stack.get("kubeContext") or "rehearsal"
-    return stack.with_config({"lls:kubeconfig": kubeconfig_for(endpoint, context)})
+    return stack.with_config({KUBECONFIG: kubeconfig_for(endpoint, context)})
+
+
+def write_stack_file(stack: Stack, folder: Path, project: Path = PROJECT) -> Mapping[str, str]:
+    """Write the file of a stack that lives in the world, for a real engine; the answer is what it is to encrypt.
+
+    It is the project's own file, byte for byte, unless that has values which only the stack's owner can decrypt, or
+    leads to a cluster: then it has stand-ins for these, and neither key nor passphrase of the owner's.
+    """
+    name = f"Pulumi.{stack.name.rpartition('/')[2]}.yaml"
+    source = project / name
+    own = {full_key(source, key): value for key, value in config_of(source).items()}
+    config: dict[str, Any] = {}
+    secrets: dict[str, str] = {}
+    for key, value in own.items():
+        if is_encrypted(value) and not _is_compound(key):
+            secrets[key] = stack.config[key]
+        elif key in stack.secret_keys:
+            config[key] = json.loads(stack.config[key])
+        else:
+            config[key] = stack.config[key] if key == KUBECONFIG else value
+    is_own = not secrets and config == own and (read_go_yaml(source.read_bytes()) or {}).keys() <= {"config"}
+    (folder / name).unlink(missing_ok=True)
+    (folder / name).write_bytes(source.read_bytes() if is_own else json.dumps({"config": config}).encode())
+    return secrets
+
+
+def _is_compound(key: str) -> bool:
+    declared = schema().get(key.removeprefix(f"{NAMESPACE}:"), {})
+    return declared.get("type") in ("array", "object")
 
 
 def node_selector(stack: Stack) -> Mapping[str, str]:

@@ -7,6 +7,7 @@ import re
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from inspect import signature
 from typing import Any, Final
 from unittest.mock import patch
 
@@ -90,6 +91,7 @@ class StrictEc2:
                 Rule(EC2Backend, "modify_security_group_rules", self._modify_rules),
                 Rule(EC2Backend, "get_managed_prefix_list_entries", _known_prefix_list),
                 Rule(EC2BaseResponse, "_filters_from_querystring", _limited_filters),
+                Rule(SecurityGroupRule, "__init__", _with_prefix_list),
                 Rule(SecurityGroupRule, "__eq__", _same_rule),
             ),
             until,
@@ -172,9 +174,12 @@ class StrictEc2:
                 ports = wanted["FromPort"], wanted["ToPort"]
                 rule.from_port, rule.to_port = (None, None) if rule.ip_protocol == "-1" else map(int, ports)
             if rule and (source := wanted.get("ReferencedGroupId")):
-                rule.source_group["GroupId"] = source
-                rule.ip_range.pop("Description", None)
-                rule.source_group["Description"] = wanted.get("Description", "")
+                rule.ip_range = {}
+                rule.source_group = {"GroupId": source, "Description": wanted.get("Description", "")}
+            if rule and (source := wanted.get("PrefixListId")):
+                rule.ip_range = {}
+                rule.prefix_list_id = source
+                vars(rule)["prefix_list"] = wanted
         return result
 
 
@@ -212,6 +217,13 @@ def _state(route: Route) -> str:
     return "blackhole" if isinstance(gateway, InternetGateway) and gateway.vpc is None else "active"
 
 
+def _with_prefix_list(proceed: Proceed, rule: SecurityGroupRule, *args: Any, **kwargs: Any) -> None:
+    """Moto keeps of a prefix list its id alone."""
+    proceed(*args, **kwargs)
+    given = signature(proceed).bind(*args, **kwargs).arguments
+    vars(rule)["prefix_list"] = given.get("prefix_list_id") or {}
+
+
 def _description(rule: SecurityGroupRule) -> str | None:
     """Moto looks only at rules with a CIDR."""
-    return (rule.ip_range or rule.source_group).get("Description")
+    return (rule.ip_range or rule.source_group or vars(rule).get("prefix_list", {})).get("Description")

@@ -15,6 +15,7 @@ import grpc
 from pulumi import RunError
 
 from lls.operations.program.recording import WORKERS, Monitor, MonitorError, Properties, Resource, Severity, record
+from lls.operations.world.states import State, StateResource
 
 T = TypeVar("T")
 StepOp = Literal["create", "update", "replace", "delete", "same"]
@@ -94,6 +95,53 @@ class Workers(ThreadPoolExecutor):
         return wait(running, return_when=FIRST_COMPLETED).done
 
 
+Schedule = Callable[[Collection[Resource], Callable[[Resource], bool], Workers], None]
+"""Has resources deleted: those, by a function that tells whether it could, on those workers."""
+
+
+def waves(resources: Collection[Resource]) -> list[Collection[Resource]]:
+    """Resources in the order in which the real engine deletes them: a wave at a time, each as late as may be.
+
+    The last wave needs nothing that is deleted too. Source: `ScheduleDeletes` in pkg/resource/deploy/step_generator.go
+    of pulumi/pulumi 3.260.
+    """
+    found: list[Collection[Resource]] = []
+    left = list(resources)
+    while left:
+        urns = {resource.urn for resource in left}
+        found.append([resource for resource in left if not resource.needs & urns])
+        left = [resource for resource in left if resource.needs & urns]
+    return found[::-1]
+
+
+def in_waves(resources: Collection[Resource], delete: Callable[[Resource], bool], workers: Workers) -> None:
+    """Delete as the real engine does: a wave begins when the one before has ended, unless something of it failed."""
+    for wave in waves(resources):
+        running = [workers.submit(delete, resource) for resource in wave]
+        went_well = True
+        while running:
+            for future in workers.first(running):
+                running.remove(future)
+                went_well &= future.result()
+        if not went_well:
+            break
+
+
+def as_soon_as_free(resources: Collection[Resource], delete: Callable[[Resource], bool], workers: Workers) -> None:
+    """Delete each as soon as nothing needs it any more: the most that the graph allows."""
+    waiting = {id(resource): resource for resource in resources}
+    holders = Counter(need for resource in resources for need in resource.needs)
+    running: dict[Future[bool], Resource] = {}
+    went_well = True
+    while running or (waiting and went_well):
+        for resource in [resource for resource in waiting.values() if went_well and not holders[resource.urn]]:
+            del waiting[id(resource)]
+            running[workers.submit(delete, resource)] = resource
+        for future in workers.first(running):
+            holders.subtract(running.pop(future).needs)
+            went_well &= future.result()
+
+
 class UnfinishedError(Exception):
     """A resource was created, and then something about it failed. The engine keeps it, for the next run to update."""
 
@@ -132,6 +180,7 @@ class Engine:
     provider: Provider
     listener: Listener = field(default_factory=Listener)
     workers: Callable[[], Workers] = Workers
+    schedule: Schedule = in_waves
     state: dict[str, Resource] = field(default_factory=dict[str, Resource])
     replaced: list[Resource] = field(default_factory=list[Resource])
     unfinished: set[str] = field(default_factory=set[str])
@@ -186,6 +235,22 @@ class Engine:
                 changed.append(actual)
         return Refreshed(tuple(gone), tuple(changed))
 
+    def exported(self) -> State:
+        """The state, as the Pulumi CLI would export it."""
+        resources = tuple(
+            StateResource(
+                urn=resource.urn,
+                type=resource.type,
+                id=resource.id,
+                parent=resource.parent,
+                provider=resource.provider,
+                inputs=resource.inputs,
+                outputs=resource.outputs,
+            )
+            for resource in self.state.values()
+        )
+        return State(resources=resources, outputs=self.outputs)
+
     def _run(self, *, preview: bool) -> "tuple[Run, Properties]":
         run = Run(self, preview=preview)
         monitor = Monitor(run)
@@ -206,34 +271,25 @@ class Engine:
         return run, monitor.outputs
 
     def _delete(self, resources: Iterable[Resource]) -> list[Step]:
-        """Delete resources, each as soon as nothing that needs it is left; a failure holds back what it needs."""
-        waiting = {id(resource): resource for resource in resources}
-        running: dict[Future[Step], Resource] = {}
+        """Delete resources, each after what needs it. Once one fails, what has begun ends, and nothing more begins."""
+        kept = {id(resource): resource for resource in resources}
         steps: list[Step] = []
-        failed: list[Resource] = []
-        holders = Counter(need for step in waiting.values() for need in step.needs)
+
+        def delete(resource: Resource) -> bool:
+            step = self._delete_one(resource)
+            steps.append(step)
+            if not step.error:
+                del kept[id(resource)]
+                if resource in self.replaced:
+                    self.replaced.remove(resource)
+                elif self.state.get(resource.urn) is resource:
+                    del self.state[resource.urn]
+            return not step.error
+
         with self.workers() as pool:
-            while waiting or running:
-                for resource in [step for step in waiting.values() if not holders[step.urn]]:
-                    del waiting[id(resource)]
-                    running[pool.submit(self._delete_one, resource)] = resource
-                if not running:
-                    break
-                for future in pool.first(running):
-                    resource = running.pop(future)
-                    step = future.result()
-                    steps.append(step)
-                    if step.error:
-                        failed.append(resource)
-                        continue
-                    holders.subtract(resource.needs)
-                    if resource in self.replaced:
-                        self.replaced.remove(resource)
-                    elif self.state.get(resource.urn) is resource:
-                        del self.state[resource.urn]
-        if failed:
-            kept = ", ".join(step.name for step in (*failed, *waiting.values()))
-            raise StepsFailedError(f"{_errors(steps)} (kept: {kept})")
+            self.schedule(list(kept.values()), delete, pool)
+        if kept:
+            raise StepsFailedError(f"{_errors(steps)} (kept: {', '.join(resource.name for resource in kept.values())})")
         return steps
 
     def _delete_one(self, resource: Resource) -> Step:
@@ -342,6 +398,8 @@ class Run:
             self.engine.unfinished.discard(goal.urn)
             return made
 
+        if any(step.error for step in self.steps):
+            raise MonitorError(grpc.StatusCode.UNAVAILABLE, "canceled: another resource failed")
         step = self.engine._perform(operation, goal, checked)  # pyright: ignore[reportPrivateUsage]
         self.steps.append(step)
         if step.error:

@@ -97,7 +97,7 @@ def _as_given(given: Any, found: Any) -> Any:
     if isinstance(given, dict) and isinstance(found, dict):
         values, actual = cast(Properties, given), cast(Properties, found)
         kept = {key: _argument(key, value, actual.get(key, value)) for key, value in values.items()}
-        return {key: value for key, value in kept.items() if value is not None}
+        return {key: value for key, value in kept.items() if value is not None or values[key] is None}
     if isinstance(given, list) and isinstance(found, list) and given:
         first = cast(list[Any], given)[0]
         return [_as_given(first, value) for value in cast(list[Any], found)]

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar, cast
 
 from lls.operations.program.recording import Properties, Resource
-from rehearsal.engine.engine import Listener, Step, Workers
+from rehearsal.engine.engine import Listener, Step, Workers, as_soon_as_free
 from rehearsal.rehearse import Rehearsal
 from tests.support.worlds import PatientClock, a_rehearsal
 
@@ -149,6 +149,7 @@ class Scheduled:
         self.rehearsal = self._begin()
         self.clock = cast(Schedule, self.rehearsal.clock)
         self.rehearsal.engine.workers = self.clock.workers
+        self.rehearsal.engine.schedule = as_soon_as_free
         self.rehearsal.engine.up()
         self.goals = dict(self.rehearsal.engine.state)
         self._is_whole = True

@@ -85,7 +85,7 @@ def read_stack(name: str, folder: Path = PROJECT) -> Stack:
     if not path.is_file():
         known = sorted(file.name.split(".")[1] for file in folder.glob("Pulumi.*.yaml"))
         raise StackError(f"--stack {name}: there is no {path.name}. Known stacks: {', '.join(known) or 'none'}.")
-    own = {_full_key(path, key): value for key, value in _config_of(path).items()}
+    own = {full_key(path, key): value for key, value in config_of(path).items()}
     values = {**_of_every_stack(folder), **own}
     shown = {key: _shown(value) for key, value in values.items()}
     for key, value in shown.items():
@@ -95,7 +95,7 @@ def read_stack(name: str, folder: Path = PROJECT) -> Stack:
     return stack.with_config({"lls:helmValues": "{}"}) if stack.get("helmValues") == HIDDEN else stack
 
 
-def _config_of(path: Path) -> Mapping[str, Any]:
+def config_of(path: Path) -> Mapping[str, Any]:
     """The mapping `config` of a file of Pulumi's. Raises StackError where the engine could not read it either."""
     try:
         content: Any = read_go_yaml(path.read_bytes())
@@ -121,7 +121,7 @@ def _check_type(path: Path, key: str, value: Any) -> None:
         raise StackError(f"{path.name}: {key} must be one value, which a list or a mapping is not.")
 
 
-def _full_key(path: Path, key: str) -> str:
+def full_key(path: Path, key: str) -> str:
     """A key with its namespace, which is the project's where it has none."""
     match key.split(":"):
         case [short]:
@@ -135,7 +135,7 @@ def _full_key(path: Path, key: str) -> str:
 def _of_every_stack(folder: Path) -> dict[str, Any]:
     """What Pulumi.yaml sets for every stack, such as a key of the AWS provider: as its `value`, or in place of it."""
     path = folder / SCHEMA.name
-    declared: Mapping[str, Any] = _config_of(path) if path.is_file() else {}
+    declared: Mapping[str, Any] = config_of(path) if path.is_file() else {}
     full: dict[str, dict[str, Any]] = {
         key: cast(dict[str, Any], key_schema) if isinstance(key_schema, dict) else {"value": key_schema}
         for key, key_schema in declared.items()
@@ -153,18 +153,22 @@ def reveal(stack: Stack, keys: Iterable[str]) -> Stack:
     return stack.with_config({key: pulumi_cli("config", "get", key, "--stack", stack.name) for key in hidden})
 
 
+def find_cli(purpose: str) -> str:
+    """The path of the Pulumi CLI: of the one on the PATH, else of the project's own. Raises NoCliError."""
+    own = PROJECT / ".pulumi-cli" / "bin" / "pulumi"
+    if command := shutil.which("pulumi") or (str(own) if own.is_file() else None):
+        return command
+    raise NoCliError(
+        f"The Pulumi CLI is needed {purpose}, and is not on the PATH. Install it: https://www.pulumi.com/docs/install/"
+    )
+
+
 def pulumi_cli(*arguments: str) -> str:
-    """What the Pulumi CLI prints: the one on the PATH, else the project's own.
+    """What the Pulumi CLI prints.
 
     Raises NoCliError where there is none, SilentCliError, and StackError with its message where it fails.
     """
-    own = PROJECT / ".pulumi-cli" / "bin" / "pulumi"
-    command = shutil.which("pulumi") or (str(own) if own.is_file() else None)
-    if command is None:
-        raise NoCliError(
-            "The Pulumi CLI is needed to read the stack's state and secrets, and is not on the PATH. "
-            "Install it: https://www.pulumi.com/docs/install/"
-        )
+    command = find_cli("to read the stack's state and secrets")
     shown = f"pulumi {' '.join(arguments)}"
     environment = {**os.environ, "PULUMI_SKIP_UPDATE_CHECK": "true"}
     try:
@@ -183,13 +187,18 @@ def pulumi_cli(*arguments: str) -> str:
     return done.stdout.strip("\n")
 
 
+def is_encrypted(value: Any) -> bool:
+    """Whether a value of a stack's file is one that only the Pulumi CLI can decrypt."""
+    mapping = cast(dict[str, Any], value) if isinstance(value, dict) else {}
+    return mapping.keys() == {"secure"} and isinstance(mapping["secure"], str)
+
+
 def _shown(value: Any) -> Any:
     """The value with a stand-in for each encrypted part."""
+    if is_encrypted(value):
+        return HIDDEN
     if isinstance(value, dict):
-        mapping = cast(dict[str, Any], value)
-        if mapping.keys() == {"secure"} and isinstance(mapping["secure"], str):
-            return HIDDEN
-        return {key: _shown(part) for key, part in mapping.items()}
+        return {key: _shown(part) for key, part in cast(dict[str, Any], value).items()}
     return [_shown(part) for part in cast(list[Any], value)] if isinstance(value, list) else value
 
 

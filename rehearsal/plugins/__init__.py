@@ -1,0 +1,1 @@
+"""The emulated providers as plugins of a real Pulumi engine."""

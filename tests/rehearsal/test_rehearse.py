@@ -261,6 +261,13 @@ def test_another_node_port_registers_anew_before_the_old_target_group_goes() -> 
         assert register < calls.index("elasticloadbalancing:DeleteTargetGroup")
 
 
+def test_another_instance_has_its_security_group_before_the_old_one_goes() -> None:
+    done, calls = changed({"lls:instance": "b"})
+    assert {"streaming-sg", "streaming-tg", "streaming-nlb"} <= done["replace"]
+    assert calls.index("ec2:CreateSecurityGroup") < calls.index("ec2:DeleteSecurityGroup")
+    assert {"node-ports-media", "node-ports-health"} <= done["update"]
+
+
 def test_a_node_that_leaves_is_deregistered_and_no_other_is_touched() -> None:
     def leave(rehearsal: Rehearsal) -> None:
         del rehearsal.cluster.nodes["gpu-1"]

@@ -94,9 +94,15 @@ class StreamingNlb(pulumi.ComponentResource):
             description=f"Security group for LLS streaming NLB (UDP {args.udp_port})",
             vpc_id=args.vpc_id,
             tags=names.tags(names.security_group, args.tags, purpose="streaming-nlb"),
-            # AWS never changes a description, and the guide puts the port in it: a new port must not
-            # replace the group of a serving NLB.
-            opts=pulumi.ResourceOptions(parent=self, ignore_changes=["description"]),
+            opts=pulumi.ResourceOptions(
+                parent=self,
+                # AWS never changes a description, and the guide puts the port in it: a new port must not
+                # replace the group of a serving NLB.
+                ignore_changes=["description"],
+                # The NLB and the nodes' rules hold the group until they have its successor. pulumi-aws would
+                # delete whatever has a given name first.
+                delete_before_replace=False,
+            ),
         )
 
     def _make_rules(self, name: str, args: StreamingNlbArgs, names: Names) -> None:
@@ -161,7 +167,9 @@ class StreamingNlb(pulumi.ComponentResource):
             deregistration_delay=args.deregistration_delay,
             stickiness=aws.lb.TargetGroupStickinessArgs(type="source_ip", enabled=args.stickiness),
             tags=names.tags(group_name, args.tags, purpose="streaming-targets"),
-            opts=self._child,
+            # The listener holds the group until it has its successor, which has another name. pulumi-aws would
+            # delete whatever has a given name first.
+            opts=pulumi.ResourceOptions(parent=self, delete_before_replace=False),
         )
 
     def _make_load_balancer(

@@ -12,7 +12,6 @@ from lls import artifacts, targets
 from lls.cluster_api import ClusterApi
 from lls.config import Config
 from lls.operations.program.recording import Properties, run_project
-from lls.operations.program.replacement import REPLACED_BY
 from lls.operations.program.stack_file import PROJECT, Stack
 from lls.operations.world.inventory import INGRESS
 from rehearsal.engine.engine import Engine, Step
@@ -147,9 +146,6 @@ class _Provider:
 
     def now(self) -> float:
         return 0
-
-    def replaces(self, type_: str) -> Collection[str]:
-        return REPLACED_BY.get(type_, ())
 
     def check(self, type_: str, inputs: Properties) -> None:
         pass

@@ -339,7 +339,18 @@ def test_a_changed_port_of_the_target_group_changes_its_name_so_that_both_can_ex
     [after] = made.of("TargetGroup")
     assert before.inputs["name"] == "demo-rp-tg"
     assert re.fullmatch("demo-rp-tg-[0-9a-f]{6}", after.inputs["name"])
-    assert not after.delete_before_replace
+    assert after.delete_before_replace is False  # where the options say nothing, pulumi-aws deletes first
+
+
+def test_a_static_address_that_is_still_unknown_is_previewed_as_an_update_and_replaces_the_nlb_at_up() -> None:
+    made = up()
+    made.engine.config = {**made.engine.config, "lls:staticIp": "true"}
+    planned, done = (
+        [step.operation for step in steps if step.resource.name == "streaming-nlb"]
+        for steps in (made.engine.preview(), made.engine.up())
+    )
+    assert planned == ["update"]
+    assert done == ["delete", "replace"]
 
 
 def test_a_mistake_in_the_config_creates_nothing() -> None:

@@ -69,7 +69,7 @@ def _shown(resource: Resource) -> dict[str, Any]:
         "parent": resource.parent,
         "provider": resource.provider,
         "dependencies": sorted(resource.dependencies),
-        "deleteBeforeReplace": resource.delete_before_replace,
+        "deleteBeforeReplace": bool(resource.delete_before_replace),
         "ignoreChanges": list(resource.ignore_changes),
     }
 

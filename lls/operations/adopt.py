@@ -20,7 +20,7 @@ from lls.operations.program.recording import (
     record,
     run_project,
 )
-from lls.operations.program.replacement import REPLACED_BY
+from lls.operations.program.replacement import replacing
 from lls.operations.program.stack_file import StackError
 from lls.operations.report.finding import Finding, Outcome, note, problem, unknown
 from lls.operations.report.screen import Screen
@@ -384,10 +384,11 @@ def _identity(type_: str, inputs: Properties) -> tuple[str, ...]:
 
 
 def _differences(goal: Resource, now: Properties) -> Iterable[Difference]:
+    forced = {path.partition(".")[0] for path in replacing(goal.type, goal.inputs | now, goal.inputs)}
     for key, wanted in sorted(goal.inputs.items()):
         if key in goal.ignore_changes or key not in now or _equal(now[key], wanted):
             continue
-        replaces = key in REPLACED_BY.get(goal.type, ())
+        replaces = key in forced
         if key == "tags":
             changed = {tag for tag in now[key] | wanted if now[key].get(tag) != wanted.get(tag)}
             tags = sorted(tag for tag in changed if not tag.startswith("aws:"))

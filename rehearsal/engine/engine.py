@@ -9,16 +9,21 @@ from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal, Protocol, TypeVar
+from typing import Any, Final, Literal, Protocol, TypeVar
 
 import grpc
 from pulumi import RunError
+from pulumi.runtime.rpc import UNKNOWN
 
 from lls.operations.program.recording import WORKERS, Monitor, MonitorError, Properties, Resource, Severity, record
+from lls.operations.program.replacement import deletes_first, replacing
 from lls.operations.world.states import State, StateResource
 
 T = TypeVar("T")
 StepOp = Literal["create", "update", "replace", "delete", "same"]
+
+PROVIDER: Final = "pulumi:providers:"
+"""What the type of an explicit provider begins with. A replaced one replaces all that it has made."""
 
 
 @dataclass(frozen=True)
@@ -34,10 +39,6 @@ class Step:
 
 class Provider(Protocol):
     """What makes real the resources of an emulated world."""
-
-    def replaces(self, type_: str) -> Collection[str]:
-        """Inputs of that type whose change replaces the resource."""
-        ...
 
     def check(self, type_: str, inputs: Properties) -> None:
         """Refuse inputs, on every run, before anything is compared."""
@@ -323,6 +324,8 @@ class Run:
         self.preview = preview
         self.steps: list[Step] = []
         self.registered: set[str] = set()
+        self.replaced_providers: set[str] = set()
+        self.deleted_first: set[str] = set()
 
     def register(self, goal: Resource) -> Resource:
         """Create, update, replace or keep one resource."""
@@ -344,22 +347,30 @@ class Run:
     def _converge(self, old: Resource | None, goal: Resource) -> Resource:
         provider = self.engine.provider
         if old is None:
-            return self._do("create", goal, lambda: _made(goal, *provider.create(goal.type, goal.inputs)))
+            operation = "replace" if goal.urn in self.deleted_first else "create"
+            return self._do(operation, goal, lambda: _made(goal, *provider.create(goal.type, goal.inputs)))
         ignored = {key: old.inputs[key] for key in goal.ignore_changes if key in old.inputs}
         goal = replace(goal, inputs=goal.inputs | ignored)
         changed = {key for key in old.inputs | goal.inputs if old.inputs.get(key) != goal.inputs.get(key)}
-        if not changed and goal.urn not in self.engine.unfinished:
+        moved = goal.provider in self.replaced_providers
+        if not changed and not moved and goal.urn not in self.engine.unfinished:
             return self._do("same", goal, lambda: _made(goal, old.id, old.outputs))
-        if not changed & set(provider.replaces(goal.type)):
+        if not moved and not _forced(old, goal):
             return self._do(
                 "update",
                 goal,
                 lambda: _made(goal, old.id, old.outputs | provider.update(goal.type, old.id, old.inputs, goal.inputs)),
             )
 
+        if goal.type.startswith(PROVIDER):
+            self.replaced_providers.add(goal.urn)
+
         def successor() -> Resource:
-            if goal.delete_before_replace:
-                self.steps += self.engine._delete(self._replaced_with(old))  # pyright: ignore[reportPrivateUsage]
+            own = goal.delete_before_replace
+            if deletes_first(goal.type, goal.inputs) if own is None else own:
+                doomed = self._replaced_with(old)
+                self.deleted_first |= {resource.urn for resource in doomed}
+                self.steps += self.engine._delete(doomed)  # pyright: ignore[reportPrivateUsage]
             else:
                 self.engine.replaced.append(old)
             return _made(goal, *provider.create(goal.type, goal.inputs))
@@ -374,11 +385,7 @@ class Run:
             more = {
                 urn: resource
                 for urn, resource in list(self.engine.state.items())
-                if urn not in doomed
-                and any(
-                    resource.property_dependencies.get(key, frozenset()) & doomed.keys()
-                    for key in self.engine.provider.replaces(resource.type)
-                )
+                if urn not in doomed and _forced(resource, _left_without(doomed, resource))
             }
             doomed |= more
             grew = bool(more)
@@ -414,6 +421,17 @@ class Run:
         if old is None or operation not in ("same", "update"):
             return replace(goal, outputs=goal.inputs)
         return replace(goal, id=old.id, outputs=old.outputs | goal.inputs)
+
+
+def _forced(old: Resource, goal: Resource) -> bool:
+    """Whether the change from one to the other replaces the resource."""
+    return bool(replacing(goal.type, old.inputs, goal.inputs, goal.replace_on_changes))
+
+
+def _left_without(doomed: Collection[str], resource: Resource) -> Resource:
+    """A resource as it is once those are deleted: what it holds of them is unknown, as for Pulumi's engine."""
+    held = {key for key, needs in resource.property_dependencies.items() if not needs.isdisjoint(doomed)}
+    return replace(resource, inputs=resource.inputs | dict.fromkeys(held, UNKNOWN))
 
 
 def _errors(steps: Iterable[Step]) -> str:

@@ -1,7 +1,7 @@
 """All providers of a world, as our own engine asks them: by the package of a type."""
 
 import uuid
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
@@ -39,10 +39,6 @@ class EmulatedProvider:
     def now(self) -> float:
         """Seconds in the emulated world."""
         return self._engine.now()
-
-    def replaces(self, type_: str) -> Collection[str]:
-        """Inputs of that type whose change replaces the resource."""
-        return self._of(type_).replaces(type_)
 
     def check(self, type_: str, inputs: Properties) -> None:
         """Refuse inputs, on every run. A provider's relative paths are read from the folder that the engine runs in."""

@@ -1,13 +1,12 @@
 """What a provider does with the types that it makes: each has a lifecycle."""
 
 import json
-from collections.abc import Callable, Collection, Generator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Final, cast
 
 from lls.operations.program.recording import Properties
-from lls.operations.program.replacement import REPLACED_BY
 from rehearsal.engine.engine import UnfinishedError
 from rehearsal.world import WorldClock
 
@@ -47,10 +46,6 @@ class LifecycleProvider:
     def now(self) -> float:
         """Seconds in the emulated world."""
         return self._clock.now()
-
-    def replaces(self, type_: str) -> Collection[str]:
-        """Inputs of that type whose change replaces the resource."""
-        return REPLACED_BY.get(type_, ())
 
     def check(self, type_: str, inputs: Properties) -> None:
         """Nothing is refused before it is tried."""

@@ -230,14 +230,14 @@ def test_the_udp_port_changes_without_replacing_anything() -> None:
 def test_a_static_address_is_switched_on_and_off(on: bool) -> None:
     start, end = {"lls:staticIp": json.dumps(not on)}, {"lls:staticIp": json.dumps(on)}
     done, calls = changed(end, start)
-    assert done["replace"] == {"streaming-nlb"}
+    assert done["replace"] == {"streaming-nlb", "streaming-listener"}
     assert ("ec2:AllocateAddress" if on else "ec2:ReleaseAddress") in calls
     assert "elasticloadbalancing:DeregisterTargets" not in calls
 
 
 def test_another_zone_replaces_the_nlb_and_moves_the_targets() -> None:
     done, _ = changed({"lls:availabilityZone": "us-west-2b"})
-    assert done["replace"] == {"streaming-nlb"}
+    assert done["replace"] == {"streaming-nlb", "streaming-listener"}
     assert len([name for name in done["create"] if name.startswith("targets-")]) == 1
     assert len([name for name in done["delete"] if name.startswith("targets-")]) == 2
 
@@ -260,6 +260,13 @@ def test_another_node_port_registers_anew_before_the_old_target_group_goes() -> 
         register = calls.index("elasticloadbalancing:RegisterTargets")
         assert register < calls.index("elasticloadbalancing:DeregisterTargets")
         assert register < calls.index("elasticloadbalancing:DeleteTargetGroup")
+
+
+def test_another_instance_has_its_security_group_before_the_old_one_goes() -> None:
+    done, calls = changed({"lls:instance": "b"})
+    assert {"streaming-sg", "streaming-tg", "streaming-nlb"} <= done["replace"]
+    assert calls.index("ec2:CreateSecurityGroup") < calls.index("ec2:DeleteSecurityGroup")
+    assert {"node-ports-media", "node-ports-health"} <= done["update"]
 
 
 def test_a_node_that_leaves_is_deregistered_and_no_other_is_touched() -> None:

@@ -7,7 +7,6 @@ from typing import Any
 
 from lls.cluster import EksCluster
 from lls.operations.program.recording import run_project
-from lls.operations.program.replacement import REPLACED_BY
 from rehearsal.engine.engine import Engine, Listener, Properties, Resource
 
 CONFIG: Mapping[str, str] = {
@@ -100,9 +99,6 @@ class Recorder:
     def now(self) -> float:
         self._time += 1
         return self._time
-
-    def replaces(self, type_: str) -> Collection[str]:
-        return REPLACED_BY.get(type_, ())
 
     def check(self, type_: str, inputs: Properties) -> None:
         pass

@@ -31,7 +31,11 @@ WORKERS: Final = 64
 
 @dataclass(frozen=True, kw_only=True)
 class Resource:
-    """A registered resource. `dependencies` are all URNs that it was given, directly or by a property."""
+    """A registered resource. `dependencies` are all URNs that it was given, directly or by a property.
+
+    `delete_before_replace` is None where the resource leaves that to its provider; `replace_on_changes` are paths of
+    inputs whose change replaces it besides those that its provider names.
+    """
 
     urn: str
     type: str
@@ -45,7 +49,8 @@ class Resource:
     provider: str
     dependencies: frozenset[str]
     property_dependencies: Mapping[str, frozenset[str]]
-    delete_before_replace: bool = False
+    delete_before_replace: bool | None = None
+    replace_on_changes: tuple[str, ...] = ()
     ignore_changes: tuple[str, ...] = ()
 
     @property
@@ -230,7 +235,8 @@ def _goal(urn: str, request: Any) -> Resource:
         property_dependencies={
             key: frozenset(value.urns) for key, value in request.propertyDependencies.items() if value.urns
         },
-        delete_before_replace=request.deleteBeforeReplace,
+        delete_before_replace=request.deleteBeforeReplace if request.deleteBeforeReplaceDefined else None,
+        replace_on_changes=tuple(request.replaceOnChanges),
         ignore_changes=tuple(request.ignoreChanges),
     )
 

@@ -7,7 +7,6 @@ import pytest
 
 from bench.guide_commands import follow
 from lls.operations.adopt import import_file, write
-from lls.operations.program.replacement import REPLACED_BY
 from lls.operations.world.states import State
 from rehearsal.engine.engine import Resource
 from tests.support import breakage
@@ -92,7 +91,7 @@ def test_an_address_that_the_config_does_not_ask_for_would_interrupt_and_is_refu
         found = adoption(rehearsal)
     [match] = found.interrupting
     assert match.resource.name == "streaming-nlb"
-    assert "subnetMappings" in REPLACED_BY[match.resource.type]
+    assert [difference.key for difference in match.differences if difference.replaces] == ["subnetMappings"]
 
 
 def test_another_health_check_is_changed_in_place() -> None:

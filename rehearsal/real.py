@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import IO, Self
 
 from lls.operations.program.recording import Properties
-from lls.operations.program.stack_file import Stack, find_cli
+from lls.operations.program.stack_file import PROJECT, Stack, find_cli
 from rehearsal.engine.engine import Provider
 from rehearsal.engine.real_engine import RealEngine
 from rehearsal.plugins.host import plugins_in
@@ -17,14 +17,23 @@ from rehearsal.world import World
 class RealRehearsal(Rehearsal):
     """One stack in one emulated world, on the real engine. `calls` are those that its plugins were asked for."""
 
-    def __init__(self, stack: Stack, world: World, *, factor: float, output: IO[str] | int | None = None) -> None:
+    def __init__(
+        self,
+        stack: Stack,
+        world: World,
+        *,
+        factor: float,
+        project: Path = PROJECT,
+        output: IO[str] | int | None = None,
+    ) -> None:
         """Prepare to run `factor` times faster than AWS. `output` takes what the Pulumi CLI prints.
 
-        Raises NoCliError where there is no Pulumi CLI.
+        The stack's file is in the folder `project`. Raises NoCliError where there is no Pulumi CLI.
         """
         super().__init__(stack, world, factor=factor)
         self.calls: list[Call] = []
         self._cli = find_cli("to rehearse on the real engine")
+        self._project = project
         self._output = output
 
     def __enter__(self) -> Self:
@@ -41,7 +50,7 @@ class RealRehearsal(Rehearsal):
         self._exit.enter_context(plugins_in(self.commands, self._configured, self.calls))
         folder = Path.cwd()
         stack = in_cluster(self._stack, self.kubernetes.endpoint)
-        secrets = write_stack_file(stack, folder)
+        secrets = write_stack_file(stack, folder, self._project)
         self.real_engine = RealEngine(self._cli, stack.name, folder, self.clock, self.calls, output=self._output)
         self.real_engine.begin(secrets)
 

@@ -12,38 +12,11 @@ from typing import Any
 import pytest
 
 from rehearsal.engine.engine import Resource
-from rehearsal.world import Node
-from tests.support.recorded import as_config
-from tests.support.strategies import QUIRKS, STRATEGIES
+from tests.support.kinds import KINDS, NODES
+from tests.support.strategies import QUIRKS
 from tests.support.worlds import a_rehearsal
 
 RECORDED = Path(__file__).with_name("registered.json")
-
-NODES = tuple(Node(name=f"gpu-{each}", zone="a", instance_id=f"i-0a1b2c3d4e5f6000{each}") for each in (1, 2))
-
-KINDS: Mapping[str, Mapping[str, str]] = {
-    "nodes by address": {},
-    "nodes by instance": STRATEGIES["nodes"],
-    "static": as_config(registration="static", targets=["10.0.16.4"], staticIp=True, nodeInternalRules=False),
-    "autoscaling": STRATEGIES["autoscaling"],
-    "binding": {**STRATEGIES["binding"], **as_config(drainSeconds=60)},
-    "everything": as_config(
-        udpPort=6000,
-        allowedCidrs=["198.51.100.0/24", "203.0.113.0/24"],
-        eipAllocationId="eipalloc-0a1b2c3d",
-        stickiness=True,
-        deregistrationDelay=60,
-        drainSeconds=30,
-        deletionProtection=True,
-        replicas=2,
-        chart="oci://registry.example/gdn-streaming",
-        imageRepository="registry.example/streaming-proxy",
-        helmValues={"env": {"more": "x"}},
-        kubeconfig=json.dumps({"contexts": [{"name": "mine"}]}),
-        kubeContext="mine",
-        tags={"team": "x"},
-    ),
-}
 
 
 def registered(config: Mapping[str, str]) -> dict[str, Any]:

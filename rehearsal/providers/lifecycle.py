@@ -78,7 +78,7 @@ class LifecycleProvider:
 def _inputs(given: Properties, found: Properties) -> Properties:
     """What is found, in the form in which a program gave it."""
     if not given:
-        return {key: value for key, value in found.items() if value not in (None, OMITTED.get(key))}
+        return {key: value for key, value in found.items() if value not in (None, "", {})}
     added = {
         key: found[key]
         for key, value in OMITTED.items()

@@ -11,7 +11,8 @@ from botocore.exceptions import ClientError
 from lls.operations.program.recording import Properties, Resource
 from lls.operations.world.inventory import ATTACHMENT, TARGET
 from lls.operations.world.ownership import RELEASE
-from rehearsal.engine.engine import Refreshed
+from rehearsal.engine.engine import Refreshed, StepsFailedError
+from rehearsal.kubernetes.chart import KubernetesError
 from rehearsal.rehearse import Rehearsal
 from tests.support.faults import NODES
 from tests.support.operations import streams
@@ -213,38 +214,72 @@ def test_a_binding_that_somebody_changed_has_its_targets_again_after_the_next_up
         assert rehearsal.await_health() == before
 
 
+def test_a_target_at_another_port_is_not_that_of_the_stack() -> None:
+    with a_rehearsal(NODES) as rehearsal:
+        rehearsal.engine.up()
+        target = next(resource for resource in rehearsal.engine.state.values() if resource.type == TARGET)
+        arn, target_id = target.inputs["targetGroupArn"], target.inputs["targetId"]
+        elbv2 = rehearsal.aws.client("elbv2")
+        elbv2.deregister_targets(TargetGroupArn=arn, Targets=[{"Id": target_id}])
+        elbv2.register_targets(TargetGroupArn=arn, Targets=[{"Id": target_id, "Port": 1}])
+        assert rehearsal.engine.refresh() == Refreshed(gone=(target,))
+
+
+def test_a_binding_keeps_its_target_group() -> None:
+    with a_rehearsal(STRATEGIES["binding"], quirks=QUIRKS) as rehearsal:
+        rehearsal.engine.up()
+        binding = named(rehearsal, "targets-binding")
+        changed = {**binding.inputs, "spec": {**binding.inputs["spec"], "targetGroupARN": "arn:other"}}
+        with pytest.raises(KubernetesError, match=r"immutable fields: spec\.targetGroupARN$"):
+            rehearsal.provider.update(binding.type, binding.id, binding.inputs, changed)
+
+
 # --- What cannot be told
 
 
-@pytest.mark.parametrize(
-    "action",
-    [
-        "ec2:DescribeSecurityGroups",
-        "ec2:DescribeAddresses",
-        "elasticloadbalancing:DescribeTags",
-        "elasticloadbalancing:DescribeTargetHealth",
-        "elasticloadbalancing:DescribeLoadBalancerAttributes",
-    ],
+DENIED = (
+    "ec2:DescribeSecurityGroups",
+    "ec2:DescribeSecurityGroupRules",
+    "ec2:DescribeAddresses",
+    "elasticloadbalancing:DescribeTags",
+    "elasticloadbalancing:DescribeTargetHealth",
+    "elasticloadbalancing:DescribeTargetGroupAttributes",
+    "elasticloadbalancing:DescribeLoadBalancerAttributes",
 )
-def test_what_may_not_be_read_is_not_gone(action: str) -> None:
+
+
+def test_what_may_not_be_read_is_not_gone() -> None:
     with a_rehearsal(NODES) as rehearsal:
         rehearsal.engine.up()
         state = dict(rehearsal.engine.state)
-        rehearsal.aws.denied.add(action)
-        with pytest.raises(ClientError, match=r"Unauthorized|AccessDenied"):
-            rehearsal.engine.refresh()
+        for action in DENIED:
+            rehearsal.aws.denied.add(action)
+            with pytest.raises(ClientError, match=r"Unauthorized|AccessDenied"):
+                rehearsal.engine.refresh()
+            rehearsal.aws.denied.clear()
+        for denied in (("get", "namespaces"), ("list", "secrets")):
+            rehearsal.cluster.denied.add(denied)
+            with pytest.raises(PermissionError, match="forbidden"):
+                rehearsal.engine.refresh()
+            rehearsal.cluster.denied.clear()
         assert rehearsal.engine.state == state
 
 
-@pytest.mark.parametrize("denied", [("get", "namespaces"), ("list", "secrets")])
-def test_what_the_cluster_does_not_tell_is_not_gone(denied: tuple[str, str]) -> None:
-    with a_rehearsal() as rehearsal:
+def test_what_an_up_left_half_made_counts_as_it_is_after_a_refresh() -> None:
+    with a_rehearsal(as_config(deregistrationDelay=60, deletionProtection=True)) as rehearsal:
+        for action, name, key in (
+            ("elasticloadbalancing:ModifyTargetGroupAttributes", "streaming-tg", "deregistrationDelay"),
+            ("elasticloadbalancing:ModifyLoadBalancerAttributes", "streaming-nlb", "enableDeletionProtection"),
+        ):
+            with rehearsal.aws.refuse(action, "InternalFailure"), pytest.raises(StepsFailedError):
+                rehearsal.engine.up()
+            wanted = named(rehearsal, name)
+            [found] = rehearsal.engine.refresh().changed
+            assert (found.name, key in differing(wanted.inputs, found.inputs)) == (name, True)
+            assert not rehearsal.engine.unfinished
         rehearsal.engine.up()
-        state = dict(rehearsal.engine.state)
-        rehearsal.cluster.denied.add(denied)
-        with pytest.raises(PermissionError, match="forbidden"):
-            rehearsal.engine.refresh()
-        assert rehearsal.engine.state == state
+        assert rehearsal.engine.refresh() == Refreshed()
+        assert streams(rehearsal)
 
 
 # --- Imports
@@ -284,21 +319,20 @@ def test_an_attachment_of_an_auto_scaling_group_cannot_be_imported() -> None:
             rehearsal.provider.read(ATTACHMENT, attachment.id, {})
 
 
-@pytest.mark.parametrize(
-    ("type_", "id_"),
-    [
-        ("aws:ec2/securityGroup:SecurityGroup", "sg-00000000000000000"),
-        ("aws:vpc/securityGroupIngressRule:SecurityGroupIngressRule", "sgr-00000000000000000"),
-        ("aws:ec2/eip:Eip", "eipalloc-00000000"),
-        ("aws:lb/targetGroup:TargetGroup", "arn:aws:elasticloadbalancing:us-west-2:123456789012:targetgroup/x/0"),
-        ("aws:lb/loadBalancer:LoadBalancer", "arn:aws:elasticloadbalancing:us-west-2:123456789012:loadbalancer/x/0"),
-        ("aws:lb/listener:Listener", "arn:aws:elasticloadbalancing:us-west-2:123456789012:listener/net/x/0/0"),
-        (TARGET, "arn:aws:elasticloadbalancing:us-west-2:123456789012:targetgroup/x/0,10.0.0.1,30504"),
-        ("kubernetes:core/v1:Namespace", "none"),
-        (RELEASE, "none/none"),
-        ("kubernetes:elbv2.k8s.aws/v1beta1:TargetGroupBinding", "none/none"),
-    ],
+NOT_THERE = (
+    ("aws:ec2/securityGroup:SecurityGroup", "sg-00000000000000000"),
+    ("aws:vpc/securityGroupIngressRule:SecurityGroupIngressRule", "sgr-00000000000000000"),
+    ("aws:ec2/eip:Eip", "eipalloc-00000000"),
+    ("aws:lb/targetGroup:TargetGroup", "arn:aws:elasticloadbalancing:us-west-2:123456789012:targetgroup/x/0"),
+    ("aws:lb/loadBalancer:LoadBalancer", "arn:aws:elasticloadbalancing:us-west-2:123456789012:loadbalancer/x/0"),
+    ("aws:lb/listener:Listener", "arn:aws:elasticloadbalancing:us-west-2:123456789012:listener/net/x/0/0"),
+    (TARGET, "arn:aws:elasticloadbalancing:us-west-2:123456789012:targetgroup/x/0,10.0.0.1,30504"),
+    ("kubernetes:core/v1:Namespace", "none"),
+    (RELEASE, "none/none"),
+    ("kubernetes:elbv2.k8s.aws/v1beta1:TargetGroupBinding", "none/none"),
 )
-def test_an_import_of_what_is_not_there_finds_nothing(type_: str, id_: str) -> None:
+
+
+def test_an_import_of_what_is_not_there_finds_nothing() -> None:
     with a_rehearsal() as rehearsal:
-        assert rehearsal.provider.read(type_, id_, {}) is None
+        assert [type_ for type_, id_ in NOT_THERE if rehearsal.provider.read(type_, id_, {}) is not None] == []

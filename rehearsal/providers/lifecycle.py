@@ -1,12 +1,13 @@
 """What a provider does with the types that it makes: each has a lifecycle."""
 
 import json
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Collection, Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Final, cast
 
 from lls.operations.program.recording import Properties
+from lls.operations.program.replacement import REPLACED_BY
 from rehearsal.engine.engine import UnfinishedError
 from rehearsal.world import WorldClock
 
@@ -47,6 +48,10 @@ class LifecycleProvider:
         """Seconds in the emulated world."""
         return self._clock.now()
 
+    def replaces(self, type_: str) -> Collection[str]:
+        """Inputs of that type whose change replaces the resource."""
+        return REPLACED_BY.get(type_, ())
+
     def check(self, type_: str, inputs: Properties) -> None:
         """Nothing is refused before it is tried."""
 
@@ -79,31 +84,40 @@ def _inputs(given: Properties, found: Properties) -> Properties:
     """What is found, in the form in which a program gave it."""
     if not given:
         return {key: value for key, value in found.items() if value not in (None, "", {})}
-    added = {
-        key: found[key]
-        for key, value in OMITTED.items()
-        if key in found and key not in given and found[key] not in (None, value)
-    }
-    return _as_given(given, found) | added
-
-
-def _as_given(given: Any, found: Any) -> Any:
-    """What is found of what was given: no key more, and what is the same in the same order."""
-    if isinstance(given, dict) and isinstance(found, dict):
-        values, actual = cast(Properties, given), cast(Properties, found)
-        kept = {key: _argument(key, value, actual.get(key, value)) for key, value in values.items()}
-        return {key: value for key, value in kept.items() if value is not None or values[key] is None}
-    if isinstance(given, list) and isinstance(found, list) and given:
-        first = cast(list[Any], given)[0]
-        return [_as_given(first, value) for value in cast(list[Any], found)]
-    return cast(Any, found)
+    nulls = {key for key, value in given.items() if value is None}
+    shaped = {key: _argument(key, value, found.get(key, value)) for key, value in given.items()}
+    added = {key: found.get(key) for key, value in OMITTED.items() if key not in given and found.get(key) != value}
+    return {key: value for key, value in (shaped | added).items() if value is not None or key in nulls}
 
 
 def _argument(key: str, given: Any, found: Any) -> Any:
     if key in MAPS:
         return found
-    shaped = _as_given(given, found)
-    return given if key in SETS and _sorted(given) == _sorted(shaped) else shaped
+    return _in_order(given, found) if key in SETS else _as_given(given, found)
+
+
+def _as_given(given: Any, found: Any) -> Any:
+    """What is found of what was given: no key more."""
+    if isinstance(given, dict) and isinstance(found, dict):
+        values, actual = cast(Properties, given), cast(Properties, found)
+        kept = {key: _as_given(value, actual.get(key, value)) for key, value in values.items()}
+        return {key: value for key, value in kept.items() if value is not None or values[key] is None}
+    if isinstance(given, list) and isinstance(found, list):
+        wanted, items = cast(list[Any], given), cast(list[Any], found)
+        return [*map(_as_given, wanted, items), *items[len(wanted) :]]
+    return found
+
+
+def _in_order(given: list[Any], found: list[Any]) -> list[Any]:
+    """What is found of a set, as it was given where that is the same."""
+    keys = {key for value in given if isinstance(value, dict) for key in cast(Properties, value)}
+    shaped = [
+        {key: part for key, part in cast(Properties, value).items() if key in keys}
+        if isinstance(value, dict)
+        else value
+        for value in found
+    ]
+    return given if _sorted(given) == _sorted(shaped) else shaped
 
 
 def _sorted(values: list[Any]) -> list[str]:

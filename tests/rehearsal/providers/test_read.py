@@ -24,7 +24,14 @@ STACKS: Mapping[str, Mapping[str, str]] = {
     **STRATEGIES,
     "static address": NODES,
     "own kubeconfig": as_config(
-        kubeconfig="clusters: []", deletionProtection=False, helmValues={"env": {"more": "x"}, "tolerations": []}
+        kubeconfig="clusters: []",
+        helmValues={
+            "env": {"more": "x"},
+            "tolerations": [
+                {"key": "gpu", "operator": "Exists"},
+                {"key": "team", "value": "x", "effect": "NoSchedule"},
+            ],
+        },
     ),
     "every option": as_config(
         instance="b",

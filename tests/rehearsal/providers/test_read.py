@@ -241,6 +241,22 @@ def test_a_binding_keeps_its_target_group() -> None:
             rehearsal.provider.update(binding.type, binding.id, binding.inputs, changed)
 
 
+def test_what_has_a_successor_and_is_gone_is_not_deleted_again() -> None:
+    with a_rehearsal(NODES) as rehearsal:
+        rehearsal.engine.up()
+        old = named(rehearsal, "streaming-tg")
+        rehearsal.reconfigure({"lls:streamingNodePort": "30600"})
+        refused = rehearsal.aws.refuse("elasticloadbalancing:DeleteTargetGroup", "AccessDenied")
+        with refused, pytest.raises(StepsFailedError):
+            rehearsal.engine.up()
+        assert [left.id for left in rehearsal.engine.replaced] == [old.id]
+        assert rehearsal.engine.refresh() == Refreshed()
+        rehearsal.aws.client("elbv2").delete_target_group(TargetGroupArn=old.id)
+        assert [resource.id for resource in rehearsal.engine.refresh().gone] == [old.id]
+        assert rehearsal.engine.replaced == []
+        assert {step.operation for step in rehearsal.engine.up()} == {"same"}
+
+
 # --- What cannot be told
 
 

@@ -1,13 +1,12 @@
 """What a provider does with the types that it makes: each has a lifecycle."""
 
 import json
-from collections.abc import Callable, Collection, Generator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Final, cast
 
 from lls.operations.program.recording import Properties
-from lls.operations.program.replacement import REPLACED_BY
 from rehearsal.engine.engine import UnfinishedError
 from rehearsal.world import WorldClock
 
@@ -47,10 +46,6 @@ class LifecycleProvider:
     def now(self) -> float:
         """Seconds in the emulated world."""
         return self._clock.now()
-
-    def replaces(self, type_: str) -> Collection[str]:
-        """Inputs of that type whose change replaces the resource."""
-        return REPLACED_BY.get(type_, ())
 
     def check(self, type_: str, inputs: Properties) -> None:
         """Nothing is refused before it is tried."""
@@ -93,7 +88,8 @@ def _inputs(given: Properties, found: Properties) -> Properties:
 def _argument(key: str, given: Any, found: Any) -> Any:
     if key in MAPS:
         return found
-    return _in_order(given, found) if key in SETS else _as_given(given, found)
+    is_set = key in SETS and isinstance(given, list) and isinstance(found, list)
+    return _in_order(cast(list[Any], given), cast(list[Any], found)) if is_set else _as_given(given, found)
 
 
 def _as_given(given: Any, found: Any) -> Any:
@@ -111,13 +107,15 @@ def _as_given(given: Any, found: Any) -> Any:
 def _in_order(given: list[Any], found: list[Any]) -> list[Any]:
     """What is found of a set, as it was given where that is the same."""
     keys = {key for value in given if isinstance(value, dict) for key in cast(Properties, value)}
-    shaped = [
-        {key: part for key, part in cast(Properties, value).items() if key in keys}
-        if isinstance(value, dict)
-        else value
-        for value in found
-    ]
-    return given if _sorted(given) == _sorted(shaped) else shaped
+    shaped = [_only(keys, value) for value in found]
+    return given if _sorted([_only(keys, value) for value in given]) == _sorted(shaped) else shaped
+
+
+def _only(keys: set[str], value: Any) -> Any:
+    """A member of a set with no other keys than these, and without what is null."""
+    if not isinstance(value, dict):
+        return value
+    return {key: part for key, part in cast(Properties, value).items() if key in keys and part is not None}
 
 
 def _sorted(values: list[Any]) -> list[str]:

@@ -180,6 +180,8 @@ class StrictEc2:
                 rule.ip_range = {}
                 rule.prefix_list_id = source
                 vars(rule)["prefix_list"] = wanted
+            if rule and rule.ip_range and "Description" not in wanted:
+                rule.ip_range.pop("Description", None)
         return result
 
 

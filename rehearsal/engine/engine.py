@@ -220,20 +220,26 @@ class Engine:
         As in Pulumi, what is there counts as finished: the next `up` goes by its inputs. Raises what reading raises,
         and then the state stays as it was.
         """
-        custom = [resource for resource in self.state.values() if resource.custom]
-        found = [(resource, self.provider.read(resource.type, resource.id, resource.inputs)) for resource in custom]
-        gone: list[Resource] = []
+        found = [
+            (resource, self.provider.read(resource.type, resource.id, resource.inputs))
+            for resource in (*self.state.values(), *self.replaced)
+            if resource.custom
+        ]
+        gone = [resource for resource, answer in found if answer is None]
         changed: list[Resource] = []
         for resource, answer in found:
+            if self.state.get(resource.urn) is not resource:
+                continue  # it has a successor, and only goes
             self.unfinished.discard(resource.urn)
             if answer is None:
-                gone.append(self.state.pop(resource.urn))
+                del self.state[resource.urn]
                 continue
             inputs, outputs = answer
             actual = self.state[resource.urn] = replace(resource, inputs=inputs, outputs=outputs | inputs)
             keys = (resource.inputs | inputs).keys() - set(resource.ignore_changes)
             if any(resource.inputs.get(key) != inputs.get(key) for key in keys):
                 changed.append(actual)
+        self.replaced = [resource for resource in self.replaced if resource not in gone]
         return Refreshed(tuple(gone), tuple(changed))
 
     def exported(self) -> State:

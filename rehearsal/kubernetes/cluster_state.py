@@ -171,10 +171,18 @@ class Cluster:
     # --- What runs
 
     def bind(self, binding: Mapping[str, Any]) -> Mapping[str, Any]:
-        """Take a TargetGroupBinding, whose service and namespace must be there."""
+        """Take a TargetGroupBinding, whose service and namespace must be there; the controller lets some fields be."""
         place = binding["metadata"]["namespace"], binding["metadata"]["name"]
         reference = binding["spec"]["serviceRef"]
         with self._lock:
+            before = self.bindings.get(place, binding)
+            keys = ("targetGroupARN", "targetType")
+            if changed := [key for key in keys if before["spec"].get(key) != binding["spec"].get(key)]:
+                fields = ",".join(f"spec.{key}" for key in changed)
+                raise KubernetesError(
+                    'admission webhook "vtargetgroupbinding.elbv2.k8s.aws" denied the request: '
+                    f"TargetGroupBinding update may not change these immutable fields: {fields}"
+                )
             service = self.services.get((place[0], reference["name"]))
             if service is None or reference["port"] not in [port.port for port in service.ports]:
                 raise KubernetesError(f"service {reference['name']} has no port {reference['port']} in {place[0]}")

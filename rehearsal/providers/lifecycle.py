@@ -78,32 +78,44 @@ class LifecycleProvider:
 def _inputs(given: Properties, found: Properties) -> Properties:
     """What is found, in the form in which a program gave it."""
     if not given:
-        return {key: value for key, value in found.items() if value not in (None, OMITTED.get(key))}
-    added = {
-        key: found[key]
-        for key, value in OMITTED.items()
-        if key in found and key not in given and found[key] not in (None, value)
-    }
-    return _as_given(given, found) | added
-
-
-def _as_given(given: Any, found: Any) -> Any:
-    """What is found of what was given: no key more, and what is the same in the same order."""
-    if isinstance(given, dict) and isinstance(found, dict):
-        values, actual = cast(Properties, given), cast(Properties, found)
-        kept = {key: _argument(key, value, actual.get(key, value)) for key, value in values.items()}
-        return {key: value for key, value in kept.items() if value is not None or values[key] is None}
-    if isinstance(given, list) and isinstance(found, list) and given:
-        first = cast(list[Any], given)[0]
-        return [_as_given(first, value) for value in cast(list[Any], found)]
-    return cast(Any, found)
+        return {key: value for key, value in found.items() if value not in (None, "", {})}
+    nulls = {key for key, value in given.items() if value is None}
+    shaped = {key: _argument(key, value, found.get(key, value)) for key, value in given.items()}
+    added = {key: found.get(key) for key, value in OMITTED.items() if key not in given and found.get(key) != value}
+    return {key: value for key, value in (shaped | added).items() if value is not None or key in nulls}
 
 
 def _argument(key: str, given: Any, found: Any) -> Any:
     if key in MAPS:
         return found
-    shaped = _as_given(given, found)
-    return given if key in SETS and _sorted(given) == _sorted(shaped) else shaped
+    is_set = key in SETS and isinstance(given, list) and isinstance(found, list)
+    return _in_order(cast(list[Any], given), cast(list[Any], found)) if is_set else _as_given(given, found)
+
+
+def _as_given(given: Any, found: Any) -> Any:
+    """What is found of what was given: no key more."""
+    if isinstance(given, dict) and isinstance(found, dict):
+        values, actual = cast(Properties, given), cast(Properties, found)
+        kept = {key: _as_given(value, actual.get(key, value)) for key, value in values.items()}
+        return {key: value for key, value in kept.items() if value is not None or values[key] is None}
+    if isinstance(given, list) and isinstance(found, list):
+        wanted, items = cast(list[Any], given), cast(list[Any], found)
+        return [*map(_as_given, wanted, items), *items[len(wanted) :]]
+    return found
+
+
+def _in_order(given: list[Any], found: list[Any]) -> list[Any]:
+    """What is found of a set, as it was given where that is the same."""
+    keys = {key for value in given if isinstance(value, dict) for key in cast(Properties, value)}
+    shaped = [_only(keys, value) for value in found]
+    return given if _sorted([_only(keys, value) for value in given]) == _sorted(shaped) else shaped
+
+
+def _only(keys: set[str], value: Any) -> Any:
+    """A member of a set with no other keys than these, and without what is null."""
+    if not isinstance(value, dict):
+        return value
+    return {key: part for key, part in cast(Properties, value).items() if key in keys and part is not None}
 
 
 def _sorted(values: list[Any]) -> list[str]:

@@ -43,9 +43,9 @@ class TargetTypes:
                 TargetGroupArn=inputs["targetGroupArn"], Targets=[_target(inputs)]
             )["TargetHealthDescriptions"]
         )
-        if not found or found[0].get("TargetHealth", {}).get("Reason") in NOT_REGISTERED:
-            return None
-        return inputs, {}
+        target = {"targetId": inputs["targetId"], "port": inputs["port"]}
+        is_there = any(_registered(health) == target for health in found or ())
+        return (inputs, {}) if is_there else None
 
     def _attach(self, inputs: Properties) -> tuple[str, Properties]:
         self._aws.client("autoscaling").attach_load_balancer_target_groups(
@@ -67,6 +67,13 @@ class TargetTypes:
         )["AutoScalingGroups"]
         attached = any(inputs["lbTargetGroupArn"] in group.get("TargetGroupARNs", ()) for group in groups)
         return (inputs, {}) if attached else None
+
+
+def _registered(health: Any) -> Properties | None:
+    """The target of a health description, in the provider's terms; None where it is not registered any more."""
+    if health["TargetHealth"].get("Reason") in NOT_REGISTERED:
+        return None
+    return {"targetId": health["Target"]["Id"], "port": health["Target"]["Port"]}
 
 
 def _target(inputs: Properties) -> Any:

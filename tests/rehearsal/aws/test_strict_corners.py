@@ -404,6 +404,32 @@ def test_a_rule_lets_in_what_its_prefix_list_holds_now(at: EmulatedAws) -> None:
     assert at.aws.media_obstacle(targets, node) is None
 
 
+def test_a_rule_that_is_changed_has_the_description_of_the_change_or_none(at: EmulatedAws) -> None:
+    group, other = at.group(), at.group("other")
+    made: Any = at.ec2.create_managed_prefix_list(
+        PrefixListName="clients", MaxEntries=5, AddressFamily="IPv4", Entries=[{"Cidr": "192.0.2.0/24"}]
+    )
+    list_id = made["PrefixList"]["PrefixListId"]
+    peers: Any = {
+        "CidrIpv4": {"IpRanges": [{"CidrIp": "192.0.2.0/24", "Description": "before"}]},
+        "ReferencedGroupId": {"UserIdGroupPairs": [{"GroupId": other, "Description": "before"}]},
+        "PrefixListId": {"PrefixListIds": [{"PrefixListId": list_id, "Description": "before"}]},
+    }
+    values = {"CidrIpv4": "192.0.2.0/24", "ReferencedGroupId": other, "PrefixListId": list_id}
+    for key, peer in peers.items():
+        asked = permission("udp", 1, "") | {"IpRanges": []} | peer
+        [made_rule] = at.ec2.authorize_security_group_ingress(GroupId=group, IpPermissions=[asked])[
+            "SecurityGroupRules"
+        ]
+        rule_id = made_rule.get("SecurityGroupRuleId", "")
+        assert rule(at, rule_id)["Description"] == "before"
+        wanted = {"IpProtocol": "udp", "FromPort": 2, "ToPort": 2, key: values[key]}
+        change_rule(at, group, rule_id, **wanted, Description="after")
+        assert rule(at, rule_id)["Description"] == "after"
+        change_rule(at, group, rule_id, **wanted)
+        assert not rule(at, rule_id).get("Description"), key
+
+
 def test_an_unknown_prefix_list_is_refused(at: EmulatedAws) -> None:
     with refuses("InvalidPrefixListID.NotFound"):
         at.ec2.get_managed_prefix_list_entries(PrefixListId="pl-0123456789abcdef0")

@@ -1,8 +1,8 @@
 """Which changes replace a resource, and whether the old one then goes first: the rules of the providers.
 
 What a provider's schema tells is in `lls.operations.program.schema_rules`, which a script writes. What a provider
-decides in code is in no schema: those rules are here, each with the place where it was read: in terraform-provider-aws 6,
-pulumi-kubernetes 4.32 and pulumi-terraform-bridge of August 2026.
+decides in code is in no schema: those rules are here, each with the place where it was read, in terraform-provider-aws
+6, pulumi-kubernetes 4.32 and the pulumi-terraform-bridge of August 2026.
 """
 
 import json

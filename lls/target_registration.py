@@ -112,5 +112,9 @@ class TargetRegistration(pulumi.ComponentResource):
                 "serviceRef": {"name": binding.service_name, "port": binding.service_port},
                 "nodeSelector": {"matchLabels": labels},
             },
-            opts=opts,
+            opts=pulumi.ResourceOptions.merge(
+                opts,
+                # The controller never lets a binding have another group, nor a group another binding beside it.
+                pulumi.ResourceOptions(replace_on_changes=["spec.targetGroupARN"], delete_before_replace=True),
+            ),
         )

@@ -79,10 +79,13 @@ CHANGES: Final[Mapping[str, tuple[Mapping[str, Any], Any]]] = {
 }
 """For each key: what else must be set before, and another value than the default."""
 
+MINUTE: Final = 60.0
+
 LATENCIES: Final = world_for(Stack("effects", BEFORE), DEFAULT_WORLD.read_text()).latencies
 GAPS: Final[Mapping[str, float]] = {
     "streaming-nlb": LATENCIES.nlb_interfaces_linger + LATENCIES.nlb_provisioning + 10 * LATENCIES.api_call,
     "proxy-release": LATENCIES.helm_uninstall + LATENCIES.helm_install,
+    "targets-binding": 2 * LATENCIES.api_call,
 }
 """Resources that are deleted before they are made anew, and the rehearsal's seconds for it."""
 
@@ -103,9 +106,11 @@ def cells(key: str) -> tuple[str, str, str, str]:
 
 def _effect(steps: Collection[Step]) -> str:
     replaced = {step.resource.name for step in steps if step.operation == "replace"}
-    gaps = [seconds for name, seconds in GAPS.items() if name in replaced]
-    if gaps:
-        return f"replaced with a gap of about {math.ceil(sum(gaps) / 60)} minutes"
+    gap = sum(seconds for name, seconds in GAPS.items() if name in replaced)
+    if gap >= MINUTE:
+        return f"replaced with a gap of about {math.ceil(gap / MINUTE)} minutes"
+    if gap:
+        return "replaced with a gap of seconds"
     if replaced:
         return "replaced without a gap"
     return "in place" if steps else "nothing"

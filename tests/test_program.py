@@ -279,9 +279,9 @@ CHANGES: list[tuple[str, Mapping[str, str], Mapping[str, str], Mapping[str, set[
         {},
         {"lls:staticIp": "true"},
         {
-            "create": {"streaming-eip", "streaming-listener"},
+            "create": {"streaming-eip"},
             "delete": {"streaming-nlb", "streaming-listener"},
-            "replace": {"streaming-nlb"},
+            "replace": {"streaming-nlb", "streaming-listener"},
             "update": {"proxy-release"},
         },
     ),
@@ -290,9 +290,8 @@ CHANGES: list[tuple[str, Mapping[str, str], Mapping[str, str], Mapping[str, set[
         {},
         {"lls:eipAllocationId": "eipalloc-7"},
         {
-            "create": {"streaming-listener"},
             "delete": {"streaming-nlb", "streaming-listener"},
-            "replace": {"streaming-nlb"},
+            "replace": {"streaming-nlb", "streaming-listener"},
             "update": {"proxy-release"},
         },
     ),

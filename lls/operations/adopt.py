@@ -384,7 +384,8 @@ def _identity(type_: str, inputs: Properties) -> tuple[str, ...]:
 
 
 def _differences(goal: Resource, now: Properties) -> Iterable[Difference]:
-    forced = {path.partition(".")[0] for path in replacing(goal.type, goal.inputs | now, goal.inputs)}
+    paths = replacing(goal.type, goal.inputs | now, goal.inputs, goal.replace_on_changes)
+    forced = {path.partition(".")[0] for path in paths}
     for key, wanted in sorted(goal.inputs.items()):
         if key in goal.ignore_changes or key not in now or _equal(now[key], wanted):
             continue

@@ -5,7 +5,7 @@ import threading
 from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import Any
+from typing import Any, Final
 
 from lls.fitness import COMPUTE_TYPE_LABEL, TAINTS
 from lls.target_registration import ZONE_LABEL
@@ -14,6 +14,9 @@ from rehearsal.kubernetes.chart import KubernetesError, Service, documented, for
 from rehearsal.kubernetes.release import HelmRelease, Status, next_revision, pod_of
 from rehearsal.kubernetes.scheduler import UNREACHABLE, Pod, UnschedulableError, over_quota, place, quantity, taints
 from rehearsal.world import Node, World, WorldClock
+
+WEBHOOK: Final = 'admission webhook "vtargetgroupbinding.elbv2.k8s.aws" denied the request:'
+"""How a refusal of the AWS Load Balancer Controller begins."""
 
 
 class Cluster:
@@ -171,21 +174,34 @@ class Cluster:
     # --- What runs
 
     def bind(self, binding: Mapping[str, Any]) -> Mapping[str, Any]:
-        """Take a TargetGroupBinding, whose service and namespace must be there; the controller lets some fields be."""
+        """Take a TargetGroupBinding, whose service and namespace must be there, or a change of it.
+
+        Its controller's webhook lets no two bind one group, and never lets a binding have another group (in
+        kubernetes-sigs/aws-load-balancer-controller webhooks/elbv2/targetgroupbinding_validator.go).
+        """
         place = binding["metadata"]["namespace"], binding["metadata"]["name"]
-        reference = binding["spec"]["serviceRef"]
+        reference, arn = binding["spec"]["serviceRef"], binding["spec"]["targetGroupARN"]
         with self._lock:
-            before = self.bindings.get(place, binding)
-            keys = ("targetGroupARN", "targetType")
-            if changed := [key for key in keys if before["spec"].get(key) != binding["spec"].get(key)]:
-                fields = ",".join(f"spec.{key}" for key in changed)
-                raise KubernetesError(
-                    'admission webhook "vtargetgroupbinding.elbv2.k8s.aws" denied the request: '
-                    f"TargetGroupBinding update may not change these immutable fields: {fields}"
-                )
             service = self.services.get((place[0], reference["name"]))
             if service is None or reference["port"] not in [port.port for port in service.ports]:
                 raise KubernetesError(f"service {reference['name']} has no port {reference['port']} in {place[0]}")
+            before = self.bindings.get(place, binding)
+            fixed = [
+                key for key in ("targetGroupARN", "targetType") if before["spec"].get(key) != binding["spec"].get(key)
+            ]
+            if fixed:
+                fields = ",".join(f"spec.{key}" for key in fixed)
+                raise KubernetesError(
+                    f"{WEBHOOK} TargetGroupBinding update may not change these immutable fields: {fields}"
+                )
+            others = [
+                key for key, other in self.bindings.items() if key != place and other["spec"]["targetGroupARN"] == arn
+            ]
+            if others:
+                names = " ".join("/".join(other) for other in others)
+                raise KubernetesError(
+                    f"{WEBHOOK} TargetGroup {arn} is already bound to following TargetGroupBindings [{names}]"
+                )
             self.bindings[place] = dict(binding)
         return binding
 

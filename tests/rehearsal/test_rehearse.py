@@ -2,6 +2,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from rehearsal.rehearse import Rehearsal, Report
 from rehearsal.stack_world import stack_to_rehearse, world_for
 from rehearsal.world import DEFAULT_WORLD
 from tests.support.recorded import as_config
+from tests.support.strategies import QUIRKS, STRATEGIES
 from tests.support.worlds import a_rehearsal, rehearsed
 
 SHAPES: Mapping[str, Mapping[str, str]] = {
@@ -260,6 +262,21 @@ def test_another_node_port_registers_anew_before_the_old_target_group_goes() -> 
         register = calls.index("elasticloadbalancing:RegisterTargets")
         assert register < calls.index("elasticloadbalancing:DeregisterTargets")
         assert register < calls.index("elasticloadbalancing:DeleteTargetGroup")
+
+
+@pytest.mark.parametrize("change", [{"lls:instance": "b"}, {"lls:serviceName": "second"}])
+def test_a_binding_goes_before_its_successor_since_the_controller_refuses_two_and_another_group(
+    change: Mapping[str, str],
+) -> None:
+    with a_rehearsal(STRATEGIES["binding"], quirks=QUIRKS) as rehearsal:
+        rehearsal.engine.up()
+        if service := change.get("lls:serviceName"):
+            [charts] = rehearsal.cluster.services.values()
+            rehearsal.cluster.services[charts.namespace, service] = replace(charts, name=service)
+        rehearsal.reconfigure(change)
+        steps = [step.operation for step in rehearsal.engine.up() if step.resource.name == "targets-binding"]
+        assert steps == ["delete", "replace"]
+        assert {health.state for health in rehearsal.await_health()} == {"healthy"}
 
 
 def test_another_instance_has_its_security_group_before_the_old_one_goes() -> None:

@@ -23,7 +23,12 @@ def test_the_documented_effect_is_what_happens(key: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("replaced", "resource"), [("the load balancer", "streaming-nlb"), ("the Helm release", "proxy-release")]
+    ("replaced", "resource"),
+    [
+        ("the load balancer", "streaming-nlb"),
+        ("the Helm release", "proxy-release"),
+        ("a TargetGroupBinding", "targets-binding"),
+    ],
 )
 def test_the_keys_whose_change_has_a_gap_are_named_where_the_keys_are(replaced: str, resource: str) -> None:
     keys = [row.split("`")[1] for row in ROWS if f"replace {resource}" in row]

@@ -1,7 +1,8 @@
 """Which changes replace a resource, and whether the old one then goes first: the rules of the providers.
 
 What a provider's schema tells is in `lls.operations.program.schema_rules`, which a script writes. What a provider
-decides in code is in no schema: those rules are here, each with the place where it was read.
+decides in code is in no schema: those rules are here, each with the place where it was read, in terraform-provider-aws
+6, pulumi-kubernetes 4.32 and the pulumi-terraform-bridge of August 2026.
 """
 
 import json
@@ -113,7 +114,7 @@ BY_CODE: Final[Mapping[str, tuple[Rule, ...]]] = {
     "kubernetes:core/v1:Namespace": OBJECT,
     "kubernetes:elbv2.k8s.aws/v1beta1:TargetGroupBinding": OBJECT,
     "kubernetes:helm.sh/v3:Release": (Rule(("name", "namespace"), f"{KUBERNETES}/helm_release.go: Diff"),),
-    # Which is set and stays, and then no other input of the provider replaces it.
+    # As long as it is set and stays, no other input of the provider replaces it.
     "pulumi:providers:kubernetes": (
         Rule(("clusterIdentifier",), f"{KUBERNETES}/provider.go: DiffConfig", _both_are_identified),
     ),

@@ -41,7 +41,8 @@ def test_every_type_that_the_program_registers_has_its_rules() -> None:
 
 
 def test_the_rules_of_the_schema_are_the_pinned_providers() -> None:
-    assert f"pulumi-aws=={schema_rules.VERSION}" in (PROJECT / "requirements.txt").read_text().splitlines()
+    pins = (PROJECT / "requirements.txt").read_text().splitlines()
+    assert f"pulumi-aws=={schema_rules.VERSION}" in pins, "python -m scripts.replacement_rules"
     assert importlib.metadata.version("pulumi-aws") == schema_rules.VERSION
     assert set(schema_rules.BY_SCHEMA) == {type_ for type_ in BY_CODE if type_.startswith("aws:")}
 
@@ -153,6 +154,14 @@ def test_a_resources_own_options_add_paths() -> None:
     assert replacing(BINDING, old, new) == []
     assert replacing(BINDING, old, new, ["spec.targetGroupARN"]) == ["spec.targetGroupARN"]
     assert replacing(BINDING, old, old, ["spec.targetGroupARN"]) == []
+
+
+def test_a_path_leads_into_each_part_of_a_list_and_into_what_is_unknown() -> None:
+    paths = ["subnetMappings.outpostId"]
+    before = {"subnetMappings": [SUBNET | {"outpostId": "op-1"}]}
+    assert replacing(NLB, before, before, paths) == []
+    assert set(paths) <= set(replacing(NLB, before, {"subnetMappings": [SUBNET | {"outpostId": "op-2"}]}, paths))
+    assert replacing(NLB, before, {"subnetMappings": UNKNOWN}, paths) == paths
 
 
 def test_what_pulumi_would_name_itself_is_deleted_first_where_the_name_is_given() -> None:

@@ -1,10 +1,9 @@
 """The rehearsal itself: up, health, a second up, destroy, and what is left."""
 
-import os
 import sys
 from collections import Counter
 from collections.abc import Callable, Generator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, chdir, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -353,18 +352,15 @@ class EngineBackend:
 
 @contextmanager
 def workspace() -> Generator[Path]:
-    """A folder that looks like the project's, so that a rehearsal's files never replace real ones.
+    """A folder that looks like the project's, so that a rehearsal's files never replace real ones."""
+    with TemporaryDirectory() as folder, chdir(folder):
+        link_project(Path(folder))
+        yield Path(folder)
 
-    Its `.venv` is the environment that the rehearsal itself runs in.
-    """
-    before = Path.cwd()
-    with TemporaryDirectory() as folder:
-        for entry in PROJECT.iterdir():
-            if entry.name not in (".lls", ".venv"):
-                (Path(folder) / entry.name).symlink_to(entry)
-        (Path(folder) / ".venv").symlink_to(sys.prefix)
-        os.chdir(folder)
-        try:
-            yield Path(folder)
-        finally:
-            os.chdir(before)
+
+def link_project(folder: Path) -> None:
+    """Make a folder look like the project's. Its `.venv` is the environment that the rehearsal itself runs in."""
+    for entry in PROJECT.iterdir():
+        if entry.name not in (".lls", ".venv"):
+            (folder / entry.name).symlink_to(entry)
+    (folder / ".venv").symlink_to(sys.prefix)

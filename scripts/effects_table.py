@@ -4,20 +4,15 @@ import json
 import math
 from collections.abc import Collection, Mapping
 from contextlib import chdir
-from itertools import count
 from typing import Any, Final
-from unittest.mock import patch
 
-from lls import artifacts, targets
-from lls.cluster_api import ClusterApi
-from lls.config import Config
-from lls.operations.program.recording import Properties, run_project
+from lls.operations.program.recording import run_project
 from lls.operations.program.stack_file import PROJECT, Stack
-from lls.operations.world.inventory import INGRESS
 from rehearsal.engine.engine import Engine, Step
 from rehearsal.stack_world import world_for
 from rehearsal.world import DEFAULT_WORLD
 from scripts import page
+from scripts.invented import InventedProvider, nothing_asked
 
 PAGE: Final = PROJECT / "docs" / "effects.md"
 
@@ -99,7 +94,7 @@ def cells(key: str) -> tuple[str, str, str, str]:
     """The key's row: its change, the effect in words, and the resources that it touches."""
     before, value = CHANGES[key]
     shown = "another kubeconfig" if key == "kubeconfig" else json.dumps(value)
-    steps = _steps({**BEFORE, **_texts(before)}, _texts({key: value}))
+    steps = _steps({**BEFORE, **texts(before)}, texts({key: value}))
     names = ", ".join(sorted({f"{step.operation} {step.resource.name}" for step in steps}))
     return f"`{key}`", f"`{shown}`", _effect(steps), names
 
@@ -116,104 +111,18 @@ def _effect(steps: Collection[Step]) -> str:
     return "in place" if steps else "nothing"
 
 
-def _texts(values: Mapping[str, Any]) -> Mapping[str, str]:
+def texts(values: Mapping[str, Any]) -> Mapping[str, str]:
     """Keys of the project as a Pulumi engine passes them."""
     return {f"lls:{key}": value if isinstance(value, str) else json.dumps(value) for key, value in values.items()}
 
 
 def _steps(before: Mapping[str, str], change: Mapping[str, str]) -> Collection[Step]:
     """What the second `up` does, for real, after a change of the config."""
-    with (
-        chdir(PROJECT),
-        patch.object(targets, "find_ids", _targets),
-        patch.object(artifacts, "write_auth_file", return_value="registry.json"),
-        patch.object(ClusterApi, "serves", return_value=True),
-        patch.object(ClusterApi, "nodes", return_value=[]),
-    ):
-        engine = Engine(program=run_project, project="lls", stack="effects", config=before, provider=_Provider())
+    with chdir(PROJECT), nothing_asked():
+        engine = Engine(program=run_project, project="lls", stack="effects", config=before, provider=InventedProvider())
         engine.up()
         engine.config = {**before, **change}
         return [step for step in engine.up() if step.resource.custom and step.operation != "same"]
-
-
-def _targets(config: Config, *_: object) -> tuple[str, ...]:
-    if config.registration == "static":
-        return tuple(sorted(config.targets))
-    return ("i-0a1b2c3d",) if config.target_type == "instance" else ("10.0.0.1",)
-
-
-class _Provider:
-    """Finds all that is looked up, and makes things that are nothing but an id and outputs."""
-
-    def __init__(self) -> None:
-        self._numbers = count()
-        self._rules: list[Properties] = []
-
-    def now(self) -> float:
-        return 0
-
-    def check(self, type_: str, inputs: Properties) -> None:
-        pass
-
-    def create(self, type_: str, inputs: Properties) -> tuple[str, Properties]:
-        id_ = f"{type_.rpartition(':')[2]}-{next(self._numbers)}"
-        if type_ == INGRESS:
-            self._rules.append(inputs)
-        return id_, {key: f"{key} of {id_}" for key in ("arn", "dnsName", "zoneId", "allocationId", "publicIp")}
-
-    def update(self, type_: str, id_: str, old: Properties, new: Properties) -> Properties:
-        return {}
-
-    def delete(self, type_: str, id_: str, inputs: Properties) -> None:
-        pass
-
-    def read(self, type_: str, id_: str, inputs: Properties) -> tuple[Properties, Properties] | None:
-        return inputs, {}
-
-    def invoke(self, token: str, arguments: Properties) -> Properties:
-        filters = {filter_["name"]: filter_["values"][0] for filter_ in arguments.get("filters", ())}
-        answers: Mapping[str, Properties] = {
-            "getCallerIdentity": {"accountId": "123456789012"},
-            "getPartition": {"dnsSuffix": "amazonaws.com"},
-            "getCluster": {
-                "arn": f"arn:aws:eks:us-west-2:123456789012:cluster/{arguments.get('name')}",
-                "endpoint": "https://cluster.example",
-                "certificateAuthorities": [{"data": "Y2E="}],
-                "vpcConfig": {"vpcId": "vpc-1", "clusterSecurityGroupId": "sg-c1"},
-            },
-            "getSubnets": {"ids": [f"subnet-of-{filters.get('availability-zone')}"]},
-            "getRouteTables": {
-                "ids": [f"rtb-of-{value}" for value in filters.get("association.subnet-id", "").split()]
-            },
-            "getRouteTable": {"routeTableId": "rtb-1", "routes": [{"cidrBlock": "0.0.0.0/0", "gatewayId": "igw-1"}]},
-            "getInternetGateway": {"internetGatewayId": "igw-1"},
-            "getSecurityGroups": {"ids": ["sg-a1"]},
-            "getInstances": {"ids": ["i-0a1b2c3d"], "privateIps": ["10.0.0.1"]},
-            "getSecurityGroupRules": {"ids": self._rules_named(arguments)},
-            "getElasticIp": {"publicIp": "203.0.113.9"},
-            "getAuthorizationToken": {"authorizationToken": "QVdTOnNlY3JldA=="},
-            "getNodeGroups": {"names": ["first"]},
-            "getNodeGroup": {
-                "labels": {"node-type": "compute"},
-                "resources": [
-                    {
-                        "autoscalingGroups": [{"name": f"eks-{arguments.get('nodeGroupName')}"}],
-                        "remoteAccessSecurityGroupId": "",
-                    }
-                ],
-            },
-            "getGroup": {"availabilityZones": ["us-west-2a"]},
-        }
-        return answers[token.rpartition(":")[2]]
-
-    def _rules_named(self, arguments: Properties) -> list[str]:
-        wanted = {filter_["name"]: filter_["values"] for filter_ in arguments.get("filters", ())}
-        return [
-            rule["tags"]["Name"]
-            for rule in self._rules
-            if rule["securityGroupId"] in wanted.get("group-id", ())
-            and rule["tags"]["Name"] in wanted.get("tag:Name", ())
-        ]
 
 
 if __name__ == "__main__":

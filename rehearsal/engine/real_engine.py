@@ -56,11 +56,12 @@ class RealEngine:
         self._output = output
         self._events = workspace / ".pulumi-events.json"
         home = workspace / ".pulumi-home"
-        (home / "backend").mkdir(parents=True)
+        self.backend = home / "backend"
+        self.backend.mkdir(parents=True)
         self.environment: Mapping[str, str] = {
             **{key: value for key, value in os.environ.items() if not key.startswith("PULUMI_")},
             "PATH": f"{os.environ['PATH']}{os.pathsep}{Path(cli).parent}",
-            "PULUMI_BACKEND_URL": (home / "backend").as_uri(),
+            "PULUMI_BACKEND_URL": self.backend.as_uri(),
             "PULUMI_HOME": str(home),
             "PULUMI_CONFIG_PASSPHRASE": PASSPHRASE,
             "PULUMI_SKIP_UPDATE_CHECK": "true",
@@ -189,7 +190,8 @@ def _name(urn: str | None) -> str:
 
 def _is_default_provider(urn: str) -> bool:
     """Whether it is a provider that the engine makes by itself, of the stack's config."""
-    return "::pulumi:providers:" in urn and "::default_" in urn
+    name = urn.rpartition("::")[2]
+    return "::pulumi:providers:" in urn and (name == "default" or name.startswith("default_"))
 
 
 def _resource(step: Mapping[str, Any]) -> Resource:

@@ -30,9 +30,8 @@ class ChangingRealRehearsal(RealRehearsal):
 
     def reconfigure(self, config: Mapping[str, str]) -> None:
         """Give the stack that config for the next run, as the CLI would write it."""
-        path = Path(f"Pulumi.{self.real_engine.stack}.yaml")
         stack = in_cluster(Stack(self.real_engine.stack, config), self.kubernetes.endpoint)
-        path.write_text(json.dumps({**read_go_yaml(path.read_bytes()), "config": typed(stack.config)}))
+        write_config(Path(f"Pulumi.{stack.name}.yaml"), stack.config)
 
 
 def a_real_rehearsal(
@@ -40,14 +39,16 @@ def a_real_rehearsal(
 ) -> ChangingRealRehearsal:
     """A rehearsal of a plain stack with changes, a thousand times faster than AWS. `project` takes its file."""
     whole = {**STACK, **config}
-    (project / "Pulumi.test.yaml").write_text(json.dumps({"config": typed(whole)}))
+    write_config(project / "Pulumi.test.yaml", whole)
     world = a_world(whole, quirks=QUIRKS, nodes=NODES)
     return ChangingRealRehearsal(
         Stack("test", whole), world, **{"factor": 1000.0, **options}, project=project, output=output
     )
 
 
-def typed(config: Mapping[str, str]) -> Mapping[str, Any]:
-    """A config as a stack's file has it."""
+def write_config(path: Path, config: Mapping[str, str]) -> None:
+    """Write a config into a stack's file; what else the Pulumi CLI has written there stays."""
     texts = {f"lls:{key}" for key, declared in schema().items() if declared["type"] == "string"} | {"aws:region"}
-    return {key: value if key in texts else json.loads(value) for key, value in config.items()}
+    typed = {key: value if key in texts else json.loads(value) for key, value in config.items()}
+    before: Mapping[str, Any] = read_go_yaml(path.read_bytes()) if path.exists() else {}
+    path.write_text(json.dumps({**before, "config": typed}))

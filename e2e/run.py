@@ -196,7 +196,7 @@ class EndToEnd:
         config = installation.config
         cost = hourly(config)
         for text in (
-            f"\nWill be made, and destroyed again, in {config.region}:",
+            f"\nOf stack {self._stack} will be made, and destroyed again, in {config.region}:",
             *(f"  {node.name} ({node.type})" for node in graph(installation.stack).nodes),
             "  one target stands for all; the nodes and what runs on them beside this are yours, and not counted",
             f"  {len(REFUSALS)} calls that AWS should refuse (e2e/refusals.py), and two target groups for them",
@@ -269,4 +269,5 @@ def look(installation: Installation, screen: Screen) -> tuple[list[Finding], dic
     if config.deletion_protection:
         seen = "lls:deletionProtection is true, and the stack is to be destroyed"
         found.append(problem("config", seen, f"pulumi config set lls:deletionProtection false --stack {stack}"))
-    return found, {"evidence": installation.evidence(ownership), "usdPerHour": str(hourly(config))}
+    facts = {"region": config.region, "cluster": config.cluster_name, "usdPerHour": str(hourly(config))}
+    return found, {"evidence": installation.evidence(ownership), **facts}

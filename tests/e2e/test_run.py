@@ -3,7 +3,7 @@
 import json
 import re
 from collections.abc import Callable, Generator
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ from bench.guide_commands import follow
 from e2e import cli
 from e2e.cli import main
 from e2e.refusals import Grounds, Refusal
+from lls.operations.program.stack_file import Stack, read_stack
 from lls.operations.report.finding import Exit, Finding
 from lls.operations.world.installation import Installation
 from lls.operations.world.inventory import BALANCER
@@ -22,7 +23,7 @@ from rehearsal.rehearse import NLB_ADDRESS, Rehearsal
 from tests.support.breakage import a_proxy, crash
 from tests.support.operations import install
 from tests.support.pulumi import EngineCli
-from tests.support.worlds import NO_CLI, KnownStates, PatientClockOf, a_rehearsal, reached
+from tests.support.worlds import NO_CLI, KnownStates, PatientClockOf, a_rehearsal, reached, reached_by_network
 
 CAPTURED = pytest.CaptureFixture[str]
 ALL = ["preflight", "up", "verify", "drift", "up again", "refresh", "refusals", "destroy", "check-clean"]
@@ -56,17 +57,32 @@ def resolve(_: str) -> list[str]:
     return [NLB_ADDRESS]
 
 
+@contextmanager
+def a_scene(
+    patch: pytest.MonkeyPatch, captured: CAPTURED, reach: Callable[[Rehearsal], AbstractContextManager[None]]
+) -> Generator[Scene]:
+    config = {"lls:clusterName": "nvcf-dev", "lls:staticIp": "true"}
+    with a_rehearsal(config) as rehearsal, reach(rehearsal), ExitStack() as until:
+        rehearsal.engine.stack = "dev"
+        scene = Scene(rehearsal, until, patch, captured)
+        patch.setattr("lls.operations.world.installation.CliBackend", lambda: scene.backend)
+        patch.setattr("lls.operations.verify._resolve", resolve)
+        patch.setattr(cli, "RealClock", lambda: PatientClockOf(rehearsal))
+        patch.setattr(cli, "run_pulumi", scene.pulumi)
+        patch.setattr(cli, "_ask", scene.ask)
+        yield scene
+
+
 @pytest.fixture
 def scene(monkeypatch: pytest.MonkeyPatch, capsys: CAPTURED) -> Generator[Scene]:
-    config = {"lls:clusterName": "nvcf-dev", "lls:staticIp": "true"}
-    with a_rehearsal(config) as rehearsal, reached(rehearsal), ExitStack() as until:
-        rehearsal.engine.stack = "dev"
-        scene = Scene(rehearsal, until, monkeypatch, capsys)
-        monkeypatch.setattr("lls.operations.world.installation.CliBackend", lambda: scene.backend)
-        monkeypatch.setattr("lls.operations.verify._resolve", resolve)
-        monkeypatch.setattr(cli, "RealClock", lambda: PatientClockOf(rehearsal))
-        monkeypatch.setattr(cli, "run_pulumi", scene.pulumi)
-        monkeypatch.setattr(cli, "_ask", scene.ask)
+    with a_scene(monkeypatch, capsys, reached) as scene:
+        yield scene
+
+
+@pytest.fixture
+def scene_by_environment(monkeypatch: pytest.MonkeyPatch, capsys: CAPTURED) -> Generator[Scene]:
+    """One in which nothing but environment variables tells where AWS is."""
+    with a_scene(monkeypatch, capsys, reached_by_network) as scene:
         yield scene
 
 
@@ -84,7 +100,8 @@ def interrupt(*_: object) -> Any:
     raise KeyboardInterrupt
 
 
-def test_a_run_makes_a_stack_proves_it_and_leaves_nothing(scene: Scene, tmp_path: Path) -> None:
+def test_a_run_makes_a_stack_proves_it_and_leaves_nothing(scene_by_environment: Scene, tmp_path: Path) -> None:
+    scene = scene_by_environment
     scene.answers = ["dev"]
     code, told, said = scene.run("--report", str(tmp_path / "report.json"))
     assert steps(told) == dict.fromkeys(ALL, True), told
@@ -98,6 +115,7 @@ def test_a_run_makes_a_stack_proves_it_and_leaves_nothing(scene: Scene, tmp_path
     ]
     assert json.loads((tmp_path / "report.json").read_text()) == told
     assert told["evidence"]["account"] == "123456789012"
+    assert (told["region"], told["cluster"]) == ("us-west-2", "nvcf-dev")
     assert len(scene.questions) == 1
     for part in (
         "  streaming-nlb (LoadBalancer)",
@@ -198,6 +216,19 @@ def test_credentials_that_aws_does_not_accept_are_one_sentence(scene: Scene) -> 
     assert "The AWS credentials have expired" in told["error"]
     assert "Traceback" not in said
     assert scene.pulumi.ran == []
+
+
+def test_an_account_that_the_stack_forbids_is_one_sentence(scene_by_environment: Scene) -> None:
+    scene = scene_by_environment
+    read = read_stack("dev").with_config({"aws:forbiddenAccountIds": '["123456789012"]'})
+
+    def forbidding(_: str) -> Stack:
+        return read
+
+    scene.patch.setattr("lls.operations.world.installation.read_stack", forbidding)
+    code, told, _ = scene.run("--yes")
+    assert (code, scene.pulumi.ran) == (Exit.FAILED, [])
+    assert "aws:forbiddenAccountIds = 123456789012: the AWS credentials are of account 123456789012" in told["error"]
 
 
 @pytest.mark.parametrize("answer", ["", "no", "yes", "nvcf-dev"])

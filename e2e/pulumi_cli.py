@@ -20,12 +20,12 @@ def run_pulumi(*arguments: str) -> int:
 
     A Ctrl-C reaches the CLI too, which ends by itself and keeps in the state what it made: nobody kills it before.
     """
-    command = find_cli()
+    command = find_cli("to make and destroy the stack")
     environment = {
         **os.environ,
         "PULUMI_SKIP_UPDATE_CHECK": "true",
         # Beside the project's own CLI lies what it runs programs with.
-        "PATH": f"{Path(command).parent}{os.pathsep}{os.environ.get('PATH', '')}",
+        "PATH": f"{os.environ.get('PATH', '')}{os.pathsep}{Path(command).parent}",
     }
     process = subprocess.Popen([command, *arguments], cwd=PROJECT, env=environment, stdout=sys.stderr)  # noqa: S603
     interrupted = False

@@ -23,10 +23,10 @@ from rehearsal.rehearse import NLB_ADDRESS, Rehearsal
 from tests.support.breakage import a_proxy, crash
 from tests.support.operations import install
 from tests.support.pulumi import EngineCli
+from tests.support.steps import ALL
 from tests.support.worlds import NO_CLI, KnownStates, PatientClockOf, a_rehearsal, reached, reached_by_network
 
 CAPTURED = pytest.CaptureFixture[str]
-ALL = ["preflight", "up", "verify", "drift", "up again", "refresh", "refusals", "destroy", "check-clean"]
 
 
 class Scene:

@@ -47,12 +47,10 @@ class EngineCli:
             case ["preview", "--expect-no-changes"]:
                 return CHANGES if any(step.operation != "same" for step in engine.preview()) else 0
             case ["refresh", "--preview-only", "--expect-no-changes"]:
-                there = [
-                    engine.provider.exists(resource.type, resource.id, resource.inputs)
-                    for resource in engine.state.values()
-                    if resource.custom
-                ]
-                return 0 if all(there) else CHANGES
+                before = dict(engine.state), set(engine.unfinished)
+                seen = engine.refresh()
+                engine.state, engine.unfinished = before
+                return CHANGES if seen.gone or seen.changed else 0
             case _:
                 raise AssertionError(f"no such command here: {command}")
         return 0

@@ -13,7 +13,7 @@ REGION: Final = "us-east-1"
 
 @dataclass(frozen=True, kw_only=True)
 class Price:
-    """A line of AWS's price list: US dollars for a `unit`, in REGION, as its page said on the day `as_of`."""
+    """A line of AWS's price list: US dollars for a `unit` in REGION as of a day; `source` is where today's are."""
 
     usd: Decimal
     unit: str

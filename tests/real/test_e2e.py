@@ -1,7 +1,6 @@
 """The proof on a real account, with the real Pulumi CLI and engine, in an emulated world."""
 
 import json
-import shutil
 import subprocess
 import sys
 from io import StringIO
@@ -18,7 +17,7 @@ from rehearsal.stack_world import world_for
 from rehearsal.world import DEFAULT_WORLD
 from tests.support.steps import ALL
 
-pytestmark = pytest.mark.skipif(shutil.which("pulumi") is None, reason="needs the Pulumi CLI on the PATH")
+pytestmark = pytest.mark.usefixtures("pulumi")
 
 INTERRUPTED = """
 import os, pathlib, signal, subprocess, sys, time

@@ -6,10 +6,10 @@ ENGINE ?= own
 RUN := .venv/bin/python
 
 .DEFAULT_GOAL := help
-.PHONY: help rehearse test bench check format docs lock preview up destroy outputs clean
+.PHONY: help rehearse test bench check format docs lock preview up destroy outputs e2e clean
 
 help: ## list the targets
-	@sed -n 's/^\([a-z]*\):.*## /\1 - /p' $(MAKEFILE_LIST)
+	@sed -n 's/^\([a-z0-9]*\):.*## /\1 - /p' $(MAKEFILE_LIST)
 
 rehearse: .venv/ready ## run STACK (default: dev) against an emulated AWS and Kubernetes; ENGINE=pulumi: by the real CLI
 	@$(RUN) -m rehearsal --stack $(STACK) --engine $(ENGINE) $(ARGS)
@@ -49,6 +49,10 @@ destroy: .venv/ready ## delete STACK from AWS
 
 outputs: .venv/ready ## print the outputs of STACK as JSON
 	@scripts/pulumi stack output --json --stack $(STACK)
+
+e2e: .venv/ready ## prove STACK on its real account: asks first, costs money, destroys what it made
+	@scripts/pulumi stack select --create $(STACK)
+	@$(RUN) -m e2e --stack $(STACK) $(ARGS)
 
 clean: ## remove what set-up made
 	@rm -rf .venv .pulumi-cli .pytest_cache .ruff_cache

@@ -2,6 +2,7 @@
 
 import importlib
 import re
+import subprocess
 import tomllib
 from importlib.util import find_spec
 from pathlib import Path
@@ -11,6 +12,7 @@ import pytest
 from typer.core import TyperGroup
 from typer.main import get_command
 
+from e2e.cli import app as proof
 from lls import guide
 from lls.operations.cli import app
 from lls.operations.graph import graph
@@ -60,7 +62,7 @@ def table(path: Path, column: str) -> list[list[str]]:
 def paths(path: Path) -> set[str]:
     """What a page names that looks like a path of the project."""
     whole = re.compile(r"[\w.-]+(/[\w.-]+)*(/|\.(py|md|yaml|toml|json|txt|in))")
-    inside = re.compile(r"(?<![\w/.])(?:\.ci|docs|examples|lls|rehearsal|scripts|tests)/[\w./-]*\w")
+    inside = re.compile(r"(?<![\w/.])(?:\.ci|docs|e2e|examples|lls|rehearsal|scripts|tests)/[\w./-]*\w")
     found = {span for span in spans(path) if whole.fullmatch(span)} | set(inside.findall(code(path)))
     return found - {"Pulumi.NAME.yaml", ".pulumi-cli/"}
 
@@ -93,8 +95,16 @@ def test_every_page_can_be_reached_from_the_readme() -> None:
 
 @of_each_page
 def test_every_make_command_of_a_page_is_a_target(path: Path) -> None:
-    targets = set(re.findall(r"^([a-z./]+):", (PROJECT / "Makefile").read_text(), re.MULTILINE))
-    assert set(re.findall(r"\bmake ([a-z./]+)", code(path))) <= targets
+    targets = set(re.findall(r"^([a-z0-9./]+):", (PROJECT / "Makefile").read_text(), re.MULTILINE))
+    assert set(re.findall(r"\bmake ([a-z0-9./]+)", code(path))) <= targets
+
+
+def test_make_lists_every_target_that_says_what_it_does() -> None:
+    make = ["make", "-s", "help"]
+    listed = subprocess.run(make, cwd=PROJECT, capture_output=True, text=True, check=True).stdout  # noqa: S603
+    targets: list[str] = re.findall(r"^([\w.-]+):.*## ", (PROJECT / "Makefile").read_text(), re.MULTILINE)
+    assert [line.partition(" - ")[0] for line in listed.splitlines()] == targets
+    assert "e2e" in targets
 
 
 @of_each_page
@@ -155,6 +165,12 @@ def test_every_option_of_the_rehearsal_is_in_the_table(capsys: pytest.CaptureFix
         rehearse(["--help"])
     options = set(re.findall(r"^  (?:-\w, )?(--\w+)", capsys.readouterr().out, re.MULTILINE))
     listed = {row[0].strip("`").partition(" ")[0] for row in table(DOCS / "operations.md", "option")}
+    assert listed == options - {"--help", "--stack"}
+
+
+def test_every_option_of_the_proof_is_in_the_table() -> None:
+    options = {option for param in get_command(proof).params for option in param.opts if option.startswith("--")}
+    listed = {row[0].strip("`").partition(" ")[0] for row in table(DOCS / "proof.md", "option")}
     assert listed == options - {"--help", "--stack"}
 
 

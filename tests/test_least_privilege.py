@@ -9,6 +9,8 @@ from functools import partial
 
 import pytest
 
+from e2e.refusals import REFUSALS
+from e2e.replay import grounds_of, try_one
 from lls.operations.cli import main
 from lls.operations.mirror import ecr_login, ensure_repositories
 from lls.operations.program.stack_file import PROJECT
@@ -110,6 +112,25 @@ def test_every_call_is_allowed_and_every_action_that_is_never_seen_has_its_reaso
     for part, calls in seen().items():
         assert calls - allowed(part) == set(), part
         assert allowed(part) - calls - FREE == extra(part), part
+
+
+def test_the_proof_on_a_real_account_needs_what_the_parts_allow_and_no_more() -> None:
+    found: set[str] = set()
+    with a_rehearsal(as_config(staticIp=True)) as rehearsal:
+        rehearsal.engine.up()
+        here = rehearsal.installation()
+        with calls_of(rehearsal, found), grounds_of(here.account, here.config, rehearsal.state()) as grounds:
+            for refusal in REFUSALS:
+                try_one(refusal, grounds)
+    assert "elasticloadbalancing:DeregisterTargets" in found
+    assert found - allowed("") == set()
+    prefix = "arn:aws:elasticloadbalancing:us-west-2:123456789012"
+    kinds = {"CreateLoadBalancer": "loadbalancer/net", "CreateTargetGroup": "targetgroup"}
+    for refusal in REFUSALS:
+        operation = refusal.operation.name.title().replace("_", "")
+        if kind := kinds.get(operation):
+            arn = f"{prefix}:{kind}/{refusal.arguments(grounds)['Name']}/0"
+            assert covers(f"elasticloadbalancing:{operation}", arn), refusal.name
 
 
 def test_the_parts_fit_aws_limits_for_a_managed_and_all_of_them_for_an_inline_policy() -> None:

@@ -179,18 +179,23 @@ def run_graph(
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; the answer is its exit code."""
     words = list(sys.argv[1:] if arguments is None else arguments)
+    return end_with_code(app, words, next(iter(words), ""), interrupted="Run the same command again to go on.")
+
+
+def end_with_code(commands: typer.Typer, words: Sequence[str], command: str, *, interrupted: str) -> int:
+    """Run a command line to its exit code; what a user can mend, or did, is told in a sentence."""
     try:
-        code = int(app(words, standalone_mode=False) or 0)
+        code = int(commands(list(words), standalone_mode=False) or 0)
     except typer.TyperException as error:
         cast(Any, error).show()
         return Exit.FAILED
     except FAILURES as error:
         with Screen(as_json="--json" in words) as screen:
             screen.say(str(error))
-            screen.result(words[0], "", Exit.FAILED, error=str(error))
+            screen.result(command, "", Exit.FAILED, error=str(error))
         return Exit.FAILED
-    if code == Exit.INTERRUPTED:
-        sys.stderr.write("Interrupted. Run the same command again to go on.\n")
+    if code == Exit.INTERRUPTED and interrupted:
+        sys.stderr.write(f"Interrupted. {interrupted}\n")
     return code
 
 

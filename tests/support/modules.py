@@ -7,7 +7,7 @@ from pathlib import Path
 
 from lls.operations.program.stack_file import PROJECT
 
-PACKAGES = ("lls", "rehearsal", "bench", "scripts", "tests")
+PACKAGES = ("lls", "e2e", "rehearsal", "bench", "scripts", "tests")
 """From the lowest up."""
 
 

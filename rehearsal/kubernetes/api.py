@@ -33,12 +33,16 @@ Outage = Literal["refused", "silent", "unauthorized"]
 
 @dataclass(frozen=True)
 class ResourceType:
-    """A resource of the API. `fields` are those that a fieldSelector may name, besides metadata's."""
+    """A resource of the API. `fields` are those that a fieldSelector may name, besides metadata's.
+
+    `short` is what kubectl knows it by too.
+    """
 
     name: str
     version: str = "v1"
     namespaced: bool = True
     fields: tuple[str, ...] = ()
+    short: str = ""
 
     @property
     def group(self) -> str:
@@ -47,17 +51,19 @@ class ResourceType:
 
 
 RESOURCE_TYPES: Final[Mapping[str, ResourceType]] = {
-    "nodes": ResourceType("Node", namespaced=False, fields=("spec.unschedulable",)),
-    "namespaces": ResourceType("Namespace", namespaced=False, fields=("status.phase",)),
-    "pods": ResourceType("Pod", fields=("spec.nodeName", "status.phase", "status.podIP")),
-    "services": ResourceType("Service", fields=("spec.type", "spec.clusterIP")),
-    "endpoints": ResourceType("Endpoints"),
+    "nodes": ResourceType("Node", namespaced=False, fields=("spec.unschedulable",), short="no"),
+    "namespaces": ResourceType("Namespace", namespaced=False, fields=("status.phase",), short="ns"),
+    "pods": ResourceType("Pod", fields=("spec.nodeName", "status.phase", "status.podIP"), short="po"),
+    "services": ResourceType("Service", fields=("spec.type", "spec.clusterIP"), short="svc"),
+    "endpoints": ResourceType("Endpoints", short="ep"),
     "endpointslices": ResourceType("EndpointSlice", "discovery.k8s.io/v1"),
     "secrets": ResourceType("Secret", fields=("type",)),
-    "configmaps": ResourceType("ConfigMap"),
-    "events": ResourceType("Event", fields=("involvedObject.kind", "involvedObject.name", "reason", "type")),
-    "persistentvolumeclaims": ResourceType("PersistentVolumeClaim"),
-    "networkpolicies": ResourceType("NetworkPolicy", "networking.k8s.io/v1"),
+    "configmaps": ResourceType("ConfigMap", short="cm"),
+    "events": ResourceType(
+        "Event", fields=("involvedObject.kind", "involvedObject.name", "reason", "type"), short="ev"
+    ),
+    "persistentvolumeclaims": ResourceType("PersistentVolumeClaim", short="pvc"),
+    "networkpolicies": ResourceType("NetworkPolicy", "networking.k8s.io/v1", short="netpol"),
     "targetgroupbindings": ResourceType("TargetGroupBinding", f"{ELBV2}/v1beta1"),
 }
 """The resources that are served."""
@@ -237,10 +243,10 @@ class KubernetesApi:
 
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self) -> None:
-                length = int(self.headers.get("Content-Length") or 0)
-                body = json.loads(self.rfile.read(length) or b"{}")
+                sent = self.rfile.read(int(self.headers.get("Content-Length") or 0))
                 code = 201 if self.command == "POST" else 200
                 try:
+                    body = _read(sent)
                     token = self.headers.get("Authorization", "")
                     content = api.answer(self.command, self.path, token, body)
                 except StatusError as error:
@@ -482,6 +488,15 @@ def kubeconfig_for(endpoint: str, context: str) -> str:
     )
 
 
+def _read(sent: bytes) -> Json:
+    """The object that a request sends. Clients of Go's library also know a binary form, which is not spoken here."""
+    try:
+        return json.loads(sent or b"{}")
+    except ValueError:
+        message = "the body of the request was in an unknown format - accepted media types include: application/json"
+        raise StatusError(415, "UnsupportedMediaType", message, {}) from None
+
+
 NOT_FOUND: Final = "404 page not found\n"
 
 
@@ -498,6 +513,7 @@ def _resources(version: str) -> Json:
                 "namespaced": kind.namespaced,
                 "kind": kind.name,
                 "verbs": verbs,
+                **({"shortNames": [kind.short]} if kind.short else {}),
             }
             for name, kind in RESOURCE_TYPES.items()
             if kind.version == version

@@ -7,11 +7,13 @@ from typing import Final
 
 import pytest
 
-from lls.cluster_api import ClusterApi
+from lls.cluster_api import ClusterApi, ClusterError
+from lls.operations.world.proxy import Proxy, deletion_of
 from lls.target_registration import BINDING_API
 from rehearsal.kubernetes.chart import KubernetesError, Service, ServicePort
 from rehearsal.kubernetes.scheduler import Pod, over_quota
 from tests.support.cluster_comparison import (
+    HELD,
     QUESTIONS,
     STREAMING,
     Emulated,
@@ -161,6 +163,31 @@ def test_the_programs_own_client_reads_a_real_cluster_as_the_emulated_one(pair: 
     assert not real.serves("nosuch.io/v1")
 
 
+def test_a_stranger_is_told_what_lets_one_in_by_either_cluster(pair: Pair) -> None:
+    told: list[str] = []
+    for api in (pair.ours.api, pair.real.api):
+        with pytest.raises(ClusterError) as refused:
+            ClusterApi(api.as_stranger().kubeconfig, api.context).nodes({})
+        told.append(str(refused.value))
+    assert told[0] == told[1]
+
+
+def test_the_deletion_of_a_namespace_that_hangs_is_told_alike_and_may_be_asked_for_again(pair: Pair) -> None:
+    if not pair.real.has_controllers:
+        pytest.skip("the cluster has no controllers, which tell why a deletion does not end")
+    ours, real = (
+        Proxy(ClusterApi(kubeconfig), pair.real.places.ending, "gdn-streaming")
+        for kubeconfig in (pair.ours.api.kubeconfig, pair.real.api.alone)
+    )
+    told = deletion_of(ours.find_namespace())
+    assert told
+    assert HELD in told.seen
+    assert deletion_of(real.find_namespace()) == told
+    assert (real.find_release(), real.others()) == (ours.find_release(), ours.others())
+    real.delete_namespace()
+    ours.delete_namespace()
+
+
 def set_by_server(pair: Pair, resource: str) -> dict[str, Json]:
     """What the real server set in each object by itself."""
     places, found = pair.real.places, dict[str, Json]()
@@ -175,7 +202,7 @@ def test_every_answer_is_that_of_a_real_server(pair: Pair) -> None:
     places, answers, different = pair.real.places, list[tuple[str, Json]](), dict[str, object]()
     found = {resource: set_by_server(pair, resource) for resource in ("nodes", *MIRRORED)}
     for question in QUESTIONS:
-        if question.needs_bindings and not pair.real.has_bindings:
+        if not pair.real.knows(question):
             continue
         ours, real = digest(pair.ours.ask(question, places), places), digest(pair.real.ask(question), places)
         answers.append((question.name, real))

@@ -65,6 +65,11 @@ class Question:
         return f"{self.method} {self.target}{of}{by}"
 
     @property
+    def needs_nodes(self) -> bool:
+        """Whether it is about nodes that must have been made up."""
+        return self.target.startswith("/api/v1/nodes?")
+
+    @property
     def needs_bindings(self) -> bool:
         """Whether it is about what only the AWS Load Balancer Controller's CRD makes known."""
         return "elbv2.k8s.aws" in self.target
@@ -145,7 +150,10 @@ def _questions() -> Iterable[Question]:
     yield Question("PUT", PODS)
     # Target group bindings
     bindings = collection(BINDINGS, "{namespace}")
-    yield Question("GET", "/apis/elbv2.k8s.aws/v1beta1")
+    for version in ("api/v1", "apis/networking.k8s.io/v1", "apis/discovery.k8s.io/v1", "apis/elbv2.k8s.aws/v1beta1"):
+        yield Question("GET", f"/{version}")
+    yield Question("GET", "/apis/networking.k8s.io")
+    yield Question("GET", "/version")
     yield Question("POST", bindings, BINDING)
     yield Question("POST", bindings, BINDING | {"metadata": {"name": "made"}})
     yield Question("GET", f"{bindings}/made")
@@ -332,14 +340,17 @@ def digest(answer: Answer, places: Places) -> Any:
     if isinstance(answer.body, str):
         return {"status": answer.status, "text": answer.body}
     body: Any = json.loads(places.hidden(json.dumps(answer.body)))
+    if "kind" not in body:
+        return {"status": answer.status, "keys": sorted(body)}
     kind = str(body["kind"])
     if kind == "Status":
         body.get("details", {}).pop("uid", None)
         return body
     shown: Json = {"status": answer.status, "kind": kind, "apiVersion": body.get("apiVersion")}
     if kind == "APIResourceList":
-        served = {resource["name"]: resource["kind"] for resource in body["resources"]}
-        return shown | {"resources": {name: kind for name, kind in served.items() if "/" not in name}}
+        told = ("kind", "namespaced", "singularName", "shortNames")
+        served = {resource["name"]: [resource.get(key) for key in told] for resource in body["resources"]}
+        return shown | {"resources": {name: served[name] for name in served if name in RESOURCE_TYPES}}
     if kind.endswith("List"):
         about, names = body["metadata"], [item["metadata"]["name"] for item in body["items"]]
         left = {"continues": bool(about.get("continue")), "remaining": about.get("remainingItemCount")}
@@ -350,7 +361,7 @@ def digest(answer: Answer, places: Places) -> Any:
 def fields(object_: Json, places: Places) -> Json:
     """An object's fields by their paths, with a star for what no two clusters have in common."""
     object_ = json.loads(places.hidden(json.dumps(object_)))
-    metadata = {key: value for key, value in object_["metadata"].items() if key != "managedFields"}
+    metadata = {key: value for key, value in object_.get("metadata", {}).items() if key != "managedFields"}
     return {
         path: "*" if MOMENTS.search(path) or ADDRESSES.match(path) else value
         for path, value in leaves(object_ | {"metadata": metadata})

@@ -56,6 +56,11 @@ class RealCluster:
         self.has_controllers = False
         """Whether somebody ends the deletion of namespaces. Known once one was made."""
 
+    def knows(self, question: Question) -> bool:
+        """Whether it has what a question is about."""
+        has_nodes, has_bindings = not self.has_own_nodes, self.has_bindings
+        return (has_nodes or not question.needs_nodes) and (has_bindings or not question.needs_bindings)
+
     def ask(self, question: Question) -> Answer:
         """Its answer to a question about what was mirrored."""
         target = self.places.filled(question.target)
@@ -119,15 +124,18 @@ class RealCluster:
         for pod in SHOWN["pods"](cluster):
             if "deletionTimestamp" in (metadata := pod["metadata"]):
                 self.api.ask("DELETE", f"{collection('pods', metadata['namespace'])}/{metadata['name']}")
-        if self.places.ending in cluster.namespaces:
-            self._begin_to_end(self.places.ending)
+        for namespace in SHOWN["namespaces"](cluster):
+            if namespace["metadata"]["name"] == self.places.ending:
+                self._begin_to_end(namespace)
 
-    def _begin_to_end(self, namespace: str) -> None:
-        """Delete a namespace, and wait until a controller has told why it stays."""
-        target = f"/api/v1/namespaces/{namespace}"
-        assert self.api.ask("DELETE", target).status == 200
+    def _begin_to_end(self, namespace: Json) -> None:
+        """Delete a namespace, and wait until a controller has told why it stays, or tell it without one."""
+        target = f"/api/v1/namespaces/{namespace['metadata']['name']}"
+        deleted = self.api.ask("DELETE", target).object_
+        if not self.has_controllers:
+            self._update("namespaces", deleted, {"status": namespace["status"]}, "/status")
         deadline = time.monotonic() + 4 * CONTROLLER_ANSWERS
-        while self.has_controllers and time.monotonic() < deadline:
+        while time.monotonic() < deadline:
             conditions = self.api.ask("GET", target).object_["status"].get("conditions", ())
             if any(condition["type"] == "NamespaceFinalizersRemaining" for condition in conditions):
                 return

@@ -349,19 +349,18 @@ class Cluster:
                 named -= {held for held in named if held[0] == name}
 
     def _reconcile(self) -> None:
-        """Let each release have its pods, on nodes that exist; pods of an old template go when the new ones run."""
+        """Let each release have its pods, on nodes that exist; pods of an old template go when the new ones run.
+
+        A release has them also where its service was refused: Helm makes the other objects all the same.
+        """
         for key in [key for key, pod in self.pods.items() if pod.node and pod.node not in self.nodes and pod.release]:
             del self.pods[key]
         for key, pod in list(self.pods.items()):
             if pod.state == "pending" and not pod.held:
                 self.pods[key] = self._scheduled(pod, starting=False)
         for release in self.releases.values():
-            if any((pod.namespace, pod.release) == (release.namespace, release.name) for pod in self._serving()):
+            if release.namespace not in self._gone_at and release.status != "uninstalling":
                 self._replicate(release)
-
-    def _serving(self) -> list[Service]:
-        """The services of namespaces that are there to stay."""
-        return [service for service in self.services.values() if service.namespace not in self._gone_at]
 
     def _replicate(self, release: HelmRelease) -> None:
         values = documented(release.values)

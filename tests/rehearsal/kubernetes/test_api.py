@@ -473,6 +473,8 @@ def test_a_taken_node_port_is_a_service_of_somebody_else(make: Callable[..., Emu
         emulated.install()
     assert [release["info"]["status"] for release in emulated.releases()] == ["failed"]
     assert emulated.cluster.leftovers() == ("namespace gdn-streaming", "release gdn-streaming/gdn-streaming")
+    assert emulated.pod().status.phase == "Running"  # Helm makes what is not refused all the same
+    assert emulated.core.list_namespaced_service(NAMESPACE).items == []
 
 
 @pytest.mark.parametrize(

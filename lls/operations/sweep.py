@@ -289,7 +289,7 @@ def _plan_in_cluster(
 def _carry_out_in_cluster(sweep: Sweep, installation: Installation, clock: Clock, watcher: Watcher) -> Finding | None:
     """Uninstall the release with Helm, then delete the namespace if nothing else is in it; what stopped it, or None.
 
-    A namespace that is being deleted already is only waited for.
+    A namespace that is being deleted already is only waited for, and its release goes with it, Helm or no Helm.
     """
     release, namespace = sweep.in_cluster.release, sweep.in_cluster.namespace
     if release:
@@ -297,7 +297,7 @@ def _carry_out_in_cluster(sweep: Sweep, installation: Installation, clock: Clock
         watcher.began(task)
         failure = installation.proxy().uninstall(installation.kubeconfig, installation.config.kube_context)
         watcher.ended(task)
-        if failure:
+        if failure and installation.proxy().find_release():
             seen = f"release {release.name} is left: {failure}"
             return problem("kubernetes", seen, "delete it by hand, or install helm and run this again")
         sweep.done.append(f"release {release.name}")

@@ -1,20 +1,21 @@
 """The HTTP API of an emulated cluster, as the Kubernetes API answers."""
 
+import base64
 import json
 import re
 import threading
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Final, Literal, Self
 from urllib.parse import parse_qs, urlsplit
 
 from rehearsal.kubernetes.chart import KubernetesError
 from rehearsal.kubernetes.cluster_state import Cluster
-from rehearsal.kubernetes.objects import SHOWN, Json, metadata
+from rehearsal.kubernetes.objects import SHOWN, Json
 from rehearsal.kubernetes.scheduler import Container, Pod
+from rehearsal.kubernetes.selectors import SelectorError, parse_fields, parse_labels
 
 TOKEN: Final = "token-of-the-rehearsal"  # noqa: S105
 
@@ -32,12 +33,16 @@ Outage = Literal["refused", "silent", "unauthorized"]
 
 @dataclass(frozen=True)
 class ResourceType:
-    """A resource of the API. `fields` are those that a fieldSelector may name, besides metadata's."""
+    """A resource of the API. `fields` are those that a fieldSelector may name, besides metadata's.
+
+    `short` is what kubectl knows it by too.
+    """
 
     name: str
     version: str = "v1"
     namespaced: bool = True
     fields: tuple[str, ...] = ()
+    short: str = ""
 
     @property
     def group(self) -> str:
@@ -46,35 +51,43 @@ class ResourceType:
 
 
 RESOURCE_TYPES: Final[Mapping[str, ResourceType]] = {
-    "nodes": ResourceType("Node", namespaced=False, fields=("spec.unschedulable",)),
-    "namespaces": ResourceType("Namespace", namespaced=False, fields=("status.phase",)),
-    "pods": ResourceType("Pod", fields=("spec.nodeName", "status.phase", "status.podIP")),
-    "services": ResourceType("Service", fields=("spec.type", "spec.clusterIP")),
-    "endpoints": ResourceType("Endpoints"),
+    "nodes": ResourceType("Node", namespaced=False, fields=("spec.unschedulable",), short="no"),
+    "namespaces": ResourceType("Namespace", namespaced=False, fields=("status.phase",), short="ns"),
+    "pods": ResourceType("Pod", fields=("spec.nodeName", "status.phase", "status.podIP"), short="po"),
+    "services": ResourceType("Service", fields=("spec.type", "spec.clusterIP"), short="svc"),
+    "endpoints": ResourceType("Endpoints", short="ep"),
     "endpointslices": ResourceType("EndpointSlice", "discovery.k8s.io/v1"),
     "secrets": ResourceType("Secret", fields=("type",)),
-    "configmaps": ResourceType("ConfigMap"),
-    "events": ResourceType("Event", fields=("involvedObject.kind", "involvedObject.name", "reason", "type")),
-    "persistentvolumeclaims": ResourceType("PersistentVolumeClaim"),
-    "networkpolicies": ResourceType("NetworkPolicy", "networking.k8s.io/v1"),
+    "configmaps": ResourceType("ConfigMap", short="cm"),
+    "events": ResourceType(
+        "Event", fields=("involvedObject.kind", "involvedObject.name", "reason", "type"), short="ev"
+    ),
+    "persistentvolumeclaims": ResourceType("PersistentVolumeClaim", short="pvc"),
+    "networkpolicies": ResourceType("NetworkPolicy", "networking.k8s.io/v1", short="netpol"),
     "targetgroupbindings": ResourceType("TargetGroupBinding", f"{ELBV2}/v1beta1"),
 }
 """The resources that are served."""
 
+PARTS: Final = (
+    ("pods", "log"),
+    ("pods", "status"),
+    ("nodes", "status"),
+    ("namespaces", "status"),
+    ("services", "status"),
+)
+"""Subresources."""
+
 PATH: Final = re.compile(
     r"/(?:api/v1|apis/(?P<version>[^/]+/[^/]+))"
     r"(?:/namespaces/(?P<namespace>[^/]+)(?=/[^/]))?/(?P<resource>[a-z]+)(?:/(?P<name>[^/]+))?(?:/(?P<part>[^/]+))?"
-)
-REQUIREMENT: Final = re.compile(
-    r"\s*(?P<key>!?[\w./-]+)\s*(?:(?P<operator>!=|==|=|\bnotin\b|\bin\b)\s*(?:\((?P<set>[^)]*)\)|(?P<value>[^,]*)))?\s*(?:,|$)"
 )
 
 
 class StatusError(Exception):
     """What the API answers instead of success."""
 
-    def __init__(self, code: int, reason: str, message: str) -> None:
-        """Carry HTTP's status, and Kubernetes' reason and message."""
+    def __init__(self, code: int, reason: str, message: str, details: Json | None = None) -> None:
+        """Carry HTTP's status, and Kubernetes' reason, which may be empty, message, and what they are about."""
         super().__init__(message)
         self.code = code
         self.status: Json = {
@@ -83,14 +96,21 @@ class StatusError(Exception):
             "metadata": {},
             "status": "Failure",
             "message": message,
-            "reason": reason,
+            **({"reason": reason} if reason else {}),
+            **({} if details is None else {"details": details}),
             "code": code,
         }
 
 
+SHOWN_AS_DELETED: Final = ("namespaces", "pods", "services")
+"""Resources whose deletion answers with the object; that of any other one, with a Status."""
+
 NOT_ALLOWED: Final = StatusError(
-    405, "MethodNotAllowed", "the server does not allow this method on the requested resource"
+    405, "MethodNotAllowed", "the server does not allow this method on the requested resource", {}
 )
+
+
+UNKNOWN_RESOURCE: Final = StatusError(404, "NotFound", "the server could not find the requested resource", {})
 
 
 @dataclass(frozen=True)
@@ -113,24 +133,37 @@ class Request:
     @property
     def verb(self) -> str:
         """The verb that a role must allow."""
-        return {"GET": "get" if self.name else "list", "POST": "create", "DELETE": "delete"}.get(self.method, "update")
+        verbs = {"POST": "create", "PUT": "update", "PATCH": "patch"}
+        if self.method in verbs:
+            return verbs[self.method]
+        of_one = {"GET": "get", "DELETE": "delete"}
+        return of_one[self.method] if self.name else {"GET": "list", "DELETE": "deletecollection"}[self.method]
 
     @property
     def title(self) -> str:
         """The resource with its group, as in error messages."""
         return ".".join(filter(None, (self.resource, self.kind.group)))
 
+    def about(self, name: str = "") -> Json:
+        """What a refusal is about: the resource, and the object's name."""
+        told = {"name": name or self.name, "group": self.kind.group, "kind": self.resource}
+        return {key: value for key, value in told.items() if value}
+
 
 class KubernetesApi:
     """Serves a cluster on a free port of 127.0.0.1. A context manager: inside it, it listens."""
 
     def __init__(self, cluster: Cluster) -> None:
-        """Serve that cluster. The next `busy` requests are told to come again; `lets_anyone_in` asks for no token."""
+        """Serve that cluster. The next `busy` requests are told to come again; `lets_anyone_in` asks for no token.
+
+        `calls` are the requests so far, each as its method and its target.
+        """
         self._cluster = cluster
         self._port = 0
         self._outage: Outage | None = None
         self.busy = 0
         self.lets_anyone_in = False
+        self.calls: list[tuple[str, str]] = []
         self._over = threading.Event()
         self._stop: Callable[[], None] = lambda: None
         self.endpoint = ""
@@ -161,6 +194,7 @@ class KubernetesApi:
 
     def answer(self, method: str, target: str, token: str, body: Json) -> Json | str | None:
         """The answer to a request; None for none at all. Raises StatusError."""
+        self.calls.append((method, target))
         over = self._over
         if self._outage == "silent":
             over.wait()
@@ -209,10 +243,10 @@ class KubernetesApi:
 
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self) -> None:
-                length = int(self.headers.get("Content-Length") or 0)
-                body = json.loads(self.rfile.read(length) or b"{}")
+                sent = self.rfile.read(int(self.headers.get("Content-Length") or 0))
                 code = 201 if self.command == "POST" else 200
                 try:
+                    body = _read(sent)
                     token = self.headers.get("Authorization", "")
                     content = api.answer(self.command, self.path, token, body)
                 except StatusError as error:
@@ -222,7 +256,7 @@ class KubernetesApi:
                     return
                 text = isinstance(content, str)
                 data = (content if isinstance(content, str) else json.dumps(content)).encode()
-                self.send_response(404 if content == NOT_FOUND else code)
+                self.send_response(404 if content == NOT_FOUND else code if data else 204)
                 self.send_header("Content-Type", "text/plain" if text else "application/json")
                 self.send_header("Content-Length", str(len(data)))
                 if code == 429:
@@ -230,7 +264,7 @@ class KubernetesApi:
                 self.end_headers()
                 self.wfile.write(data)
 
-            do_POST = do_DELETE = do_GET  # noqa: N815
+            do_POST = do_PUT = do_PATCH = do_DELETE = do_GET  # noqa: N815
 
             def log_message(self, format: str, *args: object) -> None:  # noqa: A002
                 pass
@@ -241,7 +275,6 @@ class KubernetesApi:
 
     def _fixed(self) -> Mapping[tuple[str, str], Json]:
         """Answers that do not depend on what is in the cluster."""
-        versions = {"discovery.k8s.io/v1", "authorization.k8s.io/v1", "networking.k8s.io/v1"}
         fixed: dict[tuple[str, str], Json] = {
             ("GET", "/version"): {
                 "major": "1",
@@ -253,32 +286,42 @@ class KubernetesApi:
                 "goVersion": "go1.24.6",
                 "compiler": "gc",
                 "platform": "linux/amd64",
+                "emulationMajor": "1",
+                "emulationMinor": "34",
+                "minCompatibilityMajor": "1",
+                "minCompatibilityMinor": "33",
             },
             ("GET", "/api"): {"kind": "APIVersions", "versions": ["v1"], "serverAddressByClientCIDRs": []},
         }
-        if self._cluster.world.quirks.load_balancer_controller:
-            versions.add(f"{ELBV2}/v1beta1")
         fixed["GET", "/api/v1"] = _resources("v1")
-        for version in versions:
+        groups: list[Json] = []
+        for version in self._versions():
+            group, _, number = version.partition("/")
+            served = {"groupVersion": version, "version": number}
+            groups.append({"name": group, "versions": [served], "preferredVersion": served})
+            fixed["GET", f"/apis/{group}"] = {"kind": "APIGroup", "apiVersion": "v1", **groups[-1]}
             fixed["GET", f"/apis/{version}"] = _resources(version)
-        groups = [
-            {
-                "name": version.partition("/")[0],
-                "versions": [{"groupVersion": version, "version": version.partition("/")[2]}],
-                "preferredVersion": {"groupVersion": version, "version": version.partition("/")[2]},
-            }
-            for version in sorted(versions)
-        ]
         fixed["GET", "/apis"] = {"kind": "APIGroupList", "apiVersion": "v1", "groups": groups}
         return fixed
 
+    def _versions(self) -> list[str]:
+        """The versions of the API groups that are served, besides the core one."""
+        versions = {"authorization.k8s.io/v1", *(kind.version for kind in RESOURCE_TYPES.values() if kind.group)}
+        if not self._cluster.world.quirks.load_balancer_controller:
+            versions = {version for version in versions if not version.startswith(ELBV2)}
+        return sorted(versions)
+
     def _request(self, method: str, path: str, query: Mapping[str, str], body: Json) -> Request | None:
         match = PATH.fullmatch(path)
+        if path.startswith("/apis/") and (match is None or match["version"] not in self._versions()):
+            return None
         kind = RESOURCE_TYPES.get(match["resource"]) if match else None
         if match is None or kind is None or kind.version != (match["version"] or "v1"):
+            if path.startswith("/api"):
+                raise UNKNOWN_RESOURCE
             return None
-        if kind.group == ELBV2 and not self._cluster.world.quirks.load_balancer_controller:
-            return None
+        if match["part"] and (match["resource"], match["part"]) not in PARTS:
+            raise UNKNOWN_RESOURCE
         return Request(
             method,
             match["resource"],
@@ -304,15 +347,18 @@ class KubernetesApi:
         ]
         about = {"apiVersion": request.kind.version}
         if not request.name:
-            items = [object_ for object_ in found if _selected(object_, request)]
-            return {"kind": f"{request.kind.name}List", **about, "metadata": {"resourceVersion": "1"}, "items": items}
+            items, metadata = _page(_selected(found, request), request.query)
+            return {"kind": f"{request.kind.name}List", **about, "metadata": metadata, "items": items}
         item = next((object_ for object_ in found if object_["metadata"]["name"] == request.name), None)
         if item is None:
-            raise StatusError(404, "NotFound", f'{request.title} "{request.name}" not found')
+            raise StatusError(404, "NotFound", f'{request.title} "{request.name}" not found', request.about())
         if request.part == "log":
             return self._log(request)
         if request.method == "DELETE":
             self._delete(request)
+            if request.resource not in SHOWN_AS_DELETED:
+                details = request.about() | {"uid": item["metadata"]["uid"]}
+                return {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "details": details}
             left = self._objects(request)
             item = next((object_ for object_ in left if object_["metadata"]["uid"] == item["metadata"]["uid"]), item)
         return {"kind": request.kind.name, **about, **item}
@@ -324,14 +370,20 @@ class KubernetesApi:
             raise _forbidden(self._cluster.user, request.verb, resource, request)
 
     def _review(self, body: Json) -> Json:
-        asked = body["spec"].get("resourceAttributes", {})
+        asked = body.get("spec", {}).get("resourceAttributes")
+        if asked is None:
+            why = "Invalid value: null: exactly one of nonResourceAttributes or resourceAttributes must be specified"
+            cause = {"reason": "FieldValueInvalid", "message": why, "field": "spec.resourceAttributes"}
+            details = {"group": "authorization.k8s.io", "causes": [cause]}
+            message = f'.authorization.k8s.io "" is invalid: spec.resourceAttributes: {why}'
+            raise StatusError(422, "Invalid", message, details)
         resource = "/".join(filter(None, (asked.get("resource"), asked.get("subresource"))))
         allowed = (asked.get("verb"), resource) not in self._cluster.denied
         return {
             "kind": "SelfSubjectAccessReview",
             "apiVersion": "authorization.k8s.io/v1",
             "metadata": {},
-            "spec": body["spec"],
+            "spec": {"resourceAttributes": {key: value for key, value in asked.items() if value}},
             "status": {"allowed": allowed},
         }
 
@@ -353,7 +405,7 @@ class KubernetesApi:
             where = f"{node.ip}:10250"
             path = f"containerLogs/{pod.namespace}/{pod.name}/{container.name}"
             message = f'Get "https://{where}/{path}": dial tcp {where}: i/o timeout'
-            raise StatusError(500, "InternalError", message)
+            raise StatusError(500, "", message)
         if not pod.is_initialized and container.kind == "regular":
             raise StatusError(400, "BadRequest", f"{named} is waiting to start: PodInitializing")
         if pod.state in ("starting", "unpullable") and container.name == pod.container:
@@ -368,27 +420,26 @@ class KubernetesApi:
         return "".join(lines if wanted is None else lines[max(0, len(lines) - int(wanted)) :])
 
     def _bind(self, request: Request) -> Json:
-        cluster, name = self._cluster, request.body["metadata"]["name"]
+        cluster, told = self._cluster, request.body["metadata"]
+        name = told.get("name", "")
+        if told.get("namespace", request.namespace) != request.namespace:
+            message = "the namespace of the provided object does not match the namespace sent on the request"
+            raise StatusError(400, "BadRequest", message)
         if request.namespace not in cluster.namespaces:
-            raise StatusError(404, "NotFound", f'namespaces "{request.namespace}" not found')
+            about = {"name": request.namespace, "kind": "namespaces"}
+            raise StatusError(404, "NotFound", f'namespaces "{request.namespace}" not found', about)
+        if cluster.terminating(request.namespace):
+            raise _being_terminated(request, name)
+        if not name:
+            raise _nameless(request)
         if (request.namespace, name) in cluster.bindings:
-            raise StatusError(409, "AlreadyExists", f'{request.title} "{name}" already exists')
-        more = {key: value for key, value in request.body["metadata"].items() if key in ("labels", "annotations")}
-        made = request.body | {"metadata": metadata(name, request.namespace, at=datetime.now(UTC), **more)}
-        cluster.bindings[request.namespace, name] = made
-        return made
+            raise StatusError(409, "AlreadyExists", f'{request.title} "{name}" already exists', request.about(name))
+        cluster.bindings[request.namespace, name] = request.body | {"metadata": told | {"namespace": request.namespace}}
+        return next(item for item in self._objects(request) if item["metadata"]["name"] == name)
 
     def _delete(self, request: Request) -> None:
-        cluster = self._cluster
-        if request.resource == "namespaces" and cluster.terminating(request.name):
-            raise StatusError(
-                409,
-                "Conflict",
-                f'Operation cannot be fulfilled on namespaces "{request.name}": The system is ensuring all content is '
-                "removed from this namespace.  Upon completion, this namespace will automatically be purged by the "
-                "system.",
-            )
-        if not cluster.remove(request.resource, request.namespace, request.name):
+        """Delete an object. To delete a namespace that is being deleted changes nothing, and is no mistake."""
+        if not self._cluster.remove(request.resource, request.namespace, request.name):
             raise NOT_ALLOWED
 
     def _helm(self, path: str, body: Json) -> Json:
@@ -437,6 +488,15 @@ def kubeconfig_for(endpoint: str, context: str) -> str:
     )
 
 
+def _read(sent: bytes) -> Json:
+    """The object that a request sends. Clients of Go's library also know a binary form, which is not spoken here."""
+    try:
+        return json.loads(sent or b"{}")
+    except ValueError:
+        message = "the body of the request was in an unknown format - accepted media types include: application/json"
+        raise StatusError(415, "UnsupportedMediaType", message, {}) from None
+
+
 NOT_FOUND: Final = "404 page not found\n"
 
 
@@ -444,14 +504,42 @@ def _resources(version: str) -> Json:
     verbs = ["create", "delete", "get", "list"]
     return {
         "kind": "APIResourceList",
-        "apiVersion": "v1",
+        **({"apiVersion": "v1"} if "/" in version else {}),
         "groupVersion": version,
         "resources": [
-            {"name": name, "singularName": "", "namespaced": kind.namespaced, "kind": kind.name, "verbs": verbs}
+            {
+                "name": name,
+                "singularName": kind.name.lower(),
+                "namespaced": kind.namespaced,
+                "kind": kind.name,
+                "verbs": verbs,
+                **({"shortNames": [kind.short]} if kind.short else {}),
+            }
             for name, kind in RESOURCE_TYPES.items()
             if kind.version == version
         ],
     }
+
+
+def _being_terminated(request: Request, name: str) -> StatusError:
+    """Why nothing can be made any more in a namespace that is being deleted."""
+    namespace = request.namespace
+    why = f"unable to create new content in namespace {namespace} because it is being terminated"
+    cause = {
+        "reason": "NamespaceTerminating",
+        "message": f"namespace {namespace} is being terminated",
+        "field": "metadata.namespace",
+    }
+    details = request.about(name) | {"causes": [cause]}
+    return StatusError(403, "Forbidden", f'{request.title} "{name}" is forbidden: {why}', details)
+
+
+def _nameless(request: Request) -> StatusError:
+    """Why an object without a name is refused."""
+    kind, why = request.kind, "Required value: name or generateName is required"
+    cause = {"reason": "FieldValueRequired", "message": why, "field": "metadata.name"}
+    details = {"group": kind.group, "kind": kind.name, "causes": [cause]}
+    return StatusError(422, "Invalid", f'{kind.name}.{kind.group} "" is invalid: metadata.name: {why}', details)
 
 
 def _forbidden(user: str, verb: str, resource: str, request: Request) -> StatusError:
@@ -463,43 +551,56 @@ def _forbidden(user: str, verb: str, resource: str, request: Request) -> StatusE
         "Forbidden",
         f'{subject} is forbidden: User "{user}" cannot {verb} resource "{resource}" '
         f'in API group "{request.kind.group}" {where}',
+        request.about(),
     )
 
 
-def _selected(item: Json, request: Request) -> bool:
-    """Whether the request's selectors choose an object."""
-    labels: Mapping[str, str] = item["metadata"].get("labels") or {}
-    return _matches(request.query.get("labelSelector", ""), labels.get) and _matches(
-        request.query.get("fieldSelector", ""), lambda path: _field(item, path, request.kind)
-    )
+def _selected(objects: Iterable[Json], request: Request) -> list[Json]:
+    """The objects that the request's selectors choose."""
+    try:
+        labels = parse_labels(request.query.get("labelSelector", ""))
+        fields = parse_fields(request.query.get("fieldSelector", ""))
+    except SelectorError as error:
+        raise StatusError(400, "BadRequest", str(error)) from None
+    known = (*request.kind.fields, "metadata.name", *(("metadata.namespace",) if request.kind.namespaced else ()))
+    for path, _ in fields:
+        if path not in known:
+            raise StatusError(400, "BadRequest", f"field label not supported: {path}")
+
+    def label(object_: Json, key: str) -> str | None:
+        labels: Mapping[str, str] = object_["metadata"].get("labels") or {}
+        return labels.get(key)
+
+    return [
+        object_
+        for object_ in objects
+        if all(holds(label(object_, key)) for key, holds in labels)
+        and all(holds(_field(object_, path)) for path, holds in fields)
+    ]
 
 
-def _matches(selector: str, value_of: Callable[[str], str | None]) -> bool:
-    """Whether every requirement of a selector holds."""
-    position = 0
-    while position < len(selector):
-        match = REQUIREMENT.match(selector, position)
-        if match is None or match.end() == position:
-            raise StatusError(400, "BadRequest", f"unable to parse requirement: {selector[position:]}")
-        if not _holds(match, value_of):
-            return False
-        position = match.end()
-    return True
-
-
-def _holds(match: re.Match[str], value_of: Callable[[str], str | None]) -> bool:
-    key, operator = match["key"], match["operator"]
-    if operator is None:
-        return (value_of(key.removeprefix("!")) is None) is key.startswith("!")
-    value = value_of(key)
-    listed = {value.strip() for value in (match["set"] if match["set"] is not None else match["value"]).split(",")}
-    return (value in listed) is (operator in ("=", "==", "in"))
-
-
-def _field(item: Json, path: str, kind: ResourceType) -> str:
-    if path not in (*kind.fields, "metadata.name", *(("metadata.namespace",) if kind.namespaced else ())):
-        raise StatusError(400, "BadRequest", f"field label not supported: {path}")
-    value: Any = item
+def _field(object_: Json, path: str) -> str:
+    """A field as selectors know it: text, and empty, or false, where the object lacks it."""
+    value: Any = object_
     for part in path.split("."):
         value = value.get(part, "") if isinstance(value, dict) else ""  # pyright: ignore[reportUnknownVariableType, reportUnknownMemberType]
-    return str(value)  # pyright: ignore[reportUnknownArgumentType]
+    return str(bool(value)).lower() if path == "spec.unschedulable" else str(value)  # pyright: ignore[reportUnknownArgumentType]
+
+
+def _page(objects: Sequence[Json], query: Mapping[str, str]) -> tuple[Sequence[Json], Json]:
+    """The part of a list that is asked for, and the list's metadata. A token to go on tells how many were shown."""
+    metadata: Json = {"resourceVersion": "1"}
+    try:
+        limit = int(query.get("limit") or 0)
+    except ValueError:
+        raise StatusError(400, "BadRequest", f'strconv.ParseInt: parsing "{query["limit"]}": invalid syntax') from None
+    try:
+        start = int(base64.b64decode(query.get("continue") or "MA==", validate=True))
+    except ValueError as error:
+        raise StatusError(400, "BadRequest", f"invalid continue token: continue key is not valid: {error}") from None
+    end = start + limit if limit else len(objects)
+    if end < len(objects):
+        metadata["continue"] = base64.b64encode(str(end).encode()).decode()
+        if not query.get("labelSelector") and not query.get("fieldSelector"):
+            metadata["remainingItemCount"] = len(objects) - end
+    return objects[start:end], metadata

@@ -18,6 +18,14 @@ from rehearsal.world import Node, World, WorldClock
 WEBHOOK: Final = 'admission webhook "vtargetgroupbinding.elbv2.k8s.aws" denied the request:'
 """How a refusal of the AWS Load Balancer Controller begins."""
 
+FINALIZERS_REMAIN: Final = "NamespaceFinalizersRemaining"
+"""The condition of a namespace in which something is held back by finalizers."""
+
+
+def policy_types(policy: Mapping[str, Any]) -> list[str]:
+    """What a network policy is about, also where it leaves that open, as the API server then sets it."""
+    return policy.get("policyTypes") or ["Ingress", *(["Egress"] if "egress" in policy else [])]
+
 
 class Cluster:
     """The cluster of a world.
@@ -128,8 +136,9 @@ class Cluster:
             service = service_of(name, namespace, read, self.world.quirks)
             if taken := self._taken(service):
                 self._conclude(key, "failed")
+                place = [port.node_port for port in service.ports].index(taken)
                 raise KubernetesError(
-                    f"Service {name!r} is invalid: spec.ports[0].nodePort: Invalid value: {taken}: "
+                    f'Service "{service.name}" is invalid: spec.ports[{place}].nodePort: Invalid value: {taken}: '
                     "provided port is already allocated"
                 )
             self.services[namespace, service.name] = service
@@ -251,7 +260,7 @@ class Cluster:
             for (namespace, _), policy in self.network_policies.items()
             if namespace == pod.namespace
             and policy["podSelector"].get("matchLabels", {}).items() <= pod.labels.items()
-            and "Ingress" in policy["policyTypes"]
+            and "Ingress" in policy_types(policy)
         ]
         return not selecting or any({} in policy.get("ingress", ()) for policy in selecting)
 
@@ -324,31 +333,34 @@ class Cluster:
             yield
 
     def _expire(self) -> None:
-        """Remove the namespaces whose time has come, with what is in them."""
-        due = [name for name, at in self._gone_at.items() if at <= self._clock.now() and name not in self.hung]
-        for name in due:
-            del self._gone_at[name]
-            self.namespaces.discard(name)
-            for kept in (self.releases, self.services, self.pods, self.bindings, self.refusals):
+        """Remove the namespaces whose time has come, with what is in them.
+
+        One whose deletion does not end loses its content too, but for what may be held back by finalizers.
+        """
+        for name in [name for name, at in self._gone_at.items() if at <= self._clock.now()]:
+            if name not in self.hung:
+                del self._gone_at[name]
+                self.namespaces.discard(name)
+            is_held = FINALIZERS_REMAIN in self.hung.get(name, ())
+            for kept in (self.releases, self.services, self.pods, self.refusals, *([] if is_held else [self.bindings])):
                 for key in [held for held in kept if held[0] == name]:
                     del kept[key]
-            for named in (self.secrets, self.config_maps):
+            for named in (self.secrets, *([] if is_held else [self.config_maps])):
                 named -= {held for held in named if held[0] == name}
 
     def _reconcile(self) -> None:
-        """Let each release have its pods, on nodes that exist; pods of an old template go when the new ones run."""
+        """Let each release have its pods, on nodes that exist; pods of an old template go when the new ones run.
+
+        A release has them also where its service was refused: Helm makes the other objects all the same.
+        """
         for key in [key for key, pod in self.pods.items() if pod.node and pod.node not in self.nodes and pod.release]:
             del self.pods[key]
         for key, pod in list(self.pods.items()):
             if pod.state == "pending" and not pod.held:
                 self.pods[key] = self._scheduled(pod, starting=False)
         for release in self.releases.values():
-            if any((pod.namespace, pod.release) == (release.namespace, release.name) for pod in self._serving()):
+            if release.namespace not in self._gone_at and release.status != "uninstalling":
                 self._replicate(release)
-
-    def _serving(self) -> list[Service]:
-        """The services of namespaces that are there to stay."""
-        return [service for service in self.services.values() if service.namespace not in self._gone_at]
 
     def _replicate(self, release: HelmRelease) -> None:
         values = documented(release.values)

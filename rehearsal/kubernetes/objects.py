@@ -6,13 +6,13 @@ import json
 import uuid
 import zlib
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 from rehearsal.kubernetes.chart import Service
-from rehearsal.kubernetes.cluster_state import Cluster
+from rehearsal.kubernetes.cluster_state import Cluster, policy_types
 from rehearsal.kubernetes.release import HelmRelease
-from rehearsal.kubernetes.scheduler import CORDONED, PODS_PER_NODE, Container, Pod, Taint, taints
+from rehearsal.kubernetes.scheduler import CORDONED, PODS_PER_NODE, Container, Pod, Taint, canonical, taints
 from rehearsal.world import Node
 
 Json = dict[str, Any]
@@ -45,8 +45,62 @@ NAMESPACE_CONDITIONS: Final[Mapping[str, tuple[str, str, str]]] = {
 }
 """The conditions of a namespace that is being deleted: the reason while one is true, then reason and message."""
 
+GRACE_PERIOD: Final = 30
+"""Seconds that a pod has to end in once it is deleted."""
+
+ROOT_CA_IS: Final = (
+    "Contains a CA bundle that can be used to verify the kube-apiserver when using internal endpoints such as the "
+    "internal service IP or kubernetes.default.svc. No other usage is guaranteed across distributions of Kubernetes "
+    "clusters."
+)
+
 INITIALIZING: Final = {"waiting": {"reason": "PodInitializing"}}
 """The state of a container that waits for the init containers."""
+
+CONTAINER_DEFAULTS: Final = {
+    "imagePullPolicy": "IfNotPresent",
+    "terminationMessagePath": "/dev/termination-log",
+    "terminationMessagePolicy": "File",
+}
+POD_DEFAULTS: Final[Json] = {
+    "dnsPolicy": "ClusterFirst",
+    "enableServiceLinks": True,
+    "preemptionPolicy": "PreemptLowerPriority",
+    "priority": 0,
+    "restartPolicy": "Always",
+    "schedulerName": "default-scheduler",
+    "securityContext": {},
+    "serviceAccount": "default",
+    "serviceAccountName": "default",
+    "terminationGracePeriodSeconds": GRACE_PERIOD,
+}
+SERVICE_DEFAULTS: Final[Json] = {
+    "internalTrafficPolicy": "Cluster",
+    "ipFamilies": ["IPv4"],
+    "ipFamilyPolicy": "SingleStack",
+    "sessionAffinity": "None",
+}
+"""What the API server sets where a request leaves it open (tests/real/test_cluster.py compares it)."""
+
+TOLERATED_FOR: Final = [
+    {"key": f"node.kubernetes.io/{state}", "operator": "Exists", "effect": "NoExecute", "tolerationSeconds": 300}
+    for state in ("not-ready", "unreachable")
+]
+"""The tolerations that the API server gives to each pod."""
+
+KUBELET: Final = {
+    "architecture": "amd64",
+    "bootID": "00000000-0000-0000-0000-000000000000",
+    "containerRuntimeVersion": "containerd://2.1.4",
+    "kernelVersion": "6.12.46-66.121.amzn2023.x86_64",
+    "kubeProxyVersion": "",
+    "kubeletVersion": "v1.34.1-eks-113cf36",
+    "machineID": "0" * 32,
+    "operatingSystem": "linux",
+    "osImage": "Amazon Linux 2023.9.20250929",
+    "systemUUID": "00000000-0000-0000-0000-000000000000",
+}
+"""What the kubelet of every node tells of itself."""
 
 PROBE: Final = {
     "httpGet": {"path": "/v1/health", "port": 8000, "scheme": "HTTP"},
@@ -111,7 +165,7 @@ def endpoint_slices(cluster: Cluster) -> list[Json]:
                 f"{service.name}-1",
                 service.namespace,
                 labels={"kubernetes.io/service-name": service.name},
-                at=BEGINNING,
+                generation=1,
             ),
             "addressType": "IPv4",
             "endpoints": [
@@ -142,9 +196,16 @@ def secrets(cluster: Cluster) -> list[Json]:
 
 
 def config_maps(cluster: Cluster) -> list[Json]:
-    """The certificate that Kubernetes puts into each namespace, and somebody's own."""
-    given = [(namespace, "kube-root-ca.crt") for namespace in sorted(cluster.namespaces)]
-    return [{"metadata": metadata(name, namespace)} for namespace, name in (*given, *sorted(cluster.config_maps))]
+    """The certificate that Kubernetes puts into each namespace that stays, and somebody's own."""
+    given = [
+        {
+            "metadata": metadata("kube-root-ca.crt", namespace, annotations={"kubernetes.io/description": ROOT_CA_IS}),
+            "data": {"ca.crt": "-----BEGIN CERTIFICATE-----\n-----END CERTIFICATE-----\n"},
+        }
+        for namespace in sorted(cluster.namespaces)
+        if not cluster.terminating(namespace)
+    ]
+    return [*given, *({"metadata": metadata(name, namespace)} for namespace, name in sorted(cluster.config_maps))]
 
 
 def events(cluster: Cluster) -> list[Json]:
@@ -155,13 +216,19 @@ def events(cluster: Cluster) -> list[Json]:
 
 def bindings(cluster: Cluster) -> list[Json]:
     """The target group bindings."""
-    return list(cluster.bindings.values())
+    return [
+        {**binding, "metadata": metadata(name, namespace, generation=1) | binding["metadata"]}
+        for (namespace, name), binding in cluster.bindings.items()
+    ]
 
 
 def network_policies(cluster: Cluster) -> list[Json]:
     """All network policies."""
     return [
-        {"metadata": metadata(name, namespace), "spec": dict(spec)}
+        {
+            "metadata": metadata(name, namespace, generation=1),
+            "spec": {**spec, "policyTypes": policy_types(spec)},
+        }
         for (namespace, name), spec in cluster.network_policies.items()
     ]
 
@@ -208,7 +275,7 @@ def _time(at: datetime) -> str:
 def _node(cluster: Cluster, node: Node) -> Json:
     deleting: Json = {"deletionTimestamp": _time(BEGINNING)} if node.deleting else {}
     carried = [*taints(node), *([CORDONED] if node.cordoned else [])]
-    resources = {"cpu": node.cpu, "memory": node.memory, "pods": str(PODS_PER_NODE)}
+    resources = _canonical({"cpu": node.cpu, "memory": node.memory, "pods": str(PODS_PER_NODE)})
     status, reason, message = _readiness(node)
     condition = {
         "type": "Ready",
@@ -232,6 +299,8 @@ def _node(cluster: Cluster, node: Node) -> Json:
             "allocatable": resources,
             "capacity": resources,
             "conditions": [condition],
+            "nodeInfo": KUBELET,
+            "daemonEndpoints": {"kubeletEndpoint": {"Port": 10250}},
         },
     }
 
@@ -287,6 +356,10 @@ def _condition(type_: str, hung: Mapping[str, str]) -> Json:
     return {"type": type_, "lastTransitionTime": _time(BEGINNING), **told}
 
 
+def _canonical(quantities: Mapping[str, str]) -> Json:
+    return {resource: canonical(text) for resource, text in quantities.items()}
+
+
 def _target(pod: Pod) -> Json:
     reference = {"kind": "Pod", "namespace": pod.namespace, "name": pod.name}
     return {"ip": pod_ip(pod), "nodeName": pod.node, "targetRef": reference}
@@ -300,14 +373,20 @@ def _pod(cluster: Cluster, pod: Pod) -> Json:
         "name": pod.replica_set,
         "uid": str(uuid.uuid5(uuid.NAMESPACE_OID, pod.template)),
         "controller": True,
+        "blockOwnerDeletion": True,
     }
     owned = {"ownerReferences": [owner]} if pod.release else {}
     own = {
         "name": pod.container,
         "image": pod.image,
-        "resources": {"requests": dict(pod.requests), "limits": dict(pod.limits)},
+        "resources": {"requests": _canonical(pod.requested), "limits": _canonical(pod.limits)},
+        **CONTAINER_DEFAULTS,
         **({"readinessProbe": PROBE, "livenessProbe": PROBE} if pod.release else {}),
     }
+
+    def added(container: Container) -> Json:
+        return {"name": container.name, "image": pod.image, "resources": {}, **CONTAINER_DEFAULTS}
+
     regular = [container for container in pod.added if container.kind == "regular"]
     init = [container for container in pod.added if container.kind != "regular"]
     own_ready = pod.is_initialized and (cluster.runs(pod) or pod.state == "terminating")
@@ -318,10 +397,17 @@ def _pod(cluster: Cluster, pod: Pod) -> Json:
         ],
         "initContainerStatuses": [_added_status(pod, container) for container in init],
     }
-    deleted: Json = {"deletionTimestamp": _time(datetime.now(UTC))} if pod.state == "terminating" else {}
+    deleted: Json = {}
+    if pod.state == "terminating":
+        end = datetime.now(UTC) + timedelta(seconds=GRACE_PERIOD)
+        deleted = {"deletionTimestamp": _time(end), "deletionGracePeriodSeconds": GRACE_PERIOD}
     evicted: Json = {"reason": "Evicted", "message": pod.message} if pod.state == "evicted" else {}
     scheduled = {"nodeName": pod.node} if pod.node else {}
-    placed = {"podIP": pod_ip(pod), "hostIP": getattr(cluster.nodes.get(pod.node), "ip", None)} if pod.node else {}
+    placed: Json = {}
+    if pod.node:
+        placed = {"podIP": pod_ip(pod), "podIPs": [{"ip": pod_ip(pod)}]}
+        if (node := cluster.nodes.get(pod.node)) and node.ip:
+            placed |= {"hostIP": node.ip, "hostIPs": [{"ip": node.ip}]}
     return {
         "metadata": metadata(
             pod.name,
@@ -329,23 +415,22 @@ def _pod(cluster: Cluster, pod: Pod) -> Json:
             at=pod.created,
             labels=dict(pod.labels),
             annotations=dict(pod.annotations),
+            generation=1,
             **owned,
             **deleted,
         ),
         "spec": {
-            "containers": [own, *({"name": container.name, "image": pod.image} for container in regular)],
+            "containers": [own, *map(added, regular)],
             "initContainers": [
-                {
-                    "name": container.name,
-                    "image": pod.image,
-                    "restartPolicy": "Always" if container.kind == "sidecar" else None,
-                }
+                added(container) | ({"restartPolicy": "Always"} if container.kind == "sidecar" else {})
                 for container in init
             ],
             "nodeSelector": dict(pod.node_selector),
             "tolerations": [
-                toleration.model_dump(by_alias=True, exclude_defaults=True) for toleration in pod.tolerations
+                *(toleration.model_dump(by_alias=True, exclude_defaults=True) for toleration in pod.tolerations),
+                *TOLERATED_FOR,
             ],
+            **POD_DEFAULTS,
             **scheduled,
         },
         "status": {
@@ -355,9 +440,16 @@ def _pod(cluster: Cluster, pod: Pod) -> Json:
             **evicted,
             **(statuses if pod.node and not evicted else {}),
             "startTime": _time(pod.created),
-            "qosClass": "Guaranteed" if pod.limits and pod.requests == pod.limits else "Burstable",
+            "qosClass": _quality(pod),
         },
     }
+
+
+def _quality(pod: Pod) -> str:
+    """The quality of service class: see kubernetes.io/docs/tasks/configure-pod-container/quality-service-pod."""
+    if pod.added or pod.requested != pod.limits or not {"cpu", "memory"} <= pod.limits.keys():
+        return "Burstable" if pod.requested else "BestEffort"
+    return "Guaranteed"
 
 
 def _conditions(pod: Pod, *, ready: bool) -> list[Json]:
@@ -441,12 +533,21 @@ def _service(service: Service) -> Json:
             "meta.helm.sh/release-name": service.release,
             "meta.helm.sh/release-namespace": service.namespace,
         }
+    address = f"172.20.{number % 256}.{number // 256 % 254 + 1}"
+    of_type: Json = {"type": "NodePort"}
+    if service.health_check_node_port:
+        of_type = {
+            "type": "LoadBalancer",
+            "healthCheckNodePort": service.health_check_node_port,
+            "allocateLoadBalancerNodePorts": True,
+        }
     return {
         "metadata": metadata(service.name, service.namespace, **helm),
         "spec": {
-            "type": "LoadBalancer" if service.health_check_node_port else "NodePort",
-            "healthCheckNodePort": service.health_check_node_port,
-            "clusterIP": f"172.20.{number % 256}.{number // 256 % 254 + 1}",
+            **of_type,
+            **SERVICE_DEFAULTS,
+            "clusterIP": address,
+            "clusterIPs": [address],
             "selector": dict(service.selector),
             "externalTrafficPolicy": service.external_traffic_policy,
             "ports": [
@@ -544,4 +645,6 @@ def _event(about: Json, number: int, at: datetime, type_: str, reason: str, mess
         "firstTimestamp": _time(at),
         "lastTimestamp": _time(at),
         "count": 1,
+        "reportingComponent": component,
+        "reportingInstance": "",
     }

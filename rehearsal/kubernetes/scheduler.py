@@ -1,10 +1,11 @@
 """Pods, and the scheduler that finds nodes for them."""
 
+import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from decimal import Decimal
+from decimal import ROUND_CEILING, Decimal
 from typing import Final, Literal, Self
 
 from kubernetes.utils.quantity import parse_quantity  # pyright: ignore[reportUnknownVariableType]
@@ -67,6 +68,11 @@ class Pod:
     created: datetime = field(default_factory=lambda: datetime.now(UTC))
 
     @property
+    def requested(self) -> Mapping[str, str]:
+        """What it requests, which is its limit where it has only that."""
+        return {**self.limits, **self.requests}
+
+    @property
     def replica_set(self) -> str:
         """The name of the ReplicaSet that made it, if Helm did."""
         return f"streaming-proxy-{self.template}"
@@ -125,6 +131,11 @@ CORDONED: Final = Taint("node.kubernetes.io/unschedulable")
 """What Kubernetes puts on a cordoned node."""
 
 
+BINARY: Final = ("", "Ki", "Mi", "Gi", "Ti", "Pi", "Ei")
+DECIMAL: Final = ("m", "", "k", "M", "G", "T", "P", "E")
+"""Suffixes of quantities, each 1024 or 1000 times the one before."""
+
+
 def quantity(text: str) -> Decimal:
     """A quantity as a number. Raises KubernetesError for what is none."""
     try:
@@ -133,6 +144,24 @@ def quantity(text: str) -> Decimal:
         raise KubernetesError(
             f"quantities must match the regular expression '^([+-]?[0-9.]+)([eEinumkKMGTP]*[-+]?[0-9]*)$': {text!r}"
         ) from None
+
+
+def canonical(text: str) -> str:
+    """A quantity as the API server writes it: with the largest suffix of its kind that leaves it whole.
+
+    So 5000m is 5, and 24576Mi is 24Gi. Raises KubernetesError for what is none.
+    """
+    number = quantity(text)
+    return text if number and re.search(r"[eE][-+]?\d", text) else _written(number, is_binary=text.endswith("i"))
+
+
+def _written(number: Decimal, *, is_binary: bool) -> str:
+    base, suffixes = (1024, BINARY) if is_binary else (1000, DECIMAL)
+    number = (number if is_binary else number * 1000).to_integral_value(ROUND_CEILING)
+    power = 0
+    while number and number % base == 0 and power + 1 < len(suffixes):
+        number, power = number // base, power + 1
+    return f"{number:f}{suffixes[power]}" if number else "0"
 
 
 def place(
@@ -187,22 +216,44 @@ def taints(node: Node) -> tuple[Taint, ...]:
     return tuple(found)
 
 
+COMPUTE: Final = re.compile(r"((requests|limits)\.)?(cpu|memory)")
+"""What a quota asks every container to specify. Of other resources it counts those that pods ask for."""
+
+
 def over_quota(pod: Pod, others: Iterable[Pod], quota: Mapping[str, str]) -> str:
     """Why a namespace's quota takes no further pod beside the others, in the words of its admission; empty if it does.
 
-    `quota` has limits such as `requests.cpu` or `limits.memory`.
+    `quota` has limits such as `requests.cpu`, `limits.memory`, `requests.nvidia.com/gpu`, or `pods`; others are not
+    kept an eye on, as the API server does not. The quota is called "team". Seen at kube-apiserver v1.34.4.
     """
-    for limited, hard in quota.items():
-        kind, _, resource = limited.partition(".")
-        wanted = getattr(pod, kind).get(resource)
-        if wanted is None:
-            return f'pods "{pod.name}" is forbidden: failed quota: team: must specify {limited}'
-        used = sum((quantity(getattr(other, kind).get(resource, "0")) for other in others), Decimal())
-        if used + quantity(wanted) > quantity(hard):
-            amounts = f"requested: {limited}={wanted}, used: {limited}={used}, limited: {limited}={hard}"
-            return f'pods "{pod.name}" is forbidden: exceeded quota: team, {amounts}'
-    return ""
+    hard = {limited: quota[limited] for limited in sorted(quota)}
+    missing = [limited for limited in hard if COMPUTE.fullmatch(limited) and _counted(pod, limited) is None]
+    if missing:
+        told = "; ".join(f"{limited} for: {pod.container}" for limited in missing)
+        return f'pods "{pod.name}" is forbidden: failed quota: team: must specify {told}'
+    others, over = list(others), list[tuple[str, str, str, str]]()
+    for limited, limit in hard.items():
+        wanted = _counted(pod, limited)
+        used = sum((quantity(_counted(other, limited) or "0") for other in others), Decimal())
+        if wanted is not None and used + quantity(wanted) > quantity(limit):
+            is_binary = wanted.endswith("i")
+            over.append((limited, canonical(wanted), _written(used, is_binary=is_binary), canonical(limit)))
+    if not over:
+        return ""
+    requested, used, allowed = (",".join(f"{row[0]}={row[place]}" for row in over) for place in (1, 2, 3))
+    amounts = f"requested: {requested}, used: {used}, limited: {allowed}"
+    return f'pods "{pod.name}" is forbidden: exceeded quota: team, {amounts}'
+
+
+def _counted(pod: Pod, limited: str) -> str | None:
+    """What a pod counts for in a limit of a quota; None where it specifies nothing, or no quota limits that."""
+    if limited == "pods":
+        return "1"
+    kind, _, resource = limited.rpartition(".") if COMPUTE.fullmatch(limited) else limited.partition(".")
+    if kind == "limits":
+        return pod.limits.get(resource) if COMPUTE.fullmatch(limited) else None
+    return pod.requested.get(resource)
 
 
 def _request(pod: Pod, resource: str) -> Decimal:
-    return quantity(pod.requests.get(resource, "0"))
+    return quantity(pod.requested.get(resource, "0"))

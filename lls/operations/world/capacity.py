@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Any, Final, Literal, Self
+from typing import Any, Final, Literal, Self, cast
 
 import pulumi
 from kubernetes.client import V1Taint
@@ -67,7 +67,17 @@ class _Zones(_Values):
 
 
 class _Resources(_Values):
+    """A container's resources; what has a limit and no request requests its limit, as the API server sets it."""
+
     requests: Mapping[str, str | int | float] = Field(default_factory=dict[str, str | int | float])
+
+    @model_validator(mode="before")
+    @classmethod
+    def _with_limits(cls, resources: Any) -> Any:
+        if not isinstance(resources, Mapping):
+            return resources
+        given = cast(Mapping[str, Mapping[str, Any] | None], resources)
+        return {**given, "requests": {**(given.get("limits") or {}), **(given.get("requests") or {})}}
 
 
 class Demand(_Values):

@@ -44,7 +44,7 @@ def test_everything_that_the_guide_made_is_found_and_only_what_it_forgot_is_miss
 
 
 def test_a_namespace_that_is_being_deleted_is_not_taken_over_nor_is_the_release_in_it() -> None:
-    with a_rehearsal() as rehearsal:
+    with a_rehearsal(latencies={"namespace_delete": 1e9}) as rehearsal:
         install(rehearsal)
         breakage.hang_deletion(rehearsal.cluster, "gdn-streaming", breakage.FINALIZER)
         found = adoption(rehearsal)

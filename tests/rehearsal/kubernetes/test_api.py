@@ -33,6 +33,7 @@ from rehearsal.world import ExistingPod, Node
 from tests.support import breakage
 from tests.support.configs import loaded
 from tests.support.recorded import CONFIG, as_config
+from tests.support.strategies import QUIRKS, STRATEGIES
 from tests.support.worlds import PatientClock, a_rehearsal, a_world
 
 NAMESPACE = "gdn-streaming"
@@ -171,7 +172,7 @@ def test_a_deleted_namespace_is_terminating_until_it_is_gone_with_everything_in_
     assert emulated.core.read_namespace(NAMESPACE).status.phase == "Active"
     emulated.core.delete_namespace(NAMESPACE)
     assert emulated.core.read_namespace(NAMESPACE).status.phase == "Terminating"
-    refused(409, lambda: emulated.core.delete_namespace(NAMESPACE))
+    emulated.core.delete_namespace(NAMESPACE)  # which is no mistake: kube-apiserver v1.34.4
     emulated.clock.skip(11)
     refused(404, lambda: emulated.core.read_namespace(NAMESPACE))
     assert emulated.pods() == []
@@ -206,7 +207,7 @@ def test_the_release_runs_as_many_pods_as_it_has_replicas_under_the_guides_label
         assert pod.status.phase == "Running"
         assert pod.status.container_statuses[0].ready
         assert pod.status.container_statuses[0].restart_count == 0
-        assert pod.spec.containers[0].resources.requests == {"cpu": "5000m", "memory": "24Gi"}
+        assert pod.spec.containers[0].resources.requests == {"cpu": "5", "memory": "24Gi"}
         assert pod.spec.containers[0].readiness_probe.http_get.path == "/v1/health"
 
 
@@ -408,7 +409,7 @@ def test_a_cluster_of_the_ipv6_family_lists_such_addresses_and_answers_on_no_oth
     ("quota", "words"),
     [
         ({"limits.memory": "16Gi"}, "exceeded quota: team, requested: limits.memory=24Gi, used: limits.memory=0"),
-        ({"limits.nvidia.com/gpu": "1"}, "failed quota: team: must specify limits.nvidia.com/gpu"),
+        ({"limits.memory": "16Gi", "pods": "0"}, "requested: limits.memory=24Gi,pods=1, used: limits.memory=0,pods=0"),
     ],
 )
 def test_a_quota_refuses_pods_and_only_an_event_of_their_replica_set_tells(
@@ -472,6 +473,8 @@ def test_a_taken_node_port_is_a_service_of_somebody_else(make: Callable[..., Emu
         emulated.install()
     assert [release["info"]["status"] for release in emulated.releases()] == ["failed"]
     assert emulated.cluster.leftovers() == ("namespace gdn-streaming", "release gdn-streaming/gdn-streaming")
+    assert emulated.pod().status.phase == "Running"  # Helm makes what is not refused all the same
+    assert emulated.core.list_namespaced_service(NAMESPACE).items == []
 
 
 @pytest.mark.parametrize(
@@ -486,6 +489,20 @@ def test_a_node_port_is_one_services_alone_whatever_it_is_for(emulated: Emulated
     emulated.cluster.services["else", "x"] = Service(name="x", namespace="else", selector={}, **held)
     with pytest.raises(KubernetesError, match="30504: provided port is already allocated"):
         emulated.install()
+
+
+def test_a_network_policy_without_types_is_about_what_gets_in(installed: EmulatedCluster) -> None:
+    policies = installed.cluster.network_policies
+    for rules, answering in (("{}", 0), ('{"ingress": [{}]}', 5), ('{"policyTypes": ["Egress"]}', 5)):
+        policies[NAMESPACE, "x"] = {"podSelector": {}, **json.loads(rules)}
+        assert len(installed.answers()) == answering
+
+
+def test_a_pod_that_has_only_limits_requests_them_too(emulated: EmulatedCluster) -> None:
+    with pytest.raises(KubernetesError, match="Insufficient cpu"):
+        emulated.install(resources={"limits": {"cpu": "48500m", "memory": "24576Mi"}})
+    resources = emulated.pod().spec.containers[0].resources
+    assert resources.requests == resources.limits == {"cpu": "48500m", "memory": "24Gi"}
 
 
 def test_nothing_answers_on_a_node_port_that_no_service_has(installed: EmulatedCluster) -> None:
@@ -520,6 +537,18 @@ def test_a_pod_that_was_evicted_or_is_being_deleted_has_a_successor_and_serves_n
     assert emulated.answers() == set(emulated.cluster.nodes)
     breakage.fail_probe(emulated.cluster, successor.metadata.name)
     assert emulated.answers() == set()
+
+
+def test_a_binding_that_pulumi_made_is_deleted_by_its_name() -> None:
+    with a_rehearsal(STRATEGIES["binding"], quirks=QUIRKS) as rehearsal:
+        rehearsal.engine.up()
+        [(_, name)] = rehearsal.cluster.bindings
+        config: Any = json.loads(kubeconfig_for(rehearsal.kubernetes.endpoint, "x"))
+        client: ApiClient = new_client_from_config_dict(config, persist_config=False)
+        api: Any = CustomObjectsApi(client)
+        assert api.delete_namespaced_custom_object(*BINDINGS, name)["details"]["name"] == name
+        assert api.list_namespaced_custom_object(*BINDINGS)["items"] == []
+        client.close()
 
 
 # --- Helm
@@ -670,7 +699,7 @@ def test_target_group_bindings_exist_only_with_their_controller(make: Callable[.
     api.create_namespaced_custom_object(*BINDINGS, body)
     assert "already exists" in refused(409, lambda: api.create_namespaced_custom_object(*BINDINGS, body))
     assert api.get_namespaced_custom_object(*BINDINGS, "proxy")["spec"] == {"targetGroupARN": "arn:tg"}
-    api.delete_namespaced_custom_object(*BINDINGS, "proxy")
+    assert api.delete_namespaced_custom_object(*BINDINGS, "proxy")["status"] == "Success"
     assert api.list_namespaced_custom_object(*BINDINGS)["items"] == []
 
 

@@ -1,3 +1,4 @@
+import json
 from typing import Any
 
 import pulumi
@@ -61,6 +62,13 @@ def test_a_pod_holds_what_the_scheduler_counts(held: V1Pod, free: str) -> None:
 @pytest.mark.parametrize(("slots", "seen"), [("2", ""), ("1", "no place for another pod beside its 1")])
 def test_a_node_takes_so_many_pods(slots: str, seen: str) -> None:
     assert shortfall(node(cpu="8", pods=slots), [pod(container("1"))], DEMAND, "gdn-streaming").seen == seen
+
+
+def test_what_has_only_a_limit_requests_that_as_the_api_server_sets_it() -> None:
+    resources = {"requests": None, "limits": {"cpu": "6", "memory": "24Gi"}}
+    demand = demand_of(loaded({**CONFIG, "lls:helmValues": json.dumps({"resources": resources})}))
+    assert demand.resources.requests == {"cpu": "6", "memory": "24Gi"}
+    assert shortfall(node(cpu="5500m", memory="48Gi"), [], demand, "x").seen == "5500m cpu free"
 
 
 def test_values_that_no_pod_can_have_are_told_in_our_words() -> None:

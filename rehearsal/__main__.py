@@ -27,9 +27,10 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--factor", type=_speed, default=150.0, help="how much faster than AWS (default: 150)")
     parser.add_argument(
         "--engine",
-        choices=("own", "pulumi"),
+        choices=("own", "pulumi", "both"),
         default="own",
-        help="what runs the program: an engine of the rehearsal's own, which needs nothing, or the Pulumi CLI",
+        help="what runs the program: an engine of the rehearsal's own, which needs nothing, the Pulumi CLI, or one "
+        "after the other, compared (default: own)",
     )
     parser.add_argument(
         "--shell",

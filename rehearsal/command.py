@@ -2,6 +2,8 @@
 
 import argparse
 import sys
+from collections.abc import Mapping, Sequence
+from typing import Final
 
 import yaml
 from pulumi import RunError
@@ -9,21 +11,27 @@ from pydantic import ValidationError
 from rich.console import Console
 
 from lls.config.values import in_words
-from lls.operations.program.stack_file import Stack, StackError
-from rehearsal.display import Display, Silence, as_json
+from lls.operations.program.stack_file import Stack, StackError, find_cli
+from rehearsal.compare import compared
+from rehearsal.display import Display, as_json, both_as_json
 from rehearsal.engine.engine import StepsFailedError
 from rehearsal.real import RealRehearsal
-from rehearsal.rehearse import Rehearsal
+from rehearsal.rehearse import Rehearsal, Report
 from rehearsal.shell import keep, open_shell
 from rehearsal.stack_world import stack_to_rehearse, world_for
 from rehearsal.world import DEFAULT_WORLD, World
+
+ENGINES: Final[Mapping[str, Sequence[str]]] = {"own": ("own",), "pulumi": ("pulumi",), "both": ("own", "pulumi")}
+"""The engines of each choice, one after the other."""
+
+ENGINE_NAMES: Final = {"own": "an engine of its own", "pulumi": "the real engine"}
 
 HELD, BROKEN, REFUSED, INTERRUPTED = 0, 1, 2, 130
 
 
 def run(options: argparse.Namespace) -> int:
     """Rehearse the stack that the options name; the answer is the exit code."""
-    output, notes = Console(), Console(stderr=True)
+    notes = Console(stderr=True)
 
     def refuse(message: str) -> int:
         _say(notes, message)
@@ -33,6 +41,8 @@ def run(options: argparse.Namespace) -> int:
     try:
         stack = stack_to_rehearse(options.stack)
         stack.parsed()
+        if options.shell or options.engine != "own":
+            find_cli("to rehearse on the real engine")
         world = world_for(stack, path.read_text())
     except (StackError, RunError, OSError) as error:
         return refuse(str(error))
@@ -45,16 +55,10 @@ def run(options: argparse.Namespace) -> int:
         if options.shell:
             with RealRehearsal(stack, world, factor=options.factor) as rehearsal:
                 return open_shell(rehearsal, notes)
-        with _rehearsal(options, stack, world) as rehearsal:
-            if options.json:
-                report = rehearsal.perform(Silence())
-                sys.stdout.write(as_json(report) + "\n")
-            else:
-                output.print(f"Rehearsing stack [bold]{stack.name}[/] {options.factor:g} times faster than AWS")
-                with Display(output, live=options.engine == "own") as screen:
-                    report = rehearsal.perform(screen)
-            if options.keep:
-                keep(rehearsal, notes)
+        reports = [_perform(engine, options, stack, world) for engine in ENGINES[options.engine]]
+        held = all(report.held for report in reports)
+        if len(reports) == 2:
+            held &= _compare(*reports, as_json=options.json)
     except StackError as error:
         return refuse(str(error))
     except (RunError, StepsFailedError) as error:
@@ -63,12 +67,36 @@ def run(options: argparse.Namespace) -> int:
     except KeyboardInterrupt:
         _say(notes, "Interrupted. The emulated world is gone; nothing else was touched.")
         return INTERRUPTED
-    return HELD if report.held else BROKEN
+    return HELD if held else BROKEN
 
 
-def _rehearsal(options: argparse.Namespace, stack: Stack, world: World) -> Rehearsal:
-    """The rehearsal on the engine that is asked for. Raises NoCliError."""
-    if options.engine == "own":
+def _compare(own: Report, real: Report, *, as_json: bool) -> bool:
+    """Show both reports side by side; whether both engines did the same."""
+    checks = compared(own, real)
+    if as_json:
+        sys.stdout.write(both_as_json(own, real, checks) + "\n")
+    else:
+        Display(Console()).side_by_side(own, real, checks)
+    return all(check.held for check in checks)
+
+
+def _perform(engine: str, options: argparse.Namespace, stack: Stack, world: World) -> Report:
+    """Rehearse on one engine. Raises NoCliError, RunError and StepsFailedError."""
+    console = Console(quiet=options.json)
+    with _rehearsal(engine, options, stack, world) as rehearsal:
+        speed = f"{options.factor:g} times faster than AWS"
+        console.print(f"Rehearsing stack [bold]{stack.name}[/] {speed}, on {ENGINE_NAMES[engine]}")
+        with Display(console, live=engine == "own") as screen:
+            report = rehearsal.perform(screen)
+        if options.json and len(ENGINES[options.engine]) == 1:
+            sys.stdout.write(as_json(report) + "\n")
+        if options.keep and engine == ENGINES[options.engine][-1]:
+            keep(rehearsal, Console(stderr=True))
+    return report
+
+
+def _rehearsal(engine: str, options: argparse.Namespace, stack: Stack, world: World) -> Rehearsal:
+    if engine == "own":
         return Rehearsal(stack, world, factor=options.factor)
     # What the Pulumi CLI prints must not come between the report's lines.
     output = sys.stderr if options.json else None

@@ -11,6 +11,7 @@ from rich.text import Text
 
 from lls.operations.report.finding import Finding
 from lls.operations.report.screen import as_facts, print_findings
+from rehearsal.compare import makespan
 from rehearsal.engine.engine import Listener, Resource, Step, StepOp
 from rehearsal.rehearse import Expectation, Report
 
@@ -120,6 +121,15 @@ class Display(Listener):
             mark = "[green]held[/]  " if check.held else "[red]broken[/]"
             self._print(f"  {mark} {check.name}: {escape(check.seen)}")
 
+    def side_by_side(self, own: Report, real: Report, checks: Sequence[Expectation]) -> None:
+        """Two engines did the same: how long each took, and whether it was the same indeed."""
+        self._console.rule("[bold]both engines", align="left", style="dim")
+        self._print(f"  {'seconds of AWS'.ljust(14)}  {'own':>6}  {'pulumi':>6}")
+        for phase in ("up", "destroy"):
+            own_time, real_time = makespan(getattr(own, phase)), makespan(getattr(real, phase))
+            self._print(f"  {phase.ljust(14)}  {own_time:6.0f}  {real_time:6.0f}")
+        self.verdict(checks)
+
     def _refresh(self) -> None:
         if self._is_live:
             self._live.refresh()
@@ -153,6 +163,21 @@ def _timeline(steps: Sequence[Step], factor: float) -> str:
 
 def as_json(report: Report) -> str:
     """The report for scripts: times are seconds of AWS since each phase began."""
+    return json.dumps(_facts(report), indent=2)
+
+
+def both_as_json(own: Report, real: Report, checks: Sequence[Expectation]) -> str:
+    """The reports of both engines, and how they compare."""
+    held = own.held and real.held and all(check.held for check in checks)
+    compared = {"held": held, "checks": _checks(checks)}
+    return json.dumps({**compared, "own": _facts(own), "pulumi": _facts(real)}, indent=2)
+
+
+def _checks(checks: Sequence[Expectation]) -> list[dict[str, Any]]:
+    return [{"name": check.name, "held": check.held, "seen": check.seen} for check in checks]
+
+
+def _facts(report: Report) -> dict[str, Any]:
 
     def steps(phase: Sequence[Step]) -> list[dict[str, Any]]:
         begin = min((step.started for step in phase), default=0.0)
@@ -168,27 +193,24 @@ def as_json(report: Report) -> str:
             if step.resource.custom
         ]
 
-    return json.dumps(
-        {
-            "stack": report.stack,
-            "held": report.held,
-            "factor": report.factor,
-            "checks": [{"name": check.name, "held": check.held, "seen": check.seen} for check in report.checks],
-            "outputs": report.outputs,
-            "targets": [
-                {"id": target.id, "state": target.state, "reason": target.reason, "obstacle": target.obstacle}
-                for target in report.targets
-            ],
-            "preview": steps(report.preview),
-            "up": steps(report.up),
-            "verify": as_facts(report.verify),
-            "again": steps(report.again),
-            "refresh": {
-                "gone": [resource.name for resource in report.refresh.gone],
-                "changed": [resource.name for resource in report.refresh.changed],
-            },
-            "destroy": steps(report.destroy),
-            "checkClean": as_facts(report.check_clean),
+    return {
+        "stack": report.stack,
+        "held": report.held,
+        "factor": report.factor,
+        "checks": _checks(report.checks),
+        "outputs": report.outputs,
+        "targets": [
+            {"id": target.id, "state": target.state, "reason": target.reason, "obstacle": target.obstacle}
+            for target in report.targets
+        ],
+        "preview": steps(report.preview),
+        "up": steps(report.up),
+        "verify": as_facts(report.verify),
+        "again": steps(report.again),
+        "refresh": {
+            "gone": [resource.name for resource in report.refresh.gone],
+            "changed": [resource.name for resource in report.refresh.changed],
         },
-        indent=2,
-    )
+        "destroy": steps(report.destroy),
+        "checkClean": as_facts(report.check_clean),
+    }

@@ -61,11 +61,10 @@ def _method_names_of(owner: type, size: int) -> list[str]:
     return method_names_from_class(owner)
 
 
-def _value(serializer: ResponseSerializer, of: Any, key: str, shape: Shape) -> Any:
+def _value(serializer: ResponseSerializer, of: object, key: str, shape: Shape) -> Any:
     """What an answer has under a key, as XFormedAttributePicker finds it."""
-    owner = cast(type, type(of))
     found: Any = None
-    for name in _names(owner, key, shape):
+    for name in _names(type(of), key, shape):
         if (value := get_value(of, name)) is not MISSING:
             found = value
             break

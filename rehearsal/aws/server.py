@@ -13,19 +13,13 @@ from typing import TYPE_CHECKING, Any, Final, Literal, Self, cast, overload
 from unittest.mock import patch
 from urllib.parse import urlsplit
 
-import boto3
 from botocore.awsrequest import AWSResponse, HeadersDict
 from botocore.config import Config
 from botocore.retries.standard import ExponentialBackoff
-from moto import backends
-from moto.backends import list_of_moto_modules
-from moto.core import responses
 from moto.core.responses import ActionResult
-from moto.core.utils import method_names_from_class
 from moto.ec2.models import EC2Backend, ec2_backends
 from moto.ec2.models import availability_zones_and_regions as regions
 from moto.ecr.responses import ECRResponse
-from moto.eks import utils as eks_utils
 from moto.elbv2.models import ELBv2Backend, elbv2_backends
 from moto.moto_api._internal.models import moto_api_backend
 from moto.moto_server.werkzeug_app import (  # pyright: ignore[reportMissingTypeStubs]
@@ -40,6 +34,7 @@ from lls.waiting import AWS_TRIES
 from rehearsal.aws.callers import KEY, Identities
 from rehearsal.aws.faults import Fault, Faults, Response, action_of
 from rehearsal.aws.health import Answers
+from rehearsal.aws.kept import findings_kept, session
 from rehearsal.aws.seed import Seed
 from rehearsal.aws.strict_ec2 import NlbInterfaces, StrictEc2
 from rehearsal.aws.strict_elbv2 import NlbState, StrictElbv2
@@ -109,10 +104,7 @@ class Aws:
         self._exit.enter_context(patch.dict(os.environ, environment, clear=True))
         moto_api_backend.reset()
         self._exit.callback(moto_api_backend.reset)
-        # Moto finds these out anew for every call, from the disk and from its classes.
-        self._exit.enter_context(patch.object(eks_utils, "Session", _session))
-        self._exit.enter_context(patch.object(backends, "list_of_moto_modules", _moto_modules))
-        self._exit.enter_context(patch.object(responses, "method_names_from_class", _method_names))
+        self._exit.enter_context(findings_kept())
         self._exit.enter_context(self._zones())
         self._exit.enter_context(patch.object(ExponentialBackoff, "delay_amount", self._back_off))
         self._exit.enter_context(patch.object(ECRResponse, "get_authorization_token", _authorization_token))
@@ -380,15 +372,9 @@ def _text(value: bytes | str) -> str:
 
 
 @cache
-def _session() -> Any:
-    """Boto3's session. It holds no credentials of ours, and reads the services' descriptions only once."""
-    return boto3.Session()
-
-
-@cache
 def _client(service: str, region: str, attempts: int) -> Any:
     """A client for all worlds, one after another: it takes long to make, and each call of its teaches it something."""
-    return _session().client(
+    return session().client(
         service,
         endpoint_url="http://127.0.0.1",
         region_name=region,
@@ -400,21 +386,6 @@ def _client(service: str, region: str, attempts: int) -> Any:
             parameter_validation=False,
         ),
     )
-
-
-@cache
-def _moto_modules() -> tuple[str, ...]:
-    return tuple(list_of_moto_modules())
-
-
-def _method_names(owner: type) -> list[str]:
-    return _method_names_of(owner, sum(len(vars(class_)) for class_ in owner.__mro__))
-
-
-@cache
-def _method_names_of(owner: type, size: int) -> list[str]:
-    """The names, as long as the class has as many attributes: strictness adds some."""
-    return method_names_from_class(owner)
 
 
 @cache

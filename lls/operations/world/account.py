@@ -121,14 +121,17 @@ class Account:
 
     def every(self, service: str, operation: str, key: str, **arguments: Any) -> Iterator[Any]:
         """Everything under a key of a call's answer, over all its pages. Raises AwsError."""
+        pages: Iterator[Any] | None = None
 
-        def begin(client: Any) -> Iterator[Any]:
-            if client.can_paginate(operation):
-                return iter(client.get_paginator(operation).paginate(**arguments))
-            return iter([getattr(client, operation)(**arguments)])
+        def next_page(client: Any) -> Any:
+            nonlocal pages
+            if pages is None and client.can_paginate(operation):
+                pages = iter(client.get_paginator(operation).paginate(**arguments))
+            elif pages is None:
+                pages = iter([getattr(client, operation)(**arguments)])
+            return next(pages, None)
 
-        pages = self._ask(service, operation, begin)
-        while (page := self._ask(service, operation, lambda _: next(pages, None))) is not None:
+        while (page := self._ask(service, operation, next_page)) is not None:
             yield from page.get(key, ())
 
     def filtered(self, operation: str, key: str, name: str, values: Iterable[str], **others: str) -> Iterator[Any]:
@@ -148,7 +151,9 @@ class Account:
         if silent := self._silent.get(service):
             raise silent
         try:
-            client = within(QUESTION, f"AWS credentials for {action}", lambda: self.client(service))
+            client = self._clients.get(service) or within(
+                QUESTION, f"AWS credentials for {action}", lambda: self.client(service)
+            )
             action = f"{client.meta.service_model.signing_name}:{client.meta.method_to_api_mapping[operation]}"
             return within(QUESTION, f"AWS, {action},", lambda: ask(client))
         except (ClientError, BotoCoreError, ResponseParserError, SilentError) as error:

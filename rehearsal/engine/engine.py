@@ -128,6 +128,11 @@ def in_waves(resources: Collection[Resource], delete: Callable[[Resource], bool]
             break
 
 
+def one_by_one(resources: Collection[Resource], delete: Callable[[Resource], bool], workers: Workers) -> None:
+    """Delete one after the other, as the real engine does with what must go before a successor is made."""
+    all(delete(resource) for wave in waves(resources) for resource in wave)
+
+
 def as_soon_as_free(resources: Collection[Resource], delete: Callable[[Resource], bool], workers: Workers) -> None:
     """Delete each as soon as nothing needs it any more: the most that the graph allows."""
     waiting = {id(resource): resource for resource in resources}
@@ -277,7 +282,7 @@ class Engine:
             raise
         return run, monitor.outputs
 
-    def _delete(self, resources: Iterable[Resource]) -> list[Step]:
+    def _delete(self, resources: Iterable[Resource], schedule: Schedule | None = None) -> list[Step]:
         """Delete resources, each after what needs it. Once one fails, what has begun ends, and nothing more begins."""
         kept = {id(resource): resource for resource in resources}
         steps: list[Step] = []
@@ -294,7 +299,7 @@ class Engine:
             return not step.error
 
         with self.workers() as pool:
-            self.schedule(list(kept.values()), delete, pool)
+            (schedule or self.schedule)(list(kept.values()), delete, pool)
         if kept:
             raise StepsFailedError(f"{_errors(steps)} (kept: {', '.join(resource.name for resource in kept.values())})")
         return steps
@@ -376,7 +381,7 @@ class Run:
             if deletes_first(goal.type, goal.inputs) if own is None else own:
                 doomed = self._replaced_with(old)
                 self.deleted_first |= {resource.urn for resource in doomed}
-                self.steps += self.engine._delete(doomed)  # pyright: ignore[reportPrivateUsage]
+                self.steps += self.engine._delete(doomed, one_by_one)  # pyright: ignore[reportPrivateUsage]
             else:
                 self.engine.replaced.append(old)
             return _made(goal, *provider.create(goal.type, goal.inputs))

@@ -1,7 +1,5 @@
 """The replacement rules against the schema of the pinned provider itself, which the Pulumi CLI fetches."""
 
-import shutil
-
 import pytest
 
 from lls.operations.program import schema_rules
@@ -11,7 +9,7 @@ PATIENCE = 120.0
 """Seconds for the provider to arrive."""
 
 
-@pytest.mark.skipif(shutil.which("pulumi") is None, reason="needs the Pulumi CLI on the PATH")
+@pytest.mark.usefixtures("pulumi")
 def test_the_rules_are_those_of_the_providers_schema() -> None:
     try:
         schema = schema_of(fetched(PATIENCE))

@@ -8,14 +8,17 @@ from lls.operations.program.stack_file import PROJECT, Stack, find_cli
 from rehearsal.engine.engine import Provider
 from rehearsal.engine.real_engine import RealEngine
 from rehearsal.plugins.host import plugins_in
-from rehearsal.plugins.servicer import Call
+from rehearsal.plugins.servicer import Call, Hear, Operation, When, nobody
 from rehearsal.rehearse import Rehearsal, StackEngine
 from rehearsal.stack_world import in_cluster, write_stack_file
 from rehearsal.world import World
 
 
 class RealRehearsal(Rehearsal):
-    """One stack in one emulated world, on the real engine. `calls` are those that its plugins were asked for."""
+    """One stack in one emulated world, on the real engine. `calls` are those that its plugins were asked for.
+
+    `hear` is told when one begins and when it has been done; a plugin does nothing before it returns.
+    """
 
     def __init__(
         self,
@@ -32,6 +35,7 @@ class RealRehearsal(Rehearsal):
         """
         super().__init__(stack, world, factor=factor)
         self.calls: list[Call] = []
+        self.hear: Hear = nobody
         self._cli = find_cli("to rehearse on the real engine")
         self._project = project
         self._output = output
@@ -47,12 +51,15 @@ class RealRehearsal(Rehearsal):
         return self
 
     def _begin(self) -> None:
-        self._exit.enter_context(plugins_in(self.commands, self._configured, self.calls))
+        self._exit.enter_context(plugins_in(self.commands, self._configured, self.clock, self.calls, self._heard))
         folder = Path.cwd()
         stack = in_cluster(self._stack, self.kubernetes.endpoint)
         secrets = write_stack_file(stack, folder, self._project)
         self.real_engine = RealEngine(self._cli, stack.name, folder, self.clock, self.calls, output=self._output)
         self.real_engine.begin(secrets)
+
+    def _heard(self, when: When, operation: Operation, urn: str) -> None:
+        self.hear(when, operation, urn)
 
     def _configured(self, package: str, settings: Properties, folder: Path) -> Provider:
         """The provider of that package with settings of the program's. Raises ConnectionError for another world's."""

@@ -17,7 +17,7 @@ from rehearsal.rehearse import Rehearsal
 
 def keep(rehearsal: Rehearsal, console: Console) -> None:
     """Serve the emulated world until Ctrl-C."""
-    settings = _settings(rehearsal)
+    settings = settings_of(rehearsal)
     _say(
         console,
         f"The emulated AWS and cluster {rehearsal.world.cluster} keep running until Ctrl-C. For aws, kubectl and\n"
@@ -33,7 +33,7 @@ def open_shell(rehearsal: RealRehearsal, console: Console) -> int:
     """Open a shell in which everything works against the emulated world, which ends with it; its exit code."""
     engine = rehearsal.real_engine
     pulumi = {key: value for key, value in engine.environment.items() if key.startswith("PULUMI_")}
-    settings = {**_settings(rehearsal), **pulumi}
+    settings = {**settings_of(rehearsal), **pulumi}
     path = os.pathsep.join((str(rehearsal.commands), str(Path(sys.prefix, "bin")), engine.environment["PATH"]))
     stack = engine.stack
     _say(
@@ -54,7 +54,7 @@ def open_shell(rehearsal: RealRehearsal, console: Console) -> int:
             continue  # it was for what runs in the shell
 
 
-def _settings(rehearsal: Rehearsal) -> Mapping[str, str]:
+def settings_of(rehearsal: Rehearsal) -> Mapping[str, str]:
     """What leads the AWS CLI, kubectl and the SDKs to the world."""
     rehearsal.kubernetes.lets_anyone_in = True  # kubectl never sends a token without TLS
     kubeconfig = rehearsal.commands / "kubeconfig"

@@ -1,5 +1,6 @@
 """The world that a stack is rehearsed in: zones, subnets, nodes, latencies and quirks."""
 
+import threading
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -229,14 +230,31 @@ class World(Model):
         return cls.model_validate(filled | given | {"quirks": quirks})
 
 
+class KilledError(BaseException):
+    """Ends the thread of a process that was killed. Nothing handles it, as nothing handles SIGKILL."""
+
+
 class WorldClock:
-    """Time in the emulated world: `factor` of its seconds pass in one real second."""
+    """Time in the emulated world: `factor` of its seconds pass in one real second.
+
+    A process of the world that was killed waits for nothing any more: see `follow`.
+    """
 
     def __init__(self, factor: float) -> None:
         self.factor = factor
         self._start = time.monotonic()
+        self._process = threading.local()
         self.skipped = 0.0
         """Seconds that passed at once: the part of the time that does not depend on the machine."""
+
+    def follow(self, killed: threading.Event) -> None:
+        """Let the calling thread be one of a process of the world, which that event tells to be killed."""
+        self._process.killed = killed
+
+    def check(self) -> None:
+        """Raise KilledError where the process of the calling thread was killed: it does nothing any more."""
+        if (killed := self._killed) and killed.is_set():
+            raise KilledError
 
     def now(self) -> float:
         """Seconds of the emulated world since its beginning."""
@@ -247,5 +265,13 @@ class WorldClock:
         self.skipped += seconds
 
     def sleep(self, seconds: float) -> None:
-        """Let that many seconds of the emulated world pass."""
-        time.sleep(seconds / self.factor)
+        """Let that many seconds of the emulated world pass. Raises KilledError."""
+        if killed := self._killed:
+            killed.wait(seconds / self.factor)
+            self.check()
+        else:
+            time.sleep(seconds / self.factor)
+
+    @property
+    def _killed(self) -> threading.Event | None:
+        return getattr(self._process, "killed", None)

@@ -166,8 +166,9 @@ class Aws:
     def _answer_here(self, request: Any, **_: object) -> AWSResponse | None:
         """Answer a call of one of our own clients without a detour over the network; that is twice as fast.
 
-        Where calls may hang, they take the network, so that who waits for them can give up.
+        Where calls may hang, they take the network, so that who waits for them can give up. Raises KilledError.
         """
+        self._clock.check()
         where = urlsplit(str(request.url))
         if self._faults.hang:
             request.url = where._replace(netloc=urlsplit(self.endpoint).netloc).geturl()
@@ -206,9 +207,9 @@ class Aws:
         """Do what calls of an action ask for, and lose the answer."""
         return self._faults.add(Fault(action, "InternalFailure", after=True, times=times))
 
-    def hang(self, action: str, *, times: int | None = None) -> Fault:
-        """Leave calls of an action without an answer until the answer of this is lifted."""
-        return self._faults.add(Fault(action, times=times))
+    def hang(self, action: str, *, after: bool = False, times: int | None = None) -> Fault:
+        """Leave calls of an action without an answer until this is lifted, before or `after` they did their work."""
+        return self._faults.add(Fault(action, after=after, times=times))
 
     def set_nlb_state(self, state: NlbState) -> None:
         """Let load balancers end in that state from now on; `active` after the usual time."""

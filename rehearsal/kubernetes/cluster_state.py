@@ -170,7 +170,10 @@ class Cluster:
             self._conclude(key, "deployed")
 
     def uninstall(self, name: str, namespace: str) -> None:
-        """Uninstall a release."""
+        """Uninstall a release. One whose uninstall did not end can be uninstalled again."""
+        with self._lock:
+            if found := self.releases.get((namespace, name)):
+                self.releases[namespace, name] = replace(found, status="uninstalling")
         self._clock.sleep(self.world.latencies.helm_uninstall)
         with self._lock:
             if self.releases.pop((namespace, name), None) is None:

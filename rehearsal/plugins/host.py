@@ -3,6 +3,7 @@
 A real engine starts a command for each provider that a program configures, and reads from it the port of a gRPC
 server. The servers are in the process of the rehearsal, where the emulated world is: a command asks for one, tells its
 port, and lives as long as the engine that started it. With the world gone there is nothing that it could work against.
+A plugin whose engine ends, killed perhaps, ends what it has begun. One that is killed itself does nothing any more.
 """
 
 import socketserver
@@ -20,12 +21,16 @@ from pulumi.runtime.proto.provider_pb2_grpc import add_ResourceProviderServicer_
 
 from lls.operations.program.recording import WORKERS, Properties
 from rehearsal.engine.engine import Provider
-from rehearsal.plugins.servicer import Call, Servicer
+from rehearsal.plugins.servicer import Call, Hear, Servicer
+from rehearsal.world import WorldClock
 
 PACKAGES: Final = ("aws", "kubernetes")
 
 Configure = Callable[[str, Properties, Path], Provider]
 """Makes the provider of a package from its settings and from the folder in which its command was started."""
+
+GOODBYE: Final = b"the engine has ended"
+"""What a command says that sees its engine end. One that is killed says nothing."""
 
 COMMAND: Final = '''#!{python} -I
 """The emulated {package} provider of a rehearsal. It works against an emulated world on 127.0.0.1, and nothing else."""
@@ -41,12 +46,16 @@ except OSError:
 world.sendall(("{package}\\n" + os.getcwd() + "\\n").encode())
 print(world.makefile().readline().strip(), flush=True)
 sys.stdin.read()
+world.sendall({goodbye!r})
 '''
 
 
 @contextmanager
-def plugins_in(folder: Path, configure: Configure, calls: list[Call]) -> Generator[None]:
-    """Put the plugins' commands into a folder; while in the context they serve the providers that `configure` makes."""
+def plugins_in(folder: Path, configure: Configure, clock: WorldClock, calls: list[Call], hear: Hear) -> Generator[None]:
+    """Put the plugins' commands into a folder; while in the context they serve the providers that `configure` makes.
+
+    These work by that clock. `calls` takes those that are over, and `hear` is told of each moment of them.
+    """
 
     class Handler(socketserver.StreamRequestHandler):
         """Serves one plugin as long as its command is connected."""
@@ -58,19 +67,24 @@ def plugins_in(folder: Path, configure: Configure, calls: list[Call]) -> Generat
                 version(f"pulumi-{package}"),
                 lambda settings: configure(package, settings, Path(started_in)),
                 calls,
+                hear,
             )
-            server = grpc.server(ThreadPoolExecutor(WORKERS))
+            killed = threading.Event()
+            server = grpc.server(ThreadPoolExecutor(WORKERS, initializer=clock.follow, initargs=(killed,)))
             add_ResourceProviderServicer_to_server(servicer, server)
             self.wfile.write(f"{server.add_insecure_port('127.0.0.1:0')}\n".encode())
             server.start()
-            self.rfile.read()
+            if self.rfile.read() != GOODBYE:
+                killed.set()
             server.stop(None)
 
     with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Handler) as server:
         server.daemon_threads = True
         for package in PACKAGES:
             path = folder / f"pulumi-resource-{package}"
-            path.write_text(COMMAND.format(python=sys.executable, package=package, port=server.server_address[1]))
+            path.write_text(
+                COMMAND.format(python=sys.executable, package=package, port=server.server_address[1], goodbye=GOODBYE)
+            )
             path.chmod(0o700)
         thread = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)
         thread.start()

@@ -21,11 +21,23 @@ INTERNAL: Final = frozenset({"version", "pluginDownloadURL", "__internal"})
 """What the engine keeps among a provider's settings for itself."""
 
 
+Operation = Literal["create", "update", "delete"]
+
+When = Literal["before", "after"]
+
+Hear = Callable[[When, Operation, str], None]
+"""Hears that a plugin is asked to do something to a URN, before it does anything, and after, before it answers."""
+
+
+def nobody(*_: object) -> None:
+    """Hears nothing."""
+
+
 @dataclass(frozen=True)
 class Call:
     """A call that changed something or tried to, and when, in seconds of the emulated world."""
 
-    operation: Literal["create", "update", "delete"]
+    operation: Operation
     urn: str
     started: float
     finished: float
@@ -33,16 +45,25 @@ class Call:
 
 
 class Servicer(ResourceProviderServicer):
-    """One plugin, from its configuration to its end. Calls that change something are in `calls` once they are over."""
+    """One plugin, from its configuration to its end.
+
+    Calls that change something are in `calls` once they are over; `hear` is told when they begin and end.
+    """
 
     def __init__(
-        self, package: str, version: str, configure: Callable[[Properties], Provider], calls: list[Call]
+        self,
+        package: str,
+        version: str,
+        configure: Callable[[Properties], Provider],
+        calls: list[Call],
+        hear: Hear = nobody,
     ) -> None:
         """Serve the resources of a package by the provider that `configure` makes of its settings."""
         self._package = package
         self._version = version
         self._configure = configure
         self._calls = calls
+        self._hear = hear
         self._provider: Provider | None = None
         self._refusal = "it is not configured"
 
@@ -154,16 +175,20 @@ class Servicer(ResourceProviderServicer):
         )
 
     @contextmanager
-    def _journal(self, operation: Literal["create", "update", "delete"], urn: str) -> Generator[None]:
+    def _journal(self, operation: Operation, urn: str) -> Generator[None]:
+        """Tell of a call, unless its plugin is killed meanwhile."""
+        self._hear("before", operation, urn)
         started = self._ready.now()
         error: str | None = None
         try:
             yield
-        except BaseException as caught:
+        except Exception as caught:
             error = str(caught) or repr(caught)
             raise
         finally:
-            self._calls.append(Call(operation, urn, started, self._ready.now(), error))
+            finished = self._ready.now()
+            self._hear("after", operation, urn)
+            self._calls.append(Call(operation, urn, started, finished, error))
 
 
 @contextmanager

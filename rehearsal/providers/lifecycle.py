@@ -44,7 +44,8 @@ class LifecycleProvider:
         self._lifecycles = lifecycles
 
     def now(self) -> float:
-        """Seconds in the emulated world."""
+        """Seconds in the emulated world. Raises KilledError."""
+        self._clock.check()
         return self._clock.now()
 
     def check(self, type_: str, inputs: Properties) -> None:

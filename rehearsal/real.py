@@ -51,7 +51,10 @@ class RealRehearsal(Rehearsal):
         return self
 
     def _begin(self) -> None:
-        self._exit.enter_context(plugins_in(self.commands, self._configured, self.clock, self.calls, self._heard))
+        follow = self.clock.follow
+        self._exit.enter_context(
+            plugins_in(self.commands, self._configured, self.calls, hear=self._heard, follow=follow)
+        )
         folder = Path.cwd()
         stack = in_cluster(self._stack, self.kubernetes.endpoint)
         secrets = write_stack_file(stack, folder, self._project)

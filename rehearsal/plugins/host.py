@@ -21,13 +21,15 @@ from pulumi.runtime.proto.provider_pb2_grpc import add_ResourceProviderServicer_
 
 from lls.operations.program.recording import WORKERS, Properties
 from rehearsal.engine.engine import Provider
-from rehearsal.plugins.servicer import Call, Hear, Servicer
-from rehearsal.world import WorldClock
+from rehearsal.plugins.servicer import Call, Hear, Servicer, nobody
 
 PACKAGES: Final = ("aws", "kubernetes")
 
 Configure = Callable[[str, Properties, Path], Provider]
 """Makes the provider of a package from its settings and from the folder in which its command was started."""
+
+Follow = Callable[[threading.Event], object]
+"""Lets the calling thread be one of a plugin, which that event tells to be killed."""
 
 GOODBYE: Final = b"the engine has ended"
 """What a command says that sees its engine end. One that is killed says nothing."""
@@ -51,10 +53,12 @@ world.sendall({goodbye!r})
 
 
 @contextmanager
-def plugins_in(folder: Path, configure: Configure, clock: WorldClock, calls: list[Call], hear: Hear) -> Generator[None]:
+def plugins_in(
+    folder: Path, configure: Configure, calls: list[Call], *, hear: Hear = nobody, follow: Follow = nobody
+) -> Generator[None]:
     """Put the plugins' commands into a folder; while in the context they serve the providers that `configure` makes.
 
-    These work by that clock. `calls` takes those that are over, and `hear` is told of each moment of them.
+    `calls` takes those that are over, `hear` is told when one begins and ends. `follow` is called in each thread.
     """
 
     class Handler(socketserver.StreamRequestHandler):
@@ -70,7 +74,7 @@ def plugins_in(folder: Path, configure: Configure, clock: WorldClock, calls: lis
                 hear,
             )
             killed = threading.Event()
-            server = grpc.server(ThreadPoolExecutor(WORKERS, initializer=clock.follow, initargs=(killed,)))
+            server = grpc.server(ThreadPoolExecutor(WORKERS, initializer=follow, initargs=(killed,)))
             add_ResourceProviderServicer_to_server(servicer, server)
             self.wfile.write(f"{server.add_insecure_port('127.0.0.1:0')}\n".encode())
             server.start()

@@ -24,8 +24,8 @@ from rehearsal.plugins.servicer import When
 from rehearsal.shell import settings_of
 from tests.support.real import ChangingRealRehearsal
 
-PATIENCE = 120.0
-"""Seconds for the processes of a killed engine to notice."""
+PATIENCE = 300.0
+"""Seconds for a run to come to a moment, and for the processes of a killed engine to notice."""
 
 Victims = Literal["the CLI alone", "every process"]
 

@@ -67,7 +67,7 @@ class Heard:
         def hear(when: Any, operation: Any, urn: str) -> None:
             before(when, operation, urn)
             name = urn.rpartition("::")[2]
-            if (when, operation) == (self.when, self.operation) and name.startswith(self.name) and not go_on.is_set():
+            if (when, operation, name) == (self.when, self.operation, self.name) and not met.is_set():
                 met.set()
                 go_on.wait()
 

@@ -158,7 +158,6 @@ DELETE_BALANCER: Final = Operation("elbv2", "delete_load_balancer", OF_THE_STACK
 DELETE_TARGET_GROUP: Final = Operation("elbv2", "delete_target_group", OF_THE_STACK)
 RELEASE: Final = Operation("ec2", "release_address", OF_THE_STACK)
 REGISTER: Final = Operation("elbv2", "register_targets", OF_THE_REPLAY)
-DEREGISTER: Final = Operation("elbv2", "deregister_targets", OF_THE_REPLAY)
 ADD_TAGS: Final = Operation("elbv2", "add_tags", OF_THE_REPLAY)
 TELL_TAGS: Final = Operation("elbv2", "describe_tags", ASKED)
 TELL_INSTANCES: Final = Operation("ec2", "describe_instances", ASKED)
@@ -616,8 +615,6 @@ REFUSALS: Final[Sequence[Refusal]] = (
         "InvalidTarget",
         SCRATCH,
     ),
-    # AWS's documentation says both: that this is InvalidTarget, and that it succeeds.
-    Refusal("what is not registered is not deregistered", DEREGISTER, _udp_target(), "InvalidTarget", SCRATCH),
 )
 
 NOT_TRIED: Final[Mapping[str, str]] = {

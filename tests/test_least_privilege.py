@@ -122,7 +122,7 @@ def test_the_proof_on_a_real_account_needs_what_the_parts_allow_and_no_more() ->
         with calls_of(rehearsal, found), grounds_of(here.account, here.config, rehearsal.state()) as grounds:
             for refusal in REFUSALS:
                 try_one(refusal, grounds)
-    assert "elasticloadbalancing:DeregisterTargets" in found
+    assert "elasticloadbalancing:RegisterTargets" in found
     assert found - allowed("") == set()
     prefix = "arn:aws:elasticloadbalancing:us-west-2:123456789012"
     kinds = {"CreateLoadBalancer": "loadbalancer/net", "CreateTargetGroup": "targetgroup"}

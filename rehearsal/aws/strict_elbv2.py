@@ -14,7 +14,7 @@ from unittest.mock import patch
 from moto.ec2.exceptions import InvalidSubnetIdError
 from moto.ec2.models import EC2Backend, ec2_backends
 from moto.elbv2 import models as elbv2_models
-from moto.elbv2.exceptions import ELBClientError, InvalidTargetError, SubnetNotFoundError
+from moto.elbv2.exceptions import ELBClientError, SubnetNotFoundError
 from moto.elbv2.models import ELBv2Backend, FakeHealthStatus, FakeListener, FakeLoadBalancer, FakeTargetGroup
 from moto.elbv2.utils import make_arn_for_load_balancer
 
@@ -45,6 +45,9 @@ ARN_KINDS: Final[Mapping[str, str]] = {"network": "net", "application": "app", "
 DESCRIBED_AT_ONCE: Final = 20
 """How many ARNs a call may ask for the tags of."""
 
+Settings = dict[str, Any]
+"""The arguments of a creation."""
+
 RANGES: Final[Mapping[str, tuple[str, int, int]]] = {
     "healthy_threshold_count": ("Health check healthy threshold count", 2, 10),
     "unhealthy_threshold_count": ("Health check unhealthy threshold count", 2, 10),
@@ -66,6 +69,8 @@ class StrictElbv2:
     registered_at: dict[tuple[str, str], float] = field(default_factory=dict[tuple[str, str], float])
     serving_since: dict[str, float] = field(default_factory=dict[str, float])
     draining_until: dict[tuple[str, str], float] = field(default_factory=dict[tuple[str, str], float])
+    asked_for: dict[str, Settings] = field(default_factory=dict[str, Settings])
+    """By ARN, what each thing was created with, as long as nobody has changed that."""
 
     def __post_init__(self) -> None:
         self.final_state: NlbState = self.world.quirks.nlb_state
@@ -99,14 +104,29 @@ class StrictElbv2:
         """The paths as they are now."""
         return Reachability(elbv2, self.answers)
 
+    # --- Creations
+
+    def _is_same(self, elbv2: ELBv2Backend, arn: str, settings: Settings) -> bool:
+        """Whether something is as a creation wants it: creations are idempotent, and answer with what is there.
+
+        Source: "If you attempt to create multiple ... with the same settings, each call succeeds" in the API reference
+        of CreateLoadBalancer, CreateTargetGroup and CreateListener. That tags are settings too is our reading.
+        """
+        tags = elbv2.tagging_service.get_tag_dict_for_resource(arn)
+        return self.asked_for.get(arn) == _untagged(settings) and tags == _pairs(settings.get("tags"))
+
     # --- Load balancers
 
     def _create_load_balancer(self, proceed: Proceed, elbv2: ELBv2Backend, **kwargs: Any) -> Any:
         name: str = kwargs["name"]
         if not NAME.fullmatch(name):
             raise ELBClientError("ValidationError", f"The load balancer name '{name}' is not valid")
-        if any(balancer.name == name for balancer in elbv2.load_balancers.values()):
-            raise ELBClientError("DuplicateLoadBalancerName", f"A load balancer with the name '{name}' exists")
+        for existing in elbv2.load_balancers.values():
+            if existing.name == name:
+                if self._is_same(elbv2, existing.arn, kwargs):
+                    return existing
+                message = f"A load balancer with the same name '{name}' exists, but with different settings"
+                raise ELBClientError("DuplicateLoadBalancerName", message)
         check_tags(_pairs(kwargs.get("tags")), ELBClientError)
         mappings: list[dict[str, str]] = kwargs.get("subnet_mappings") or []
         ec2 = elbv2.ec2_backend
@@ -136,6 +156,7 @@ class StrictElbv2:
         self._check_groups(ec2, group_ids, {subnet.vpc_id for subnet in subnets})
         self._created_type = kwargs.get("loadbalancer_type") or "application"
         balancer: FakeLoadBalancer = proceed(**kwargs)
+        self.asked_for[balancer.arn] = _untagged(kwargs)
         lb_id = balancer.arn.rpartition("/")[2]
         balancer.dns_name = f"{name}-{lb_id}.elb.{self.world.region}.{self.world.dns_suffix}"
         balancer.scheme = balancer.scheme or "internet-facing"
@@ -218,6 +239,7 @@ class StrictElbv2:
             )
         ec2 = elbv2.ec2_backend
         self._check_groups(ec2, groups, {balancer.vpc_id} if balancer else ())
+        self.asked_for.pop(arn, None)
         for interface in self.interfaces.of(arn):
             interface.groups = groups
             ec2.modify_network_interface_attribute(interface.id, groups)
@@ -225,14 +247,19 @@ class StrictElbv2:
 
     # --- Target groups and listeners
 
-    def _create_target_group(self, proceed: Proceed, _: ELBv2Backend, name: str, **kwargs: Any) -> Any:
+    def _create_target_group(self, proceed: Proceed, elbv2: ELBv2Backend, name: str, **kwargs: Any) -> Any:
         if name.startswith("internal-"):
             raise ELBClientError("ValidationError", f"Target group name '{name}' cannot start with 'internal-'")
         check_tags(_pairs(kwargs.get("tags")), ELBClientError)
         if kwargs.get("target_type") != "lambda":
             _check_port(kwargs["port"])
         self._check_health(kwargs)
-        return proceed(name, **kwargs)
+        for existing in elbv2.target_groups.values():
+            if existing.name == name and self._is_same(elbv2, existing.arn, kwargs):
+                return existing
+        group: FakeTargetGroup = proceed(name, **kwargs)
+        self.asked_for[group.arn] = _untagged(kwargs)
+        return group
 
     def _modify_target_group(self, proceed: Proceed, elbv2: ELBv2Backend, arn: str, *args: Any, **kwargs: Any) -> Any:
         names = (
@@ -254,6 +281,7 @@ class StrictElbv2:
             if timeout > interval:
                 message = f"Health check timeout '{timeout}' must be smaller than or equal to the interval '{interval}'"
                 raise ELBClientError("ValidationError", message)
+        self.asked_for.pop(arn, None)
         result = proceed(arn, *args, **kwargs)
         if group and changed.get("matcher"):
             group.matcher = {"HttpCode": changed["matcher"]}
@@ -275,10 +303,14 @@ class StrictElbv2:
         arn: str = kwargs["load_balancer_arn"]
         balancer = elbv2.load_balancers.get(arn)
         if balancer:
+            for existing in balancer.listeners.values():
+                if self._is_same(elbv2, existing.arn, kwargs):
+                    return existing
             self._check_listener_port(balancer, kwargs["port"])
             self._check_forward(elbv2, balancer, kwargs["protocol"], kwargs["actions"])
         check_tags(_pairs(kwargs.get("tags")), ELBClientError)
         listener: FakeListener = proceed(**kwargs)
+        self.asked_for[listener.arn] = _untagged(kwargs)
         self._note_associations(elbv2)
         return listener
 
@@ -299,6 +331,7 @@ class StrictElbv2:
             self._check_listener_port(balancer, port, besides=arn)
         current = [action.data for action in listener.default_actions]
         self._check_forward(elbv2, balancer, protocol or listener.protocol, actions or current)
+        self.asked_for.pop(arn, None)
         if protocol:
             listener.protocol = protocol
         result = proceed(arn, port, None, ssl_policy, certificates, actions)
@@ -403,9 +436,12 @@ class StrictElbv2:
     def _deregister_targets(
         self, proceed: Proceed, elbv2: ELBv2Backend, arn: str, targets: list[dict[str, Any]]
     ) -> Any:
+        """What is not registered is no mistake: "If the specified target does not exist, the action returns
+        successfully" in the API reference of DeregisterTargets.
+        """
         group = elbv2.target_groups.get(arn)
-        if group and any(target["Id"] not in group.targets for target in targets):
-            raise InvalidTargetError  # before moto has taken out the others
+        if group:
+            targets = [target for target in targets if target["Id"] in group.targets]
         delay = float(group.attributes["deregistration_delay.timeout_seconds"]) if group else 0.0
         result = proceed(arn, targets)
         for target in targets:
@@ -482,3 +518,7 @@ def _check_port(port: object) -> None:
 
 def _pairs(tags: Iterable[Mapping[str, str]] | None) -> dict[str, str]:
     return {tag["Key"]: tag["Value"] for tag in tags or ()}
+
+
+def _untagged(settings: Settings) -> Settings:
+    return {key: value for key, value in settings.items() if key != "tags"}

@@ -35,7 +35,12 @@ class Bindings:
         return {}
 
     def _unbind(self, _: str, inputs: Properties) -> None:
-        """Its finalizer ends only once it has deregistered; with the target group gone it never does."""
+        """Its finalizer ends only once it has deregistered; with the target group gone it never does.
+
+        One that is gone is deleted (pulumi/pulumi-kubernetes provider/pkg/await/await.go: Deletion).
+        """
+        if self._read(f"{inputs['metadata']['namespace']}/{inputs['metadata']['name']}", {}) is None:
+            return
         self._deregister(inputs, self._cluster.bound_targets(inputs))
         self._cluster.unbind(inputs)
 

@@ -12,6 +12,10 @@ from lls.operations.world.inventory import tags_of
 T = TypeVar("T")
 
 
+class ExistsError(Exception):
+    """Something of that name is there already, and not made by this stack."""
+
+
 def unless_gone(ask: Callable[[], T]) -> T | None:
     """What AWS answers; None where it says that what was asked for is not there. Raises ClientError for the rest."""
     try:

@@ -1,4 +1,8 @@
-"""The AWS provider's security groups, their rules, and Elastic IPs."""
+"""The AWS provider's security groups, their rules, and Elastic IPs.
+
+To delete what is gone is no failure for these (hashicorp/terraform-provider-aws internal/service/ec2: ec2_eip.go,
+vpc_security_group.go and vpc_security_group_ingress_rule.go, Delete).
+"""
 
 from collections.abc import Callable, Mapping
 from typing import Any, Final
@@ -64,7 +68,7 @@ class Ec2Types:
         return group_id, outputs
 
     def _delete_group(self, group_id: str, _: Properties) -> None:
-        self._ec2.delete_security_group(GroupId=group_id)
+        unless_gone(lambda: self._ec2.delete_security_group(GroupId=group_id))
 
     def _read_group(self, group_id: str, _: Properties) -> tuple[Properties, Properties] | None:
         found = unless_gone(lambda: self._ec2.describe_security_groups(GroupIds=[group_id])["SecurityGroups"])
@@ -103,10 +107,12 @@ class Ec2Types:
         return self._retag(rule_id, old, new)
 
     def _delete_ingress(self, rule_id: str, inputs: Properties) -> None:
-        self._ec2.revoke_security_group_ingress(GroupId=inputs["securityGroupId"], SecurityGroupRuleIds=[rule_id])
+        group_id = inputs["securityGroupId"]
+        unless_gone(lambda: self._ec2.revoke_security_group_ingress(GroupId=group_id, SecurityGroupRuleIds=[rule_id]))
 
     def _delete_egress(self, rule_id: str, inputs: Properties) -> None:
-        self._ec2.revoke_security_group_egress(GroupId=inputs["securityGroupId"], SecurityGroupRuleIds=[rule_id])
+        group_id = inputs["securityGroupId"]
+        unless_gone(lambda: self._ec2.revoke_security_group_egress(GroupId=group_id, SecurityGroupRuleIds=[rule_id]))
 
     def _read_rule(self, rule_id: str, _: Properties) -> tuple[Properties, Properties] | None:
         found = unless_gone(
@@ -133,7 +139,7 @@ class Ec2Types:
         return made["AllocationId"], self._address_outputs(made, inputs)
 
     def _delete_address(self, allocation_id: str, _: Properties) -> None:
-        self._ec2.release_address(AllocationId=allocation_id)
+        unless_gone(lambda: self._ec2.release_address(AllocationId=allocation_id))
 
     def _read_address(self, allocation_id: str, _: Properties) -> tuple[Properties, Properties] | None:
         found = unless_gone(lambda: self._ec2.describe_addresses(AllocationIds=[allocation_id])["Addresses"])

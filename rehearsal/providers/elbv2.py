@@ -1,4 +1,9 @@
-"""The AWS provider's load balancers, target groups and listeners."""
+"""The AWS provider's load balancers, target groups and listeners.
+
+The provider refuses a name that is taken before AWS could answer with what has it, and of what it deletes it expects
+that it is there (hashicorp/terraform-provider-aws internal/service/elbv2: load_balancer.go, target_group.go and
+listener.go, Create and Delete). Of a load balancer that is gone, AWS itself takes the deletion for a success.
+"""
 
 from collections.abc import Mapping
 from typing import Any, Final
@@ -13,7 +18,7 @@ from lls.operations.world.inventory import (
     target_group_of,
 )
 from rehearsal.aws.server import Aws
-from rehearsal.providers.calls import lost_tags, own_tags, tag_list, unless_gone
+from rehearsal.providers.calls import ExistsError, lost_tags, own_tags, tag_list, unless_gone
 from rehearsal.providers.lifecycle import Lifecycle, unfinished
 from rehearsal.world import WorldClock
 
@@ -52,9 +57,11 @@ class Elbv2Types:
     # --- Target groups
 
     def _create_group(self, inputs: Properties) -> tuple[str, Properties]:
-        check = inputs["healthCheck"]
+        name, check = inputs["name"], inputs["healthCheck"]
+        if unless_gone(lambda: self._elbv2.describe_target_groups(Names=[name])):
+            raise ExistsError(f"ELBv2 Target Group ({name}) already exists")
         made: Any = self._elbv2.create_target_group(
-            Name=inputs["name"],
+            Name=name,
             Protocol=inputs["protocol"],
             Port=inputs["port"],
             VpcId=inputs["vpcId"],
@@ -104,13 +111,16 @@ class Elbv2Types:
     # --- Load balancers
 
     def _create_nlb(self, inputs: Properties) -> tuple[str, Properties]:
+        name = inputs["name"]
+        if unless_gone(lambda: self._elbv2.describe_load_balancers(Names=[name])):
+            raise ExistsError(f"ELBv2 Load Balancer ({name}) already exists")
         mappings: list[Any] = [
             {"SubnetId": mapping["subnetId"]}
             | ({"AllocationId": mapping["allocationId"]} if mapping.get("allocationId") else {})
             for mapping in inputs["subnetMappings"]
         ]
         made: Any = self._elbv2.create_load_balancer(
-            Name=inputs["name"],
+            Name=name,
             Type=inputs["loadBalancerType"],
             Scheme="internal" if inputs["internal"] else "internet-facing",
             SubnetMappings=mappings,

@@ -97,7 +97,9 @@ class KubernetesProvider(LifecycleProvider):
         return name, {"status": {"phase": "Active"}}
 
     def _delete_namespace(self, name: str, _: Properties) -> None:
-        self._cluster.delete_namespace(name)
+        """One that is gone is deleted (pulumi/pulumi-kubernetes provider/pkg/await/await.go: Deletion)."""
+        if self._read_namespace(name, {}) is not None:
+            self._cluster.delete_namespace(name)
 
     def _read_namespace(self, name: str, _: Properties) -> tuple[Properties, Properties] | None:
         with self._cluster.settled():
@@ -130,6 +132,7 @@ class KubernetesProvider(LifecycleProvider):
         return self._install(new)[1]
 
     def _uninstall(self, _: str, inputs: Properties) -> None:
+        """One that is gone cannot be (in the same place, provider/pkg/provider/helm_release.go: Delete)."""
         self._cluster.uninstall(inputs["name"], inputs["namespace"])
 
     def _read_release(self, id_: str, inputs: Properties) -> tuple[Properties, Properties] | None:

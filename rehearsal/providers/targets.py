@@ -31,6 +31,10 @@ class TargetTypes:
         return f"{inputs['targetGroupArn']}-{uuid.uuid4()}", {}
 
     def _deregister(self, _: str, inputs: Properties) -> None:
+        """Where the target group is gone it fails: the provider expects another of AWS's refusals.
+
+        Source: hashicorp/terraform-provider-aws internal/service/elbv2/target_group_attachment.go, Delete, of version 6.
+        """
         self._elbv2.deregister_targets(TargetGroupArn=inputs["targetGroupArn"], Targets=[_target(inputs)])
 
     def _read_target(self, id_: str, inputs: Properties) -> tuple[Properties, Properties] | None:

@@ -68,7 +68,6 @@ def codes_of(module: ModuleType) -> set[str]:
 CODES = {
     "DependencyViolationError": "DependencyViolation",
     "InvalidSubnetIdError": "SubnetNotFound",
-    "InvalidTargetError": "InvalidTarget",
     "SubnetNotFoundError": "SubnetNotFound",
 }
 """Codes of moto's own exceptions that the emulation raises."""

@@ -80,9 +80,13 @@ def test_target_group_names_are_limited(emulated: EmulatedAws, name: str) -> Non
         emulated.target_group(name)
 
 
-def test_load_balancer_names_are_unique(emulated: EmulatedAws) -> None:
-    group = emulated.group()
-    emulated.nlb(group)
+def test_load_balancer_names_are_unique_and_the_same_again_is_the_one_that_is_there(emulated: EmulatedAws) -> None:
+    group, other = emulated.group(), emulated.group("other")
+    nlb = emulated.nlb(group)
+    assert emulated.nlb(group) == nlb
+    with refuses("DuplicateLoadBalancerName"):
+        emulated.nlb(other)
+    emulated.elbv2.set_security_groups(LoadBalancerArn=nlb, SecurityGroups=[other])
     with refuses("DuplicateLoadBalancerName"):
         emulated.nlb(group)
 
@@ -215,8 +219,15 @@ def test_a_target_group_in_use_by_a_listener_cannot_be_deleted(emulated: Emulate
         emulated.elbv2.delete_target_group(TargetGroupArn=other)
 
 
-def test_target_group_names_are_unique(emulated: EmulatedAws) -> None:
-    emulated.target_group()
+@pytest.mark.parametrize("change", [{"Port": 30505}, {"Tags": [{"Key": "team", "Value": "x"}]}])
+def test_target_group_names_are_unique_and_the_same_again_is_the_one_that_is_there(
+    emulated: EmulatedAws, change: Any
+) -> None:
+    group = emulated.target_group()
+    assert emulated.target_group() == group
+    with refuses("DuplicateTargetGroupName"):
+        emulated.target_group(**change)
+    emulated.elbv2.modify_target_group(TargetGroupArn=group, HealthyThresholdCount=9)
     with refuses("DuplicateTargetGroupName"):
         emulated.target_group()
 
@@ -229,9 +240,13 @@ def test_a_target_group_belongs_to_one_nlb(emulated: EmulatedAws) -> None:
         emulated.listener(other, targets)
 
 
-def test_a_port_has_one_listener(emulated: EmulatedAws) -> None:
-    nlb, group = emulated.nlb(), emulated.target_group()
-    emulated.listener(nlb, group)
+def test_a_port_has_one_listener_and_the_same_again_is_the_one_that_is_there(emulated: EmulatedAws) -> None:
+    nlb, group, other = emulated.nlb(), emulated.target_group(), emulated.target_group("other")
+    listener = emulated.listener(nlb, group)
+    assert emulated.listener(nlb, group) == listener
+    with refuses("DuplicateListener"):
+        emulated.listener(nlb, other)
+    emulated.elbv2.modify_listener(ListenerArn=listener, DefaultActions=[{"Type": "forward", "TargetGroupArn": other}])
     with refuses("DuplicateListener"):
         emulated.listener(nlb, group)
 

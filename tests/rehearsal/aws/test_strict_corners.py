@@ -272,15 +272,17 @@ def test_a_changed_health_check_stays_within_awss_ranges(at: EmulatedAws, settin
 # --- Targets
 
 
-def test_targets_have_a_port_run_and_are_known_before_they_go(at: EmulatedAws) -> None:
+def test_targets_have_a_port_and_run_and_one_that_is_not_there_is_not_missed(at: EmulatedAws) -> None:
     _, _, group = at.serving()
     instance, node = at.aws.nodes["gpu-1"]
     at.register(group, node)
     with refuses("ValidationError"):
         at.elbv2.register_targets(TargetGroupArn=group, Targets=[{"Id": node, "Port": 70000}])
-    with refuses("InvalidTarget"):
-        at.elbv2.deregister_targets(TargetGroupArn=group, Targets=[{"Id": node}, {"Id": "10.0.0.77"}])
+    at.elbv2.deregister_targets(TargetGroupArn=group, Targets=[{"Id": "10.0.0.77"}])
     assert at.health(group) == {node: ("initial", "Elb.InitialHealthChecking")}
+    at.elbv2.deregister_targets(TargetGroupArn=group, Targets=[{"Id": node}, {"Id": "10.0.0.77"}])
+    assert at.health(group) == {node: ("draining", "Target.DeregistrationInProgress")}
+    at.register(group, node)
     unknown: Any = at.elbv2.describe_target_health(TargetGroupArn=group, Targets=[{"Id": "10.0.0.77"}])
     assert unknown["TargetHealthDescriptions"][0]["TargetHealth"]["Reason"] == "Target.NotRegistered"
     at.ec2.stop_instances(InstanceIds=[instance])

@@ -6,12 +6,13 @@ port, and lives as long as the engine that started it. With the world gone there
 A plugin whose engine ends, killed perhaps, ends what it has begun. One that is killed itself does nothing any more.
 """
 
+import socket
 import socketserver
 import sys
 import threading
 from collections.abc import Callable, Generator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib.metadata import version
 from pathlib import Path
 from typing import Final
@@ -61,11 +62,16 @@ def plugins_in(
     `calls` takes those that are over, `hear` is told when one begins and ends. `follow` is called in each thread.
     """
 
+    connections: list[socket.socket] = []
+
     class Handler(socketserver.StreamRequestHandler):
         """Serves one plugin as long as its command is connected."""
 
         def handle(self) -> None:
+            connections.append(self.connection)
             package, started_in = (self.rfile.readline().decode().strip() for _ in range(2))
+            if package not in PACKAGES:
+                return  # its command was killed before it said anything
             servicer = Servicer(
                 package,
                 version(f"pulumi-{package}"),
@@ -80,10 +86,9 @@ def plugins_in(
             server.start()
             if self.rfile.read() != GOODBYE:
                 killed.set()
-            server.stop(None)
+            server.stop(None).wait()
 
     with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Handler) as server:
-        server.daemon_threads = True
         for package in PACKAGES:
             path = folder / f"pulumi-resource-{package}"
             path.write_text(
@@ -97,3 +102,6 @@ def plugins_in(
         finally:
             server.shutdown()
             thread.join()
+            for connection in connections:
+                with suppress(OSError):  # it has ended
+                    connection.shutdown(socket.SHUT_RDWR)

@@ -117,7 +117,7 @@ class Servicer(ResourceProviderServicer):
         inputs = received(request.properties)
         if request.preview:
             return provider_pb2.CreateResponse(properties=sent(inputs))
-        with self._journal("create", request.urn), _failing(context, inputs):
+        with _failing(context, inputs), self._journal("create", request.urn):
             id_, outputs = self._ready.create(request.type, plain(inputs))
         return provider_pb2.CreateResponse(id=id_, properties=sent(inputs | typed(outputs)))
 
@@ -127,13 +127,13 @@ class Servicer(ResourceProviderServicer):
         kept = {key: value for key, value in received(request.olds).items() if key not in old}
         if request.preview:
             return provider_pb2.UpdateResponse(properties=sent(kept | new))
-        with self._journal("update", request.urn), _failing(context, kept | new):
+        with _failing(context, kept | new), self._journal("update", request.urn):
             outputs = self._ready.update(request.type, request.id, plain(old), plain(new))
         return provider_pb2.UpdateResponse(properties=sent(kept | new | typed(outputs)))
 
     def Delete(self, request: Any, context: Any) -> Any:  # noqa: N802
         """Delete a resource."""
-        with self._journal("delete", request.urn), _failing(context):
+        with _failing(context), self._journal("delete", request.urn):
             self._ready.delete(request.type, request.id, plain(received(request.old_inputs)))
         return Empty()
 

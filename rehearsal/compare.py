@@ -17,8 +17,7 @@ def compared(own: Report, real: Report) -> list[Expectation]:
     found = {phase: differences(getattr(own, phase), getattr(real, phase)) for phase in PHASES}
     amiss = [f"{phase}: {difference}" for phase, listed in found.items() for difference in listed]
     misordered = [
-        *disorder(own.up, goals),
-        *disorder(real.up, goals),
+        *(amiss for run in (own.up, real.up, own.destroy, real.destroy) for amiss in disorder(run, goals)),
         *out_of_waves([step.resource for step in own.destroy], real.destroy),
     ]
     return [

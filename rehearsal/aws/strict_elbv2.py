@@ -436,8 +436,9 @@ class StrictElbv2:
     def _deregister_targets(
         self, proceed: Proceed, elbv2: ELBv2Backend, arn: str, targets: list[dict[str, Any]]
     ) -> Any:
-        """What is not registered is no mistake: "If the specified target does not exist, the action returns
-        successfully" in the API reference of DeregisterTargets.
+        """What is not registered is no mistake.
+
+        Source: "If the specified target does not exist, the action returns successfully" in the API reference.
         """
         group = elbv2.target_groups.get(arn)
         if group:

@@ -27,6 +27,9 @@ OPERATIONS: Final[Mapping[str, StepOp]] = {
 }
 """The engine's operations as steps. `replace`, which only tells that the other two belong together, is none."""
 
+SUMMARIES: Final = ("update failed", "program exited with non-zero exit code")
+"""What the engine says after the error itself."""
+
 PASSPHRASE: Final = "rehearsal"  # noqa: S105 - of nothing but a throw-away state
 
 
@@ -181,9 +184,9 @@ def _errors(events: Iterable[Any]) -> list[str]:
     """What the engine said was wrong, in a sentence each."""
     told = [event["diagnosticEvent"] for event in events if "diagnosticEvent" in event]
     return [
-        f"{_name(found['urn'])}{' '.join(found['message'].split())}"
+        f"{_name(found.get('urn'))}{' '.join(found['message'].split())}"
         for found in told
-        if found.get("severity") == "error" and "update failed" not in found["message"]
+        if found.get("severity") == "error" and not any(summary in found["message"] for summary in SUMMARIES)
     ]
 
 

@@ -48,8 +48,14 @@ except OSError:
     sys.exit("the emulated world of this {package} provider is gone: begin another rehearsal")
 world.sendall(("{package}\\n" + os.getcwd() + "\\n").encode())
 print(world.makefile().readline().strip(), flush=True)
-sys.stdin.read()
-world.sendall({goodbye!r})
+try:
+    sys.stdin.read()
+except KeyboardInterrupt:
+    pass  # so an engine asks its plugins to end
+try:
+    world.sendall({goodbye!r})
+except OSError:
+    pass  # the world went first
 '''
 
 
@@ -61,7 +67,6 @@ def plugins_in(
 
     `calls` takes those that are over, `hear` is told when one begins and ends. `follow` is called in each thread.
     """
-
     connections: list[socket.socket] = []
 
     class Handler(socketserver.StreamRequestHandler):

@@ -33,7 +33,7 @@ class TargetTypes:
     def _deregister(self, _: str, inputs: Properties) -> None:
         """Where the target group is gone it fails: the provider expects another of AWS's refusals.
 
-        Source: hashicorp/terraform-provider-aws internal/service/elbv2/target_group_attachment.go, Delete, of version 6.
+        Source: Delete in internal/service/elbv2/target_group_attachment.go of hashicorp/terraform-provider-aws 6.
         """
         self._elbv2.deregister_targets(TargetGroupArn=inputs["targetGroupArn"], Targets=[_target(inputs)])
 

@@ -19,7 +19,7 @@ UNKNOWN: Final = "04da6b54-80e4-46f7-96ec-b56ff0331ba9"
 """Stands for a text that is not known yet (sdk/go/common/resource/plugin/rpc.go: UnknownStringValue)."""
 
 SIGNATURE: Final = "4dabf18193072939515e22adb298388d"
-SECRET: Final = "1b47061264138c4ac30d75fd1eb44270"
+SECRET: Final = "1b47061264138c4ac30d75fd1eb44270"  # noqa: S105
 """The mark of a value of another kind, and that of a secret (sdk/go/common/resource/sig: Key, Secret)."""
 
 URN: Final = "urn:pulumi:test::lls::{type}::x"
@@ -38,7 +38,7 @@ def values_of(struct: Struct) -> dict[str, Any]:
     return MessageToDict(struct)
 
 
-class Failed(Exception):
+class PluginError(Exception):
     """What a plugin told of a failure, and what is there of the resource nevertheless."""
 
     def __init__(self, error: Any) -> None:
@@ -60,11 +60,11 @@ class Plugin:
         self._stub: Any = ResourceProviderStub(channel)
 
     def ask(self, method: str, request: Any) -> Any:
-        """The plugin's answer. Raises Failed."""
+        """The plugin's answer. Raises PluginError."""
         try:
             return getattr(self._stub, method)(request, timeout=60)
         except grpc.RpcError as error:
-            raise Failed(error) from None
+            raise PluginError(error) from None
 
     def configure(self, **settings: Any) -> Any:
         return self.ask("Configure", provider_pb2.ConfigureRequest(args=message(settings), acceptSecrets=True))
@@ -130,7 +130,7 @@ class Plugin:
 @contextmanager
 def started(commands: Path, package: str, folder: Path) -> Generator[Plugin]:
     """A plugin whose command was started in a folder, until its engine ends."""
-    process = subprocess.Popen(
+    process = subprocess.Popen(  # noqa: S603 - a command that a test has made
         [commands / f"pulumi-resource-{package}", "127.0.0.1:1"],
         cwd=folder,
         stdin=subprocess.PIPE,

@@ -54,7 +54,7 @@ def test_with_the_world_its_servers_end_and_a_command_says_that_it_is_gone(
     before = set(threading.enumerate())
     served = Served()
     with plugins_in(tmp_path, served.configure, served.calls):
-        held: subprocess.Popen[bytes] = subprocess.Popen(
+        held: subprocess.Popen[bytes] = subprocess.Popen(  # noqa: S603 - the command that was just made
             [tmp_path / "pulumi-resource-aws"], stdin=subprocess.PIPE, stdout=subprocess.PIPE
         )
         assert held.stdout
@@ -64,7 +64,9 @@ def test_with_the_world_its_servers_end_and_a_command_says_that_it_is_gone(
     assert set(threading.enumerate()) <= before
     held.communicate()
     assert held.returncode == 0
-    done = subprocess.run([tmp_path / "pulumi-resource-aws"], capture_output=True, text=True, check=False)
+    done = subprocess.run(  # noqa: S603 - likewise
+        [tmp_path / "pulumi-resource-aws"], capture_output=True, text=True, check=False
+    )
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr == "the emulated world of this aws provider is gone: begin another rehearsal\n"
     assert capfd.readouterr().err == ""

@@ -14,12 +14,12 @@ from pulumi.runtime.proto import provider_pb2
 from lls.operations.world.inventory import ADDRESS, BALANCER, GROUP
 from lls.operations.world.ownership import KUBERNETES_NAMESPACE, RELEASE
 from rehearsal.kubernetes.api import kubeconfig_for
-from tests.support.plugin_client import UNKNOWN, Failed, Plugin, secret, started
+from tests.support.plugin_client import UNKNOWN, Plugin, PluginError, message, secret, started
 from tests.support.real import ChangingRealRehearsal, a_real_rehearsal
 from tests.support.silent import put_on_path
 
 HOST = "123456789012.dkr.ecr.us-west-2.amazonaws.com"
-CHART = {
+CHART: dict[str, Any] = {
     "name": "proxy",
     "namespace": "x",
     "chart": f"oci://{HOST}/demo/gdn-streaming",
@@ -75,7 +75,7 @@ def test_any_settings_are_taken_and_it_is_configured_for_secrets_and_previews(
 ) -> None:
     settings = {"region": "us-west-2", "skipMetadataApiCheck": "true"}
     with started(world.commands, "aws", tmp_path) as plugin:
-        checked = plugin.ask("CheckConfig", provider_pb2.CheckRequest(news=settings))
+        checked = plugin.ask("CheckConfig", provider_pb2.CheckRequest(news=message(settings)))
         configured = plugin.configure(**settings)
     assert (dict(checked.inputs), list(checked.failures)) == (settings, [])
     assert configured.acceptSecrets
@@ -111,13 +111,16 @@ def test_settings_of_another_world_are_told_by_whatever_needs_them_and_by_nothin
             lambda: plugin.delete(type_, "x", inputs),
             lambda: plugin.invoke("aws:index/getPartition:getPartition"),
         ):
-            with pytest.raises(Failed) as caught:
+            with pytest.raises(PluginError) as caught:
                 ask()
             assert str(caught.value) == told
 
 
 def test_an_unconfigured_plugin_says_so(world: ChangingRealRehearsal, tmp_path: Path) -> None:
-    with started(world.commands, "aws", tmp_path) as plugin, pytest.raises(Failed, match="^it is not configured$"):
+    with (
+        started(world.commands, "aws", tmp_path) as plugin,
+        pytest.raises(PluginError, match=r"^it is not configured$"),
+    ):
         plugin.create(ADDRESS, {"domain": "vpc"})
 
 
@@ -155,7 +158,7 @@ def test_two_instances_of_a_plugin_are_configured_differently_at_once(
             plugins[-1].configure(kubeconfig=kubeconfig(world), helmReleaseSettings=settings)
         (tmp_path / "with" / "registry.json").write_text(json.dumps(login))
         assert plugins[0].check(RELEASE, CHART).inputs["name"] == "proxy"
-        with pytest.raises(Failed, match="basic credential not found"):
+        with pytest.raises(PluginError, match="basic credential not found"):
             plugins[1].check(RELEASE, CHART)
         plugins[0].create(KUBERNETES_NAMESPACE, {"metadata": {"name": "shared"}})
         assert plugins[1].read(KUBERNETES_NAMESPACE, "shared", {}, {})[0] == "shared"
@@ -167,7 +170,7 @@ def test_two_instances_of_a_plugin_are_configured_differently_at_once(
 def test_inputs_that_are_not_known_yet_are_not_refused(world: ChangingRealRehearsal, tmp_path: Path) -> None:
     with started(world.commands, "kubernetes", tmp_path) as plugin:
         plugin.configure(kubeconfig=secret(kubeconfig(world)))
-        with pytest.raises(Failed, match="basic credential not found"):
+        with pytest.raises(PluginError, match="basic credential not found"):
             plugin.check(RELEASE, CHART)
         for unknown in (UNKNOWN, {"in": {"a": ["list", UNKNOWN]}}, secret(UNKNOWN)):
             assert plugin.check(RELEASE, CHART | {"values": unknown}).inputs["name"] == "proxy"
@@ -272,7 +275,7 @@ def test_what_somebody_changed_is_read_and_an_import_gets_what_a_program_would_g
 
 def test_a_failure_is_a_sentence_and_the_call_is_kept_with_it(aws: Plugin, world: ChangingRealRehearsal) -> None:
     inputs = group_in(world, "sg-x")
-    with pytest.raises(Failed, match=r"InvalidParameterValue.* CreateSecurityGroup") as caught:
+    with pytest.raises(PluginError, match=r"InvalidParameterValue.* CreateSecurityGroup") as caught:
         aws.create(GROUP, inputs)
     assert (caught.value.id, caught.value.properties) == ("", {})
     assert world.calls[-1].error == str(caught.value)
@@ -282,7 +285,7 @@ def test_a_creation_that_fails_late_tells_what_there_is_by_now(aws: Plugin, worl
     inputs = group_in(world, "late", tags=secret(TAGS))
     with (
         world.aws.refuse("ec2:RevokeSecurityGroupEgress", "AccessDenied"),
-        pytest.raises(Failed, match="UnauthorizedOperation") as caught,
+        pytest.raises(PluginError, match="UnauthorizedOperation") as caught,
     ):
         aws.create(GROUP, inputs)
     left = caught.value
@@ -299,9 +302,9 @@ def test_a_creation_that_fails_late_tells_what_there_is_by_now(aws: Plugin, worl
 
 def test_a_look_up_is_answered_and_one_that_fails_says_why(aws: Plugin) -> None:
     assert aws.invoke("aws:index/getPartition:getPartition")["dnsSuffix"] == "amazonaws.com"
-    with pytest.raises(Failed, match="ResourceNotFoundException"):
+    with pytest.raises(PluginError, match="ResourceNotFoundException"):
         aws.invoke("aws:eks/getCluster:getCluster", name="nosuch")
-    with pytest.raises(Failed, match="nosuch"):
+    with pytest.raises(PluginError, match="nosuch"):
         aws.invoke("aws:index/nosuch:nosuch")
 
 

@@ -40,7 +40,7 @@ TWICE: Mapping[str, str] = {
     TARGET: "",
     TARGET_GROUP: "TargetGroupNotFound",
 }
-"""What the second deletion of a thing of each type says; nothing where it succeeds. The sources are at the providers."""
+"""What the second deletion of a thing of each type says; nothing where it succeeds. The providers name the sources."""
 
 
 def delete(rehearsal: Rehearsal, resource: Resource) -> str:

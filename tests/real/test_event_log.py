@@ -97,11 +97,12 @@ def _unlucky(*_: object) -> Provider:
 
 def shape(log: Any) -> tuple[int, list[tuple[str, str, str]]]:
     """What a log tells of the steps, in an order of no meaning."""
-    steps = [
+    events: list[dict[str, Any]] = log["events"]
+    steps: list[tuple[str, str, str]] = [
         (kind, step["metadata"]["op"], step["metadata"]["urn"])
-        for event in log["events"]
-        for kind, step in event.items()
-        if isinstance(step, dict) and "metadata" in step
+        for event in events
+        for kind in ("resourcePreEvent", "resOutputsEvent", "resOpFailedEvent")
+        if (step := event.get(kind))
     ]
     return log["code"], sorted(steps)
 

@@ -32,4 +32,5 @@ def steps_of(*steps: tuple[StepOp, Resource]) -> list[Step]:
 
 def all_of(operation: StepOp, *resources: Resource) -> list[Step]:
     """The same done to each, one after the other."""
-    return steps_of(*((operation, resource) for resource in resources))
+    done: list[tuple[StepOp, Resource]] = [(operation, resource) for resource in resources]
+    return steps_of(*done)

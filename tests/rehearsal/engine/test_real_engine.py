@@ -205,7 +205,14 @@ def test_a_stack_that_cannot_be_begun_is_one_sentence_with_the_clis_own_words(cl
 
 
 def test_the_state_is_what_the_cli_exports(cli: Cli) -> None:
-    resource = {"urn": RULE.format(1), "type": "x", "custom": True, "id": "sgr-1", "inputs": {}, "outputs": {}}
+    resource: dict[str, Any] = {
+        "urn": RULE.format(1),
+        "type": "x",
+        "custom": True,
+        "id": "sgr-1",
+        "inputs": {},
+        "outputs": {},
+    }
     cli.answer(said=json.dumps({"version": 3, "deployment": {"resources": [resource]}}))
     assert [found.id for found in cli.engine.exported().resources] == ["sgr-1"]
     assert cli.asked() == "--non-interactive stack export --stack test"

@@ -151,7 +151,7 @@ def test_a_refresh_tells_what_is_gone_and_what_changed(cli: Cli) -> None:
     for event in events:
         done = event.get("resOutputsEvent", {}).get("metadata", {})
         done["op"] = {"rule-1": "delete", "group": "update"}.get(done.get("urn", "").rpartition("::")[2], "same")
-    cli.answer(events)
+    cli.answer(events, code=255)  # that of changes where none were expected
     found = cli.engine.refresh()
     assert [resource.name for resource in found.gone] == ["rule-1"]
     assert [resource.name for resource in found.changed] == ["group"]
@@ -172,7 +172,7 @@ def test_each_command_names_the_stack_without_its_organization_and_asks_nothing(
     commands = {
         cli.engine.preview: "preview --stack test",
         cli.engine.up: "up --stack test --yes --skip-preview",
-        cli.engine.refresh: "refresh --stack test --yes --skip-preview",
+        cli.engine.refresh: "refresh --stack test --yes --skip-preview --expect-no-changes",
         cli.engine.destroy: "destroy --stack test --yes --skip-preview",
     }
     for run, expected in commands.items():

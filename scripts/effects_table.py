@@ -4,6 +4,8 @@ import json
 import math
 from collections.abc import Collection, Mapping
 from contextlib import chdir
+from copy import deepcopy
+from functools import cache
 from typing import Any, Final
 
 from lls.operations.program.recording import run_project
@@ -119,10 +121,19 @@ def texts(values: Mapping[str, Any]) -> Mapping[str, str]:
 def _steps(before: Mapping[str, str], change: Mapping[str, str]) -> Collection[Step]:
     """What the second `up` does, for real, after a change of the config."""
     with chdir(PROJECT), nothing_asked():
-        engine = Engine(program=run_project, project="lls", stack="effects", config=before, provider=InventedProvider())
-        engine.up()
+        engine = deepcopy(_deployed(tuple(sorted(before.items()))))
         engine.config = {**before, **change}
         return [step for step in engine.up() if step.resource.custom and step.operation != "same"]
+
+
+@cache
+def _deployed(config: tuple[tuple[str, str], ...]) -> Engine:
+    """An engine after a first `up`, which most changes have in common."""
+    engine = Engine(
+        program=run_project, project="lls", stack="effects", config=dict(config), provider=InventedProvider()
+    )
+    engine.up()
+    return engine
 
 
 if __name__ == "__main__":

@@ -165,7 +165,8 @@ class Servicer(ResourceProviderServicer):
 
     def _diff(self, type_: str, request: Any) -> Any:
         old, new = plain(received(request.old_inputs)), plain(received(request.news))
-        changed = sorted(key for key in (old.keys() | new.keys()) - INTERNAL if old.get(key) != new.get(key))
+        own = INTERNAL if type_.startswith("pulumi:providers:") else frozenset[str]()
+        changed = sorted(key for key in (old.keys() | new.keys()) - own if old.get(key) != new.get(key))
         replaces = replacing(type_, old, new)
         return provider_pb2.DiffResponse(
             changes=provider_pb2.DiffResponse.DIFF_SOME if changed else provider_pb2.DiffResponse.DIFF_NONE,

@@ -201,6 +201,12 @@ def test_a_change_is_told_with_whether_it_replaces_and_the_named_goes_first(
     assert found.deleteBeforeReplace == bool(replaces)
 
 
+def test_a_version_is_the_engines_own_among_settings_and_the_programs_among_inputs(aws: Plugin) -> None:
+    old, new = {"version": "2.0.1"}, {"version": "2.1.0"}
+    assert aws.diff("pulumi:providers:aws", old, new, "DiffConfig").changes == SAME
+    assert list(aws.diff("kubernetes:helm.sh/v3:Release", old, new).diffs) == ["version"]
+
+
 def test_what_has_no_name_is_made_before_the_old_one_goes(aws: Plugin) -> None:
     found = aws.diff(ADDRESS, {"domain": "vpc"}, {"domain": "standard"})
     assert list(found.replaces) == ["domain"]

@@ -183,7 +183,6 @@ OLD = {"name": "x", "description": "y", "vpcId": "vpc-1", "tags": TAGS}
     ("change", "diffs", "replaces"),
     [
         ({}, [], []),
-        ({"version": "7.1.0", "__internal": {}}, [], []),
         ({"tags": secret(TAGS)}, [], []),
         ({"tags": {"team": "z"}}, ["tags"], []),
         ({"tags": {"team": UNKNOWN}}, ["tags"], []),

@@ -44,18 +44,22 @@ def differences(own: Sequence[Step], real: Sequence[Step]) -> list[str]:
 
 
 def disorder(steps: Sequence[Step], goals: Mapping[str, Resource]) -> list[str]:
-    """What was made before something that it needs, or deleted after it."""
+    """What was made before something that it needs, or deleted after it.
+
+    What goes before its own successor takes along what its replacement replaces, and leaves the others for later.
+    """
     made, deleted = (
         {step.resource.urn: place for place, step in enumerate(steps) if (step.operation == "delete") == is_delete}
         for is_delete in (False, True)
     )
+    gone_first = {urn for urn, place in deleted.items() if place < made.get(urn, -1)}
     return [
         f"{goal.name} and {need.rpartition('::')[2]}, which it needs"
         for goal in goals.values()
         for need in goal.needs & goals.keys()
         for is_wrong in (
             made.get(goal.urn, len(steps)) < made.get(need, -1),
-            deleted.get(goal.urn, -1) > deleted.get(need, len(steps)),
+            need not in gone_first and deleted.get(goal.urn, -1) > deleted.get(need, len(steps)),
         )
         if is_wrong
     ]

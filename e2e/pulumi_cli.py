@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from lls.operations.program.stack_file import PROJECT, find_cli
+from lls.waiting import wait_out
 
 Pulumi = Callable[..., int]
 """Runs the Pulumi CLI with some arguments; the answer is its exit code.
@@ -28,14 +29,4 @@ def run_pulumi(*arguments: str) -> int:
         "PATH": f"{os.environ.get('PATH', '')}{os.pathsep}{Path(command).parent}",
     }
     process = subprocess.Popen([command, *arguments], cwd=PROJECT, env=environment, stdout=sys.stderr)  # noqa: S603
-    interrupted = False
-    while True:
-        try:
-            code = process.wait()
-        except KeyboardInterrupt:
-            interrupted = True
-        else:
-            break
-    if interrupted:
-        raise KeyboardInterrupt
-    return code
+    return wait_out(process)

@@ -109,3 +109,21 @@ def run_command(
         process.wait()
         raise
     return subprocess.CompletedProcess(command, process.returncode, printed, complained)
+
+
+def wait_out(process: subprocess.Popen[bytes]) -> int:
+    """The exit code of a program that has the terminal, and so hears of a Ctrl-C by itself: nobody kills it before.
+
+    Raises KeyboardInterrupt, once it has ended, where there was one.
+    """
+    interrupted = False
+    while True:
+        try:
+            code = process.wait()
+        except KeyboardInterrupt:
+            interrupted = True
+        else:
+            break
+    if interrupted:
+        raise KeyboardInterrupt
+    return code

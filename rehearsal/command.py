@@ -13,7 +13,7 @@ from rich.console import Console
 from lls.config.values import in_words
 from lls.operations.program.stack_file import Stack, StackError, find_cli
 from rehearsal.compare import compared
-from rehearsal.display import Display, as_json, both_as_json
+from rehearsal.display import Display, as_json, both_as_json, say
 from rehearsal.engine.engine import StepsFailedError
 from rehearsal.real import RealRehearsal
 from rehearsal.rehearse import Rehearsal, Report
@@ -34,7 +34,7 @@ def run(options: argparse.Namespace) -> int:
     notes = Console(stderr=True)
 
     def refuse(message: str) -> int:
-        _say(notes, message)
+        say(notes, message)
         return REFUSED
 
     path = options.world or DEFAULT_WORLD
@@ -62,10 +62,10 @@ def run(options: argparse.Namespace) -> int:
     except StackError as error:
         return refuse(str(error))
     except (RunError, StepsFailedError) as error:
-        _say(notes, str(error))
+        say(notes, str(error))
         return BROKEN
     except KeyboardInterrupt:
-        _say(notes, "Interrupted. The emulated world is gone; nothing else was touched.")
+        say(notes, "Interrupted. The emulated world is gone; nothing else was touched.")
         return INTERRUPTED
     return HELD if held else BROKEN
 
@@ -101,7 +101,3 @@ def _rehearsal(engine: str, options: argparse.Namespace, stack: Stack, world: Wo
     # What the Pulumi CLI prints must not come between the report's lines.
     output = sys.stderr if options.json else None
     return RealRehearsal(stack, world, factor=options.factor, output=output)
-
-
-def _say(console: Console, message: str) -> None:
-    console.print(message, markup=False, highlight=False, soft_wrap=True)

@@ -76,12 +76,15 @@ def out_of_waves(resources: Sequence[Resource], destroy: Sequence[Step]) -> list
     ]
 
 
+def changes(steps: Sequence[Step]) -> Sequence[Step]:
+    """The steps that did something to a resource."""
+    return [step for step in steps if step.resource.custom and step.operation != "same"]
+
+
 def makespan(steps: Sequence[Step]) -> float:
     """Seconds of AWS from the first change to the last."""
-    changes = [step for step in steps if step.resource.custom and step.operation != "same"]
-    if not changes:
-        return 0.0
-    return max(step.finished for step in changes) - min(step.started for step in changes)
+    done = changes(steps)
+    return max(step.finished for step in done) - min(step.started for step in done) if done else 0.0
 
 
 def _operations(steps: Sequence[Step]) -> Counter[tuple[str, str]]:

@@ -11,7 +11,7 @@ from rich.text import Text
 
 from lls.operations.report.finding import Finding
 from lls.operations.report.screen import as_facts, print_findings
-from rehearsal.compare import makespan
+from rehearsal.compare import changes, makespan
 from rehearsal.engine.engine import Listener, Resource, Step, StepOp
 from rehearsal.rehearse import Expectation, Report
 
@@ -143,16 +143,21 @@ class Display(Listener):
         )
 
 
+def say(console: Console, message: str) -> None:
+    """Print a message as it is."""
+    console.print(message, markup=False, highlight=False, soft_wrap=True)
+
+
 def _timeline(steps: Sequence[Step], factor: float) -> str:
     """Each step as a bar from its start to its end, in the order of their starts."""
-    done = [step for step in steps if step.resource.custom and step.operation != "same"]
+    done = changes(steps)
     if not done:
         return f"  no changes, {sum(step.resource.custom for step in steps)} resources as they were"
-    first, last = min(step.started for step in done), max(step.finished for step in done)
-    scale = BAR / max(last - first, 1e-9)
+    first, whole = min(step.started for step in done), makespan(steps)
+    scale = BAR / max(whole, 1e-9)
     total = sum(step.finished - step.started for step in done)
     width = max(len(step.resource.name) for step in done)
-    lines = [f"  {last - first:.0f} s of AWS (here {factor:g} times faster); one after another {total:.0f} s"]
+    lines = [f"  {whole:.0f} s of AWS (here {factor:g} times faster); one after another {total:.0f} s"]
     for step in sorted(done, key=lambda step: (step.started, step.finished)):
         start, end = int((step.started - first) * scale), int((step.finished - first) * scale)
         bar = (" " * start + "━" * max(end - start, 1)).ljust(BAR)

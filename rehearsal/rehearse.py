@@ -347,7 +347,7 @@ class EngineBackend:
 
     def state(self, stack: str) -> State:
         """The engine's state."""
-        return self.rehearsal.stack_engine.exported()
+        return self.rehearsal.state()
 
 
 @contextmanager

@@ -10,6 +10,8 @@ from pathlib import Path
 
 from rich.console import Console
 
+from lls.waiting import wait_out
+from rehearsal.display import say
 from rehearsal.kubernetes.api import kubeconfig_for
 from rehearsal.real import RealRehearsal
 from rehearsal.rehearse import Rehearsal
@@ -18,7 +20,7 @@ from rehearsal.rehearse import Rehearsal
 def keep(rehearsal: Rehearsal, console: Console) -> None:
     """Serve the emulated world until Ctrl-C."""
     settings = settings_of(rehearsal)
-    _say(
+    say(
         console,
         f"The emulated AWS and cluster {rehearsal.world.cluster} keep running until Ctrl-C. For aws, kubectl and\n"
         f"python -m lls:\n{_exports(settings, rehearsal.commands)}",
@@ -26,7 +28,7 @@ def keep(rehearsal: Rehearsal, console: Console) -> None:
     try:
         wait_for_interrupt()
     except KeyboardInterrupt:
-        _say(console, "stopped")
+        say(console, "stopped")
 
 
 def open_shell(rehearsal: RealRehearsal, console: Console) -> int:
@@ -36,7 +38,7 @@ def open_shell(rehearsal: RealRehearsal, console: Console) -> int:
     settings = {**settings_of(rehearsal), **pulumi}
     path = os.pathsep.join((str(rehearsal.commands), str(Path(sys.prefix, "bin")), engine.environment["PATH"]))
     stack = engine.stack
-    _say(
+    say(
         console,
         f"A shell in an emulated AWS with the cluster {rehearsal.world.cluster}, and a backend with the empty stack\n"
         f"{stack}. Nothing of it is left when you leave it (exit). Such as:\n"
@@ -47,11 +49,10 @@ def open_shell(rehearsal: RealRehearsal, console: Console) -> int:
     process = subprocess.Popen(  # noqa: S603 - the user's own shell
         [os.environ.get("SHELL", "/bin/sh")], env={**engine.environment, **settings, "PATH": path}
     )
-    while True:
-        try:
-            return process.wait()
-        except KeyboardInterrupt:
-            continue  # it was for what runs in the shell
+    try:
+        return wait_out(process)
+    except KeyboardInterrupt:  # it was for what ran in the shell
+        return process.returncode
 
 
 def settings_of(rehearsal: Rehearsal) -> Mapping[str, str]:
@@ -73,10 +74,6 @@ def settings_of(rehearsal: Rehearsal) -> Mapping[str, str]:
 def _exports(settings: Mapping[str, str], commands: Path) -> str:
     lines = [f"  export {key}={shlex.quote(value)}" for key, value in settings.items()]
     return "\n".join([*lines, f"  export PATH={shlex.quote(str(commands))}:$PATH"])
-
-
-def _say(console: Console, message: str) -> None:
-    console.print(message, markup=False, highlight=False, soft_wrap=True)
 
 
 def wait_for_interrupt() -> None:

@@ -16,7 +16,7 @@ from pulumi import RunError
 from pulumi.runtime.rpc import UNKNOWN
 
 from lls.operations.program.recording import WORKERS, Monitor, MonitorError, Properties, Resource, Severity, record
-from lls.operations.program.replacement import deletes_first, replacing
+from lls.operations.program.replacement import changed_keys, deletes_first, replacing
 from lls.operations.world.states import State, StateResource
 
 T = TypeVar("T")
@@ -241,8 +241,7 @@ class Engine:
                 continue
             inputs, outputs = answer
             actual = self.state[resource.urn] = replace(resource, inputs=inputs, outputs=outputs | inputs)
-            keys = (resource.inputs | inputs).keys() - set(resource.ignore_changes)
-            if any(resource.inputs.get(key) != inputs.get(key) for key in keys):
+            if changed_keys(resource.inputs, inputs) - set(resource.ignore_changes):
                 changed.append(actual)
         self.replaced = [resource for resource in self.replaced if resource not in gone]
         return Refreshed(tuple(gone), tuple(changed))
@@ -362,7 +361,7 @@ class Run:
             return self._do(operation, goal, lambda: _made(goal, *provider.create(goal.type, goal.inputs)))
         ignored = {key: old.inputs[key] for key in goal.ignore_changes if key in old.inputs}
         goal = replace(goal, inputs=goal.inputs | ignored)
-        changed = {key for key in old.inputs | goal.inputs if old.inputs.get(key) != goal.inputs.get(key)}
+        changed = changed_keys(old.inputs, goal.inputs)
         moved = goal.provider in self.replaced_providers
         if not changed and not moved and goal.urn not in self.engine.unfinished:
             return self._do("same", goal, lambda: _made(goal, old.id, old.outputs))

@@ -12,6 +12,7 @@ from typing import IO, Any, Final
 from lls.operations.program.recording import Resource
 from lls.operations.program.stack_file import StackError
 from lls.operations.world.states import State, parse_state
+from lls.waiting import wait_out
 from rehearsal.engine.engine import Listener, Refreshed, Step, StepOp, StepsFailedError
 from rehearsal.plugins.servicer import Call
 from rehearsal.world import WorldClock
@@ -118,11 +119,7 @@ class RealEngine:
         called = len(self._calls)
         clock = _Times(self._clock)
         process = self.start(command, *options)
-        try:
-            code = process.wait()
-        except KeyboardInterrupt:
-            process.wait()  # the terminal has told it too; it ends what it has begun
-            raise
+        code = wait_out(process)
         events = [json.loads(line) for line in self._events.read_text().splitlines()] if self._events.exists() else []
         steps = _steps(events, self._calls[called:], clock)
         unexpected = command == "refresh" and any(step.operation != "same" for step in steps)

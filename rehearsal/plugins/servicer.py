@@ -13,7 +13,7 @@ from pulumi.runtime.proto import plugin_pb2, provider_pb2, status_pb2
 from pulumi.runtime.proto.provider_pb2_grpc import ResourceProviderServicer
 
 from lls.operations.program.recording import Properties
-from lls.operations.program.replacement import deletes_first, replacing
+from lls.operations.program.replacement import changed_keys, deletes_first, replacing
 from rehearsal.engine.engine import Provider, UnfinishedError
 from rehearsal.plugins.values import Values, is_known, plain, received, sent, typed
 
@@ -166,7 +166,7 @@ class Servicer(ResourceProviderServicer):
     def _diff(self, type_: str, request: Any) -> Any:
         old, new = plain(received(request.old_inputs)), plain(received(request.news))
         own = INTERNAL if type_.startswith("pulumi:providers:") else frozenset[str]()
-        changed = sorted(key for key in (old.keys() | new.keys()) - own if old.get(key) != new.get(key))
+        changed = sorted(changed_keys(old, new) - own)
         replaces = replacing(type_, old, new)
         return provider_pb2.DiffResponse(
             changes=provider_pb2.DiffResponse.DIFF_SOME if changed else provider_pb2.DiffResponse.DIFF_NONE,

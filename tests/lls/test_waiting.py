@@ -1,4 +1,6 @@
 import logging
+import subprocess
+import sys
 import threading
 
 import pytest
@@ -6,7 +8,7 @@ import pytest
 from lls import waiting
 from lls.operations.world import stun
 from lls.operations.world.registry import PAUSES
-from lls.waiting import SilentError, run_command, within
+from lls.waiting import SilentError, run_command, wait_out, within
 
 
 def test_no_question_takes_a_minute_with_all_its_tries() -> None:
@@ -50,3 +52,25 @@ def test_a_command_that_takes_too_long_is_ended() -> None:
 def test_a_commands_output_and_complaint_are_kept_apart() -> None:
     done = run_command(["sh", "-c", "echo out; echo err >&2; exit 3"], 10, "`sh`")
     assert (done.returncode, done.stdout, done.stderr) == (3, "out\n", "err\n")
+
+
+class Interrupted(subprocess.Popen[bytes]):
+    """A program of which somebody tires twice before it ends."""
+
+    def __init__(self) -> None:
+        super().__init__([sys.executable, "-c", "raise SystemExit(7)"])
+        self.presses = 2
+
+    def wait(self, timeout: float | None = None) -> int:
+        if self.presses:
+            self.presses -= 1
+            raise KeyboardInterrupt
+        return super().wait(timeout)
+
+
+def test_a_program_that_has_the_terminal_is_waited_for_however_often_ctrl_c_is_pressed() -> None:
+    process = Interrupted()
+    with pytest.raises(KeyboardInterrupt):
+        wait_out(process)
+    assert process.returncode == 7
+    assert wait_out(process) == 7

@@ -136,6 +136,11 @@ NAMED: Final = (
 """Types that pulumi-aws would name by itself: their `name` is an AutoName in its provider/resources.go."""
 
 
+def changed_keys(old: Inputs, new: Inputs) -> set[str]:
+    """The inputs whose values differ."""
+    return {key for key in old.keys() | new.keys() if old.get(key) != new.get(key)}
+
+
 def replacing(type_: str, old: Inputs, new: Inputs, replace_on_changes: Collection[str] = ()) -> list[str]:
     """The paths of the inputs whose change replaces the resource; without any it is changed in place, or not at all.
 

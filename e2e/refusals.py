@@ -202,9 +202,6 @@ def _pairs(tags: Mapping[str, str]) -> list[dict[str, str]]:
     return [{"Key": key, "Value": value} for key, value in tags.items()]
 
 
-CLOSED: Final[Arguments] = {"IpProtocol": "udp", "FromPort": 1, "ToPort": 1, "IpRanges": [{"CidrIp": f"{OUTSIDE}/32"}]}
-"""What a rule may permit without harm: nobody has that address, and nobody listens on that port."""
-
 MANY_TAGS: Final = _pairs({f"e2e:{number}": "" for number in range(51)})
 RESERVED_TAG: Final = _pairs({"aws:e2e": ""})
 

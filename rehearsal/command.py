@@ -13,7 +13,7 @@ from rich.console import Console
 from lls.config.values import in_words
 from lls.operations.program.stack_file import Stack, StackError, find_cli
 from rehearsal.compare import compared
-from rehearsal.display import Display, as_json, both_as_json, say
+from rehearsal.display import Display, Silence, as_json, both_as_json, say
 from rehearsal.engine.engine import StepsFailedError
 from rehearsal.real import RealRehearsal
 from rehearsal.rehearse import Rehearsal, Report
@@ -82,14 +82,17 @@ def _compare(own: Report, real: Report, *, as_json: bool) -> bool:
 
 def _perform(engine: str, options: argparse.Namespace, stack: Stack, world: World) -> Report:
     """Rehearse on one engine. Raises NoCliError, RunError and StepsFailedError."""
-    console = Console(quiet=options.json)
+    console = Console()
     with _rehearsal(engine, options, stack, world) as rehearsal:
-        speed = f"{options.factor:g} times faster than AWS"
-        console.print(f"Rehearsing stack [bold]{stack.name}[/] {speed}, on {ENGINE_NAMES[engine]}")
-        with Display(console, live=engine == "own") as screen:
-            report = rehearsal.perform(screen)
-        if options.json and len(ENGINES[options.engine]) == 1:
-            sys.stdout.write(as_json(report) + "\n")
+        if options.json:
+            report = rehearsal.perform(Silence())
+            if len(ENGINES[options.engine]) == 1:
+                sys.stdout.write(as_json(report) + "\n")
+        else:
+            speed = f"{options.factor:g} times faster than AWS"
+            console.print(f"Rehearsing stack [bold]{stack.name}[/] {speed}, on {ENGINE_NAMES[engine]}")
+            with Display(console, live=engine == "own") as screen:
+                report = rehearsal.perform(screen)
         if options.keep and engine == ENGINES[options.engine][-1]:
             keep(rehearsal, Console(stderr=True))
     return report

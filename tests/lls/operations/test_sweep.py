@@ -4,7 +4,7 @@ import pytest
 
 from bench.guide_commands import follow
 from lls.operations.report.finding import Level, Unwatched
-from lls.operations.sweep import PATIENCE, carry_out, holders
+from lls.operations.sweep import PATIENCE, Sweep, carry_out, holders
 from lls.operations.world.account import AwsError
 from lls.operations.world.inventory import ADDRESS, KINDS
 from rehearsal.rehearse import Rehearsal
@@ -153,14 +153,20 @@ def test_an_interrupted_sweep_knows_what_it_did_and_goes_on_when_run_again() -> 
         assert rehearsal.leftovers() == []
 
 
+def address_left_behind(rehearsal: Rehearsal) -> Sweep:
+    """The plan for the address alone of a stack whose load balancer has just been deleted."""
+    rehearsal.engine.up()
+    elbv2 = rehearsal.aws.client("elbv2")
+    elbv2.delete_load_balancer(LoadBalancerArn=rehearsal.engine.outputs["nlbArn"])
+    sweep = planned(rehearsal)
+    sweep.in_aws = [thing for thing in sweep.in_aws if thing.type == ADDRESS]
+    return sweep
+
+
 def test_the_address_of_a_load_balancer_that_is_gone_is_waited_for_while_its_interface_lingers() -> None:
     with a_rehearsal({"lls:staticIp": "true"}, latencies={"nlb_interfaces_linger": 1e6}) as rehearsal:
-        rehearsal.engine.up()
-        elbv2 = rehearsal.aws.client("elbv2")
-        elbv2.delete_load_balancer(LoadBalancerArn=rehearsal.engine.outputs["nlbArn"])
-        sweep = planned(rehearsal)
+        sweep = address_left_behind(rehearsal)
         assert sweep.dependents == []
-        sweep.in_aws = [thing for thing in sweep.in_aws if thing.type == ADDRESS]
 
         class LettingGo(PatientClockOf):
             def sleep(self, seconds: float) -> None:
@@ -173,11 +179,7 @@ def test_the_address_of_a_load_balancer_that_is_gone_is_waited_for_while_its_int
 
 def test_an_address_that_stays_held_is_told_so_and_not_that_the_credentials_are_wrong() -> None:
     with a_rehearsal({"lls:staticIp": "true"}, latencies={"nlb_interfaces_linger": 1e8}) as rehearsal:
-        rehearsal.engine.up()
-        elbv2 = rehearsal.aws.client("elbv2")
-        elbv2.delete_load_balancer(LoadBalancerArn=rehearsal.engine.outputs["nlbArn"])
-        sweep = planned(rehearsal)
-        sweep.in_aws = [thing for thing in sweep.in_aws if thing.type == ADDRESS]
+        sweep = address_left_behind(rehearsal)
         with pytest.raises(AwsError, match=r"something of AWS's own, .* still holds it") as caught:
             carry_out(sweep, rehearsal.installation(), PatientClock(), Unwatched())
         assert "credentials" not in str(caught.value)

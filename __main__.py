@@ -28,6 +28,8 @@ nlb = lls.StreamingNlb(
         allowed_cidrs=config.allowed_cidrs,
         static_ip=config.static_ip,
         elastic_ip=found.elastic_ip,
+        dns_name=config.dns_name,
+        hosted_zone_id=found.hosted_zone.id if found.hosted_zone else "",
         target_type=config.target_type,
         streaming_node_port=config.streaming_node_port,
         health_node_port=config.health_node_port,
@@ -60,7 +62,7 @@ ingress = lls.NodePortIngress(
 proxy = lls.StreamingProxyRelease(
     "proxy",
     lls.StreamingProxyReleaseArgs(
-        nlb_dns_name=nlb.load_balancer.dns_name,
+        nlb_dns_name=nlb.endpoint_name,
         udp_port=config.udp_port,
         availability_zone=config.availability_zone,
         node_selector=config.node_selector,

@@ -1,7 +1,8 @@
 """Low Latency Streaming for self-hosted NVCF: four components that replace NVIDIA's installation guide."""
 
 from lls.node_port_ingress import NodePortIngress, NodePortIngressArgs
-from lls.streaming_nlb import ElasticIp, StreamingNlb, StreamingNlbArgs
+from lls.streaming_nlb import StreamingNlb
+from lls.streaming_nlb_args import ElasticIp, StreamingNlbArgs
 from lls.streaming_proxy_release import StreamingProxyRelease, StreamingProxyReleaseArgs
 from lls.target_registration import Binding, TargetRegistration, TargetRegistrationArgs, Targets
 

@@ -15,10 +15,11 @@ from lls.cluster import EksCluster, kubeconfig_of_identity
 from lls.cluster_api import ClusterApi
 from lls.config import Config
 from lls.fitness import check_ip_family
+from lls.hosted_zone import HostedZone, find_hosted_zone
 from lls.node_security_groups import NodeSecurityGroups, find_node_security_groups, without_effect
 from lls.public_subnet import find_public_subnet, find_subnets
 from lls.sources import check_sources
-from lls.streaming_nlb import ElasticIp
+from lls.streaming_nlb_args import ElasticIp
 from lls.target_registration import Targets
 from lls.targets import find_targets
 
@@ -29,7 +30,8 @@ T = TypeVar("T")
 class Surroundings:
     """Everything that exists already and that the stack builds on.
 
-    `elastic_ip` is the one that the config names, if any; `registry_config` the auth file for the chart's
+    `elastic_ip` is the one that the config names, if any; `hosted_zone` the one that gets the record of a DNS name,
+    None where this stack makes none; `registry_config` the auth file for the chart's
     registry, None where Helm's own settings hold; `kubeconfig` is a secret where it
     is the config's own.
     """
@@ -39,6 +41,7 @@ class Surroundings:
     subnet_id: str
     node_security_groups: NodeSecurityGroups
     elastic_ip: ElasticIp | None
+    hosted_zone: HostedZone | None
     targets: Targets
     kubeconfig: pulumi.Input[str] = field(repr=False)
     chart: str
@@ -57,6 +60,7 @@ def look_up(config: Config) -> Surroundings:
     kubeconfig = own or kubeconfig_of_identity(config, cluster)
     subnet_id = _attempt(lambda: find_public_subnet(config, vpc_id))
     elastic_ip = _attempt(lambda: find_elastic_ip(config))
+    zone = _attempt(lambda: find_hosted_zone(config))
     family = _attempt(lambda: check_ip_family(cluster))
     api = ClusterApi(kubeconfig, config.kube_context)
     chosen = _attempt(lambda: find_targets(config, vpc_id, api))
@@ -64,7 +68,7 @@ def look_up(config: Config) -> Surroundings:
     sources = _attempt(lambda: check_sources(config))
     artifacts = _attempt(lambda: find_artifacts(config))
     token = _attempt(lambda: None if config.registry_config else find_token(artifacts.result()[0]))
-    attempts = (subnet_id, node_groups, elastic_ip, family, chosen, sources, artifacts, token)
+    attempts = (subnet_id, node_groups, elastic_ip, zone, family, chosen, sources, artifacts, token)
     if problems := dict.fromkeys(str(error) for error in (attempt.exception() for attempt in attempts) if error):
         raise pulumi.RunError("\n".join(problems))
     chart, image_repository = artifacts.result()
@@ -74,6 +78,7 @@ def look_up(config: Config) -> Surroundings:
         subnet_id=subnet_id.result(),
         node_security_groups=node_groups.result(),
         elastic_ip=elastic_ip.result(),
+        hosted_zone=zone.result(),
         targets=chosen.result(),
         kubeconfig=pulumi.Output.secret(own) if own else kubeconfig,
         chart=chart,

@@ -59,7 +59,8 @@ def _texts(values: Any) -> list[str]:
 class LlsOutputs:
     """Outputs of an LLS stack, each typed: `LlsOutputs.of("org/lls/prod").udp_port` is an Output of an int.
 
-    Reading one that the stack lacks fails with pulumi.RunError; `static_ip` is None where there is none.
+    Reading one that the stack lacks fails with pulumi.RunError; `dns_name` and `static_ip` are None where there
+    is none.
     """
 
     cluster_name = StackOutput("clusterName", _text, lambda stack: stack.config.cluster_name)
@@ -70,13 +71,14 @@ class LlsOutputs:
     nlb_arn = StackOutput("nlbArn", _text, lambda stack: stack.nlb.load_balancer.arn)
     nlb_dns_name = StackOutput("nlbDnsName", _text, lambda stack: stack.nlb.load_balancer.dns_name)
     nlb_zone_id = StackOutput("nlbZoneId", _text, lambda stack: stack.nlb.load_balancer.zone_id)
+    dns_name = StackOutput("dnsName", _optional_text, lambda stack: stack.config.dns_name or None)
     static_ip = StackOutput("staticIp", _optional_text, lambda stack: stack.nlb.static_ip)
     # int, because numbers of a stack reference arrive as floats.
     udp_port = StackOutput("udpPort", int, lambda stack: stack.config.udp_port)
     streaming_endpoint = StackOutput(
         "streamingEndpoint",
         _text,
-        lambda stack: pulumi.Output.format("{0}:{1}", stack.nlb.load_balancer.dns_name, stack.config.udp_port),
+        lambda stack: pulumi.Output.format("{0}:{1}", stack.nlb.endpoint_name, stack.config.udp_port),
     )
     security_group_id = StackOutput("securityGroupId", _text, lambda stack: stack.nlb.security_group.id)
     node_security_group_id = StackOutput(

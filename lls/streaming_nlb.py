@@ -1,58 +1,19 @@
 """Step 2 of the guide: the public Network Load Balancer with its security group, target group and listener."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import NamedTuple
-
 import pulumi
 import pulumi_aws as aws
 
 from lls import guide
 from lls.naming import Names
-
-
-class ElasticIp(NamedTuple):
-    """An existing Elastic IP: its allocation id and its address."""
-
-    allocation_id: str
-    address: str
-
-
-@dataclass(frozen=True, kw_only=True)
-class StreamingNlbArgs:
-    """What a StreamingNlb needs. Ports are numbers. `allowed_cidrs` are IPv4 CIDRs and ids of managed prefix lists.
-
-    `instance` tells the cluster's installations apart, in names and tags.
-    `registration` tells who registers the targets, each in a group of their own; `deregistration_delay` is in
-    seconds; `stickiness` sends a source address always to the same target.
-    `elastic_ip` is an existing address to use; without one, `static_ip` allocates an address.
-    """
-
-    cluster_name: str
-    instance: str = ""
-    vpc_id: pulumi.Input[str]
-    subnet_id: pulumi.Input[str]
-    udp_port: int = guide.UDP_PORT
-    allowed_cidrs: Sequence[str] = ("0.0.0.0/0",)
-    static_ip: bool = False
-    elastic_ip: ElasticIp | None = None
-    target_type: guide.TargetType = guide.TARGET_TYPE
-    streaming_node_port: int = guide.STREAMING_NODE_PORT
-    health_node_port: int = guide.HEALTH_NODE_PORT
-    health_path: str = guide.HEALTH_PATH
-    registration: guide.Registration = "nodes"
-    deregistration_delay: int = guide.DEREGISTRATION_DELAY
-    stickiness: bool = False
-    deletion_protection: bool = False
-    tags: Mapping[str, str] = field(default_factory=dict[str, str])
+from lls.streaming_nlb_args import StreamingNlbArgs
 
 
 class StreamingNlb(pulumi.ComponentResource):
     """`lls:index:StreamingNlb`, step 2 of the guide.
 
     Creates a security group with one ingress rule per source and one egress rule, an Elastic IP if asked
-    for, a target group, the NLB and its UDP listener. Destroyed in the guide's order: listener, NLB,
-    then target group, security group and Elastic IP.
+    for, a target group, the NLB and its UDP listener, and the record of a name in a zone if given. Destroyed in the
+    guide's order: listener and record, NLB, then target group, security group and Elastic IP.
     """
 
     security_group: aws.ec2.SecurityGroup
@@ -61,6 +22,8 @@ class StreamingNlb(pulumi.ComponentResource):
     listener: aws.lb.Listener
     static_ip: pulumi.Output[str] | None
     """The static address; None without one."""
+    endpoint_name: pulumi.Output[str]
+    """What clients call it: a name that was given, known before anything is made, or else its own."""
 
     def __init__(self, name: str, args: StreamingNlbArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         """Create the component; `name` prefixes the logical names of its children."""
@@ -72,6 +35,8 @@ class StreamingNlb(pulumi.ComponentResource):
         self.target_group = self._make_target_group(name, args, names)
         self.load_balancer = self._make_load_balancer(name, args, names, allocation_id)
         self.listener = self._make_listener(name, args, names)
+        self._make_record(name, args)
+        self.endpoint_name = pulumi.Output.from_input(args.dns_name or self.load_balancer.dns_name)
         self.register_outputs(
             {
                 "nlbArn": self.load_balancer.arn,
@@ -209,6 +174,27 @@ class StreamingNlb(pulumi.ComponentResource):
             tags=names.tags(names.nlb, args.tags),
             opts=self._child,
         )
+
+    def _make_record(self, name: str, args: StreamingNlbArgs) -> None:
+        """The name in its zone, if there is one: an alias, which follows the load balancer's addresses by itself.
+
+        It does not evaluate the targets' health: there is no other record that Route 53 could answer with instead.
+        """
+        if args.hosted_zone_id:
+            aws.route53.Record(
+                f"{name}-record",
+                zone_id=args.hosted_zone_id,
+                name=args.dns_name,
+                type="A",
+                aliases=[
+                    aws.route53.RecordAliasArgs(
+                        name=self.load_balancer.dns_name,
+                        zone_id=self.load_balancer.zone_id,
+                        evaluate_target_health=False,
+                    )
+                ],
+                opts=self._child,
+            )
 
 
 def _source(source: str) -> dict[str, str]:

@@ -17,6 +17,7 @@ Values = dict[str, Any]
 class StreamingProxyReleaseArgs:
     """What a StreamingProxyRelease needs. `cpu` and `memory` are Kubernetes quantities, `timeout` seconds.
 
+    `nlb_dns_name` is what clients call the load balancer: its own name, or another that leads to it.
     `chart` is an OCI reference, or the path of a local chart, whose version is then its own.
     `helm_values` is merged last into the chart's values.
     """

@@ -16,7 +16,9 @@ from lls.operations.report.finding import Finding, Level, Unwatched
 from lls.operations.verify import Verification
 from lls.operations.world.account import Account
 from lls.operations.world.installation import Installation
+from lls.operations.world.inventory import RECORD
 from lls.operations.world.states import ListedStack, State
+from rehearsal.aws.names import SHARED
 from rehearsal.aws.server import Aws
 from rehearsal.engine.engine import Engine, Listener, Refreshed, Step, StepsFailedError
 from rehearsal.kubernetes.api import KubernetesApi
@@ -30,8 +32,8 @@ from rehearsal.world import World, WorldClock
 HEALTH_PATIENCE: Final = 300.0
 """Seconds of AWS that a target may take to become healthy: twice five checks of 30 s."""
 
-NLB_ADDRESS: Final = "203.0.113.1"
-"""What the names of the emulated load balancers stand for: an address of RFC 5737, for documentation."""
+NLB_ADDRESS: Final = f"{SHARED}1"
+"""What the name of a world's first load balancer stands for."""
 
 
 @dataclass(frozen=True)
@@ -212,7 +214,8 @@ class Rehearsal:
         )
 
         audience.phase("verify")
-        verification = Verification(self.installation(), report.outputs, resolve=lambda _: [NLB_ADDRESS])
+        self._point_own_name(report.outputs)
+        verification = Verification(self.installation(), report.outputs, resolve=self.aws.resolve)
         report.verify = verification.run(Unwatched())
         audience.findings(report.verify)
         report.checks.append(_nothing_found("verify finds nothing wrong", report.verify))
@@ -252,6 +255,12 @@ class Rehearsal:
         report.checks.append(_nothing_found("check-clean finds nothing left", report.check_clean))
         audience.verdict(report.checks)
         return report
+
+    def _point_own_name(self, outputs: Properties) -> None:
+        """Be the user who makes the record of a name for which the stack makes none."""
+        name = outputs.get("dnsName")
+        if name and not any(resource.type == RECORD for resource in self.state().resources):
+            self.aws.names[name] = outputs["nlbDnsName"]
 
     @property
     def stack_engine(self) -> StackEngine:

@@ -1,16 +1,18 @@
 """The world that suits a stack, and the stack as it lives there."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
 from lls.config import NAMESPACE, schema
+from lls.config.dns import NO_ZONE
 from lls.config.forms import is_prefix_list
 from lls.go_yaml import read_go_yaml
+from lls.hosted_zone import lies_in
 from lls.operations.program.stack_file import HIDDEN, PROJECT, Stack, config_of, full_key, is_encrypted, read_stack
 from rehearsal.kubernetes.api import kubeconfig_for
-from rehearsal.world import Node, PrefixList, World
+from rehearsal.world import HostedZone, Node, PrefixList, World
 
 KUBECONFIG: Final = f"{NAMESPACE}:kubeconfig"
 
@@ -93,6 +95,7 @@ def world_for(stack: Stack, text: str) -> World:
     known = {prefix_list.id for prefix_list in world.prefix_lists}
     named = [source for source in stack.load("allowedCidrs", []) if is_prefix_list(source) and source not in known]
     changes["prefix_lists"] = (*world.prefix_lists, *(PrefixList(id=source) for source in named))
+    changes["hosted_zones"] = (*world.hosted_zones, *_zone_of(stack, world))
     if subnet_id := stack.get("publicSubnetId"):
         named = next((subnet for subnet in world.subnets if subnet.public and subnet.zone == zone), None)
         changes["subnets"] = tuple(
@@ -106,3 +109,11 @@ def world_for(stack: Stack, text: str) -> World:
         ]
         changes["nodes"] = (*world.nodes, *listed)
     return world.model_copy(update=changes)
+
+
+def _zone_of(stack: Stack, world: World) -> Iterator[HostedZone]:
+    """The zone that the stack's name needs, unless the world has one for it."""
+    name, zone_id = stack.get("dnsName"), stack.get("hostedZoneId")
+    known = (zone for zone in world.hosted_zones if zone.id == zone_id or (not zone_id and lies_in(name, zone.name)))
+    if name and zone_id != NO_ZONE and not any(known):
+        yield HostedZone(name=name.partition(".")[2], id=zone_id or None)

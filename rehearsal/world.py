@@ -102,6 +102,15 @@ class PrefixList(Model):
     address_family: Literal["IPv4", "IPv6"] = "IPv4"
 
 
+class HostedZone(Model):
+    """A Route 53 zone of the account. Nobody resolves a name of one that is not `delegated`, or `private`."""
+
+    name: str
+    id: str | None = None
+    private: bool = False
+    delegated: bool = True
+
+
 class ExistingPod(Model):
     """A pod that runs before `up` and holds part of a node."""
 
@@ -121,6 +130,7 @@ class Latencies(Model):
     helm_install: float
     helm_uninstall: float
     namespace_delete: float
+    dns_in_sync: float = 30
 
 
 class ManagedNodeGroup(Model):
@@ -183,6 +193,7 @@ class World(Model):
     nodes: tuple[Node, ...]
     pods: tuple[ExistingPod, ...] = ()
     prefix_lists: tuple[PrefixList, ...] = ()
+    hosted_zones: tuple[HostedZone, ...] = ()
     latencies: Latencies
     quirks: Quirks = Quirks()
 

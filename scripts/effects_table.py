@@ -37,6 +37,8 @@ CHANGES: Final[Mapping[str, tuple[Mapping[str, Any], Any]]] = {
     "allowedCidrs": ({}, ["198.51.100.0/24"]),
     "staticIp": ({}, True),
     "eipAllocationId": ({}, "eipalloc-0a1b"),
+    "dnsName": ({}, "stream.example.com"),
+    "hostedZoneId": ({"dnsName": "stream.example.com"}, "Z0OTHER"),
     "vpcId": ({}, "vpc-0a1b"),
     "publicSubnetId": ({}, "subnet-0a1b"),
     "nodeSecurityGroupId": ({}, "sg-0a1b"),

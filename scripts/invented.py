@@ -83,6 +83,12 @@ class InventedProvider:
             "getSecurityGroups": {"ids": ["sg-a1"]},
             "getInstances": {"ids": ["i-0a1b2c3d"], "privateIps": ["10.0.0.1"]},
             "getSecurityGroupRules": {"ids": self._rules_named(arguments)},
+            "getZone": {
+                "zoneId": arguments.get("zoneId") or "Z0FOUND",
+                "name": "example.com",
+                "nameServers": [],
+                "privateZone": False,
+            },
             "getElasticIp": {"publicIp": "203.0.113.9"},
             "getAuthorizationToken": {"authorizationToken": "QVdTOnNlY3JldA=="},
             "getNodeGroups": {"names": ["first"]},

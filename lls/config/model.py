@@ -10,12 +10,13 @@ from pathlib import Path
 from typing import Annotated, Any, Final
 
 from pulumi.runtime import is_config_secret
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationInfo
+from pydantic import ConfigDict, Field, SecretStr, ValidationInfo
 from pydantic import field_validator as check
 from pydantic.alias_generators import to_camel
 
 from lls import guide
 from lls.config import forms
+from lls.config.dns import DnsKeys
 from lls.naming import INSTANCE_TAG, Names
 from lls.oci import is_oci
 
@@ -23,7 +24,7 @@ PLAIN_ROLE: Final = frozenset({"roleArn", "sessionName", "duration"})
 """The properties of a role to assume without which `aws eks get-token` is still that role."""
 
 
-class Config(BaseModel):
+class Config(DnsKeys):
     """Every key of the contract, checked. Field names are the keys in snake_case.
 
     Three fields come from the AWS provider's own namespace: `region`, `profile`, and `identity`, the values of those
@@ -119,9 +120,8 @@ class Config(BaseModel):
         if not targets or not forms.unique(targets):
             raise ValueError("lls:registration static needs at least one target, and each only once")
         instances = info.data.get("target_type") == "instance"
-        wrong = [
-            target for target in targets if not (forms.is_instance(target) if instances else forms.is_ipv4(target))
-        ]
+        fits = forms.is_instance if instances else forms.is_ipv4
+        wrong = [target for target in targets if not fits(target)]
         if wrong:
             expected = "instance ids, such as i-0a1b2c3d" if instances else "IPv4 addresses of nodes"
             raise ValueError(f"{', '.join(wrong)}: lls:targetType {info.data.get('target_type')} needs {expected}")

@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from pulumi.runtime import rpc
 
+from lls.config.dns import NO_ZONE
 from lls.files import write_private
 from lls.naming import Names
 from lls.operations.program.recording import (
@@ -34,12 +35,14 @@ from lls.operations.world.inventory import (
     GROUP,
     INGRESS,
     LISTENER,
+    RECORD,
     TARGET,
     TARGET_GROUP,
     Inventory,
     Thing,
     deregistration,
     is_internal,
+    of_balancer,
 )
 from lls.operations.world.ownership import KUBERNETES_NAMESPACE, RELEASE, Kind, Owner, Ownership
 from lls.operations.world.proxy import Proxy
@@ -69,6 +72,7 @@ IDENTITY: Final[Mapping[str, tuple[str, ...]]] = {
     BALANCER: ("name",),
     LISTENER: ("loadBalancerArn", "protocol", "port"),
     TARGET: ("targetGroupArn", "targetId", "port"),
+    RECORD: ("zoneId", "name", "type"),
 }
 """Inputs by which AWS tells two of a type apart: another one with the same could not be created."""
 
@@ -220,6 +224,8 @@ def _owner_by_tags(match: Match, ownership: Ownership, names: Names) -> Owner:
     if owner.is_owned:
         return owner
     missing = ""
+    if thing.type == RECORD and thing.leads_to != replace(thing, inputs=match.resource.inputs).leads_to:
+        return Owner(Kind.UNKNOWN, why=f"it leads to {thing.leads_to}, not to this load balancer", is_mistaken=True)
     if thing.type in (GROUP, TARGET_GROUP, BALANCER) and not names.claims(thing.tags):
         missing = ", ".join(names.missing(thing.tags))
     elif thing.type == ADDRESS and not names.resembles(thing.tags):
@@ -240,6 +246,8 @@ def _way_out(match: Match, owner: Owner) -> str:
         return "pulumi config set lls:nodeInternalRules false"
     if match.thing.type in (KUBERNETES_NAMESPACE, RELEASE) and owner.is_mistaken:
         return "set lls:namespace to another, or free this one"
+    if match.thing.type == RECORD and owner.is_mistaken:
+        return f"delete it, set lls:dnsName to another name, or lls:hostedZoneId to {NO_ZONE}"
     return "if it is this installation's, give it the tags, then run this again" if owner.is_mistaken else ""
 
 
@@ -308,6 +316,9 @@ class _Finder:
             return self._inventory.balancers()
         if goal.type == LISTENER:
             return self._inventory.listeners(inputs["loadBalancerArn"])
+        if goal.type == RECORD:
+            found = self._inventory.records(inputs["name"], inputs["zoneId"])
+            return [of_balancer(record, self._inventory.balancers()) for record in found]
         return self._inventory.targets(inputs["targetGroupArn"])
 
     def _namespace(self, goal: Resource) -> Thing | None:

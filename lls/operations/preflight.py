@@ -17,7 +17,9 @@ from lls.artifacts import find_artifacts
 from lls.carriers import find_carriers
 from lls.cluster import EksCluster
 from lls.cluster_api import REQUEST_TIMEOUT, ClusterApi
+from lls.config.dns import NO_ZONE
 from lls.fitness import JudgedNode, check_ip_family
+from lls.hosted_zone import HostedZone, find_hosted_zone
 from lls.node_security_groups import find_node_security_groups, without_effect
 from lls.oci import OCI_SCHEME, EcrRegistry, ecr_registry, is_oci, split, tag_of
 from lls.operations.program.stack_file import StackError
@@ -36,8 +38,9 @@ from lls.operations.report.finding import (
 from lls.operations.world.account import AwsError
 from lls.operations.world.capacity import demand_of, name_of, shortfall, tolerations_for
 from lls.operations.world.cluster_survey import look_into_cluster
+from lls.operations.world.endpoint_name import Resolve, addresses_of, judge_name, record_to_make
 from lls.operations.world.installation import Installation
-from lls.operations.world.inventory import INGRESS, Inventory, Thing, is_internal
+from lls.operations.world.inventory import INGRESS, Inventory, Thing, is_internal, of_balancer
 from lls.operations.world.network import Network
 from lls.operations.world.ownership import KUBERNETES_NAMESPACE, RELEASE, Kind
 from lls.operations.world.partition import partition_of
@@ -61,6 +64,9 @@ your Network Load Balancer" in AWS's guide, and Wavelength Zones have Applicatio
 CONSTRAINED: Final = frozenset({"use1-az3", "usw1-az2", "cac1-az3"})
 """Ids of zones with limited capacity, by the EKS guide's requirements for subnets. A Network Load Balancer cannot be in
 a constrained zone, which no API tells: AWS does, when one is created."""
+
+CLASHING: Final = frozenset({"A", "AAAA", "CNAME"})
+"""Types of records that would be in the way of an alias A, or lead some clients elsewhere."""
 
 QUOTAS: Final[Mapping[str, tuple[str, str, int]]] = {
     "load balancers": ("elasticloadbalancing", "L-69A177A2", 50),
@@ -88,8 +94,8 @@ def run(installation: Installation, watcher: Watcher) -> Outcome:
 class Preflight:
     """The checks of one stack. Nothing is changed."""
 
-    def __init__(self, installation: Installation) -> None:
-        """Check what that stack describes."""
+    def __init__(self, installation: Installation, resolve: Resolve | None = None) -> None:
+        """Check what that stack describes. `resolve` defaults to the system's."""
         self._installation = installation
         self._stack = installation.stack
         self._config = installation.config
@@ -98,6 +104,7 @@ class Preflight:
         self._survey: Survey | None = None
         self._survey_failed: AwsError | None = None
         self._targets: Targets | None = None
+        self._resolve = resolve or addresses_of
         self._lock = Lock()
 
     def run(self, watcher: Watcher) -> list[Finding]:
@@ -142,6 +149,7 @@ class Preflight:
             "namespace": self._check_namespace,
             "release": self._check_release,
             "elastic ip": self._check_elastic_ip,
+            "dns": self._check_dns,
             "chart": self._check_chart,
             "image": self._check_image,
             "leftovers": self._check_leftovers,
@@ -394,6 +402,38 @@ class Preflight:
                 problem("elastic ip", f"{allocation} is held by {address.state}", "release it there, or use another")
             ]
         return [ok("elastic ip", f"{allocation} is free, or this stack's")]
+
+    def _check_dns(self) -> list[Finding]:
+        """Whether the endpoint's name is free for a record, or leads to the load balancer if the user makes it."""
+        config = self._config
+        if not config.dns_name:
+            return []
+        zone = self._installation.ask_as_program(lambda: find_hosted_zone(config))
+        if zone:
+            return self._check_records(zone)
+        balancer = self._inventory.find_balancer(config.names.nlb)
+        if balancer is None:
+            seen = f"{config.dns_name}: this stack makes no record, and where yours is to lead is known after up"
+            return [note("dns", seen, f"then {record_to_make(config.dns_name, 'nlbDnsName')}; verify checks it")]
+        target: str = balancer.outputs["dnsName"]
+        make = record_to_make(config.dns_name, target)
+        return [judge_name(config.dns_name, target, self._resolve, lambda: make)]
+
+    def _check_records(self, zone: HostedZone) -> list[Finding]:
+        """Whether nothing has the name in the zone that this stack does not own; leftovers are told as such."""
+        name, balancers = self._config.dns_name, self._inventory.balancers()
+        found: list[Finding] = []
+        for record in self._inventory.records(name, zone.id):
+            record = of_balancer(record, balancers)
+            owner = self._ownership.of(record)
+            is_known = owner.kind is Kind.OURS or any(record.id == thing.id for thing in self._found.things)
+            if record.inputs["type"] in CLASHING and (owner.kind is Kind.ANOTHERS or not is_known):
+                whose = f", and {owner}" if owner.is_owned else ""
+                seen = f"{record.inputs['type']} {name} exists in zone {zone.id} and leads to {record.leads_to}{whose}"
+                remedy = f"delete it, set lls:dnsName to another name, or lls:hostedZoneId to {NO_ZONE} to keep it"
+                found.append(problem("dns", seen, remedy))
+        servers = ", ".join(zone.name_servers)
+        return found or [ok("dns", f"{name} is free or this stack's, in zone {zone.id} of {zone.name} ({servers})")]
 
     def _check_leftovers(self) -> list[Finding]:
         stack = self._stack.name

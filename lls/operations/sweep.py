@@ -23,10 +23,12 @@ from lls.operations.world.inventory import (
     GROUP,
     INGRESS,
     LISTENER,
+    RECORD,
     TARGET,
     TARGET_GROUP,
     Inventory,
     Thing,
+    alias_change,
     interface_description,
 )
 from lls.operations.world.ownership import KUBERNETES_NAMESPACE, Kind, Owner, Ownership
@@ -259,6 +261,9 @@ _DELETE: Final[Mapping[str, Callable[[Thing, Account], object]]] = {
         SecurityGroupRuleIds=[thing.id],
     ),
     LISTENER: lambda thing, account: account.call("elbv2", "delete_listener", ListenerArn=thing.id),
+    RECORD: lambda thing, account: account.call(
+        "route53", "change_resource_record_sets", **alias_change("DELETE", thing.inputs)
+    ),
     BALANCER: lambda thing, account: account.call("elbv2", "delete_load_balancer", LoadBalancerArn=thing.id),
     TARGET_GROUP: lambda thing, account: account.call("elbv2", "delete_target_group", TargetGroupArn=thing.id),
     GROUP: lambda thing, account: account.call("ec2", "delete_security_group", GroupId=thing.id),

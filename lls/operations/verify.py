@@ -1,7 +1,6 @@
 """`verify`: whether the stack streams (guide steps 2.9 and 6), and why it does not."""
 
-import socket
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from functools import cached_property
 from typing import Any, Final
@@ -9,6 +8,7 @@ from typing import Any, Final
 import pulumi
 
 from lls.fitness import JudgedNode
+from lls.hosted_zone import find_hosted_zone
 from lls.operations.program.stack_file import StackError
 from lls.operations.report.clock import Clock
 from lls.operations.report.finding import (
@@ -22,11 +22,11 @@ from lls.operations.report.finding import (
     ok,
     problem,
     run_checks,
-    unknown,
 )
 from lls.operations.report.screen import Screen
 from lls.operations.world import stun
 from lls.operations.world.account import AwsError
+from lls.operations.world.endpoint_name import Resolve, addresses_of, judge_name, record_to_make, way_to_zone
 from lls.operations.world.installation import Installation
 from lls.operations.world.inventory import Inventory, Thing
 from lls.operations.world.network import Network
@@ -39,7 +39,6 @@ from lls.operations.world.registration import judge_attachments, registered_by
 from lls.operations.world.remedies import Remedies
 from lls.operations.world.states import State
 from lls.operations.world.stun import Answer
-from lls.waiting import NAME, within
 
 POLL: Final = 10.0
 """Seconds between two looks at the targets while waiting."""
@@ -75,7 +74,7 @@ class Verification:
         self,
         installation: Installation,
         outputs: Mapping[str, Any],
-        resolve: Callable[[str], Sequence[str]] | None = None,
+        resolve: Resolve | None = None,
     ) -> None:
         """Look at that stack; without `outputs` it is found by its names. `resolve` defaults to the system's."""
         self._installation = installation
@@ -84,7 +83,7 @@ class Verification:
         self._proxy = installation.proxy
         self._unfit_nodes = installation.unfit_nodes
         self._outputs = outputs
-        self._resolve = resolve or _resolve
+        self._resolve = resolve or addresses_of
         self._inventory = Inventory(installation.account)
 
     def run(self, watcher: Watcher) -> list[Finding]:
@@ -331,11 +330,19 @@ class Verification:
         ]
 
     def _check_dns(self, path: Path) -> list[Finding]:
-        name = path.balancer.outputs["dnsName"]
+        """Whether the name that clients call leads here: the load balancer's, or one of the user's own."""
+        balancer: str = path.balancer.outputs["dnsName"]
+        name = self._config.dns_name or balancer
+        return [judge_name(name, balancer, self._resolve, lambda: self._way_to_name(name, balancer))]
+
+    def _way_to_name(self, name: str, balancer: str) -> str:
+        """What makes a name lead to the load balancer, by who makes its record."""
+        config = self._config
         try:
-            return [ok("dns", f"{name} is {', '.join(self._resolve(name))}")]
-        except OSError as error:
-            return [unknown("dns", f"{name} does not resolve here: {error}", "a new name takes minutes; see --wait")]
+            zone = self._installation.ask_as_program(lambda: find_hosted_zone(config))
+        except pulumi.RunError as error:
+            return f"see that its record leads to {balancer} and its zone is delegated; which that is: {error}"
+        return f"{self._remedies(None).up}; {way_to_zone(zone)}" if zone else record_to_make(name, balancer)
 
 
 def _cause(check: str, seen: str, remedy: str, unhealthy: Iterable[Thing]) -> Cause:
@@ -356,7 +363,7 @@ def _probe(verification: Verification, installation: Installation, screen: Scree
     path, _ = verification.find_path()
     if path is None:
         return problem("probe", "there is no endpoint to probe", "see above")
-    host, port = path.balancer.outputs["dnsName"], installation.config.udp_port
+    host, port = installation.config.dns_name or path.balancer.outputs["dnsName"], installation.config.udp_port
     screen.began(f"probing {host}:{port}")
     try:
         return judge_probe(f"{host}:{port}", stun.probe(host, port))
@@ -390,8 +397,3 @@ def _status(path: Path | None, waived: Collection[str]) -> str:
         + (f" ({waiting})" if waiting else "")
         + (f"; {len(waived)} cannot be as things are" if waived else "")
     )
-
-
-def _resolve(name: str) -> Sequence[str]:
-    found = within(NAME, f"the address of {name}", lambda: socket.getaddrinfo(name, None))
-    return sorted({str(answer[4][0]) for answer in found})

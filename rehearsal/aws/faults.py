@@ -18,6 +18,7 @@ PROTOCOLS: Final[Mapping[str, Protocol]] = {
     "sts": "query",
     "iam": "query",
     "autoscaling": "query",
+    "route53": "query",
 }
 """How services answer; the others speak JSON."""
 
@@ -48,8 +49,14 @@ REST: Final = {
     ("GET", "/clusters/*"): "DescribeCluster",
     ("GET", "/clusters/*/node-groups"): "ListNodegroups",
     ("GET", "/clusters/*/node-groups/*"): "DescribeNodegroup",
+    ("GET", "/2013-04-01/hostedzone"): "ListHostedZones",
+    ("GET", "/2013-04-01/hostedzone/*"): "GetHostedZone",
+    ("GET", "/2013-04-01/hostedzone/*/rrset"): "ListResourceRecordSets",
+    ("POST", "/2013-04-01/hostedzone/*/rrset/"): "ChangeResourceRecordSets",
+    ("GET", "/2013-04-01/change/*"): "GetChange",
+    ("GET", "/2013-04-01/tags/hostedzone/*"): "ListTagsForResource",
 }
-"""IAM's names of EKS's calls."""
+"""IAM's names of the calls of EKS and Route 53."""
 
 
 def action_of(environ: Mapping[str, Any], body: bytes) -> str:

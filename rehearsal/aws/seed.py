@@ -15,10 +15,11 @@ from moto.ec2.models.instances import Instance
 from moto.ecr.models import ecr_backends
 from moto.eks.models import eks_backends
 from moto.iam.models import iam_backends
+from moto.route53.models import route53_backends
 
 from lls import guide
 from rehearsal.aws.callers import ROLE
-from rehearsal.world import InstanceState, ManagedNodeGroup, Node, PrefixList, World
+from rehearsal.world import HostedZone, InstanceState, ManagedNodeGroup, Node, PrefixList, World
 
 VPC_CIDR: Final = "10.0.0.0/16"
 OTHER_VPC_CIDR: Final = "10.99.0.0/16"
@@ -84,6 +85,8 @@ class Seed:
         self._make_images()
         for group in world.quirks.managed_node_groups:
             self._make_node_group(group)
+        for zone in world.hosted_zones:
+            self._make_zone(zone)
         return self
 
     def _make_subnets(self) -> None:
@@ -225,6 +228,13 @@ class Seed:
                 "layers": [],
             }
             ecr.put_image(f"{prefix}/{name}", json.dumps(manifest), tag or "0")
+
+    def _make_zone(self, zone: HostedZone) -> None:
+        route53 = route53_backends[self._world.account][self._world.partition]
+        made = route53.create_hosted_zone(f"{zone.name}.", private_zone=zone.private)
+        if zone.id:
+            route53.zones[zone.id] = route53.zones.pop(made.resource_id)
+            made.resource_id = zone.id
 
     def _make_node_group(self, group: ManagedNodeGroup) -> None:
         world, name = self._world, f"eks-{group.name}"

@@ -4,7 +4,7 @@ import base64
 import os
 import threading
 import uuid
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime, timedelta
 from functools import cache
@@ -27,6 +27,7 @@ from moto.moto_server.werkzeug_app import (  # pyright: ignore[reportMissingType
     MotoRequestHandler,
     create_backend_app,
 )
+from moto.route53.models import route53_backends
 from werkzeug.serving import make_server
 from werkzeug.test import EnvironBuilder, run_wsgi_app
 
@@ -35,10 +36,12 @@ from rehearsal.aws.callers import KEY, Identities
 from rehearsal.aws.faults import Fault, Faults, Response, action_of
 from rehearsal.aws.health import Answers
 from rehearsal.aws.kept import findings_kept, session
+from rehearsal.aws.names import Resolver
 from rehearsal.aws.seed import Seed
 from rehearsal.aws.strict_ec2 import NlbInterfaces, StrictEc2
 from rehearsal.aws.strict_elbv2 import NlbState, StrictElbv2
 from rehearsal.aws.strict_quotas import Quotas
+from rehearsal.aws.strict_route53 import StrictRoute53
 from rehearsal.world import World, WorldClock
 
 if TYPE_CHECKING:
@@ -86,6 +89,8 @@ class Aws:
         self._quotas = Quotas(world.region, world.account, world.partition)
         self._quotas.values.update(world.quirks.quotas)
         self._elbv2 = StrictElbv2(world, clock, answers, self._interfaces, self._quotas.values)
+        self._route53 = StrictRoute53(world, clock)
+        self._resolver = Resolver(world)
         self._faults = Faults()
         self.identities = Identities(world.account, world.partition, self._faults.allows)
         self.calls: list[str] = []
@@ -120,6 +125,7 @@ class Aws:
         self.callers.clear()
         StrictEc2(self._interfaces).enforce(self._exit)
         self._elbv2.enforce(self._exit)
+        self._route53.enforce(self._exit)
         self._quotas.enforce(self._exit)
         self.identities.enforce(self._exit)
         self._before = self._inventory()
@@ -215,6 +221,16 @@ class Aws:
         """Let load balancers end in that state from now on; `active` after the usual time."""
         self._elbv2.final_state = state
 
+    @property
+    def names(self) -> dict[str, str]:
+        """Names of zones that are somebody else's, and what they stand for: a name or an address. May be changed."""
+        return self._resolver.others
+
+    def resolve(self, name: str) -> Sequence[str]:
+        """The addresses that everybody gets for a name. Raises socket.gaierror, as the system's resolver does."""
+        with self._lock:
+            return self._resolver.resolve(name)
+
     def leftovers(self) -> tuple[str, ...]:
         """What exists now and did not when the world began."""
         return tuple(sorted(self._inventory() - self._before))
@@ -251,6 +267,7 @@ class Aws:
             ec2, elbv2 = self._ec2_backend, self._elbv2_backend
             groups = [group for of_vpc in ec2.groups.values() for group in of_vpc.values()]
             rules = [rule for group in groups for rule in (*group.ingress_rules, *group.egress_rules)]
+            zones = route53_backends[self._world.account][self._world.partition].zones.values()
             return {
                 *(f"security group {group.id} {group.name}" for group in groups),
                 *(f"rule {rule.id} of {rule.group_id}" for rule in rules),
@@ -258,6 +275,7 @@ class Aws:
                 *(f"load balancer {balancer.name}" for balancer in elbv2.load_balancers.values()),
                 *(f"listener {arn}" for balancer in elbv2.load_balancers.values() for arn in balancer.listeners),
                 *(f"target group {group.name}" for group in elbv2.target_groups.values()),
+                *(f"record {record.name} {record.type}" for zone in zones for record in zone.rrsets),
                 *(f"network interface {interface.id}" for interface in self._interfaces.present()),
             }
 

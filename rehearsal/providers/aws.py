@@ -9,6 +9,7 @@ from rehearsal.providers.ec2 import Ec2Types
 from rehearsal.providers.elbv2 import Elbv2Types
 from rehearsal.providers.lifecycle import LifecycleProvider
 from rehearsal.providers.registry import Registry
+from rehearsal.providers.route53 import Route53Types
 from rehearsal.providers.targets import TargetTypes
 from rehearsal.world import World, WorldClock
 
@@ -23,6 +24,7 @@ class AwsProvider(LifecycleProvider):
             {
                 **Ec2Types(aws, world).lifecycles,
                 **Elbv2Types(aws, clock).lifecycles,
+                **Route53Types(aws, clock).lifecycles,
                 **TargetTypes(aws).lifecycles,
             },
         )

@@ -66,7 +66,7 @@ def a_scene(
         rehearsal.engine.stack = "dev"
         scene = Scene(rehearsal, until, patch, captured)
         patch.setattr("lls.operations.world.installation.CliBackend", lambda: scene.backend)
-        patch.setattr("lls.operations.verify._resolve", resolve)
+        patch.setattr("lls.operations.verify.addresses_of", resolve)
         patch.setattr(cli, "RealClock", lambda: PatientClockOf(rehearsal))
         patch.setattr(cli, "run_pulumi", scene.pulumi)
         patch.setattr(cli, "_ask", scene.ask)

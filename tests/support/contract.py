@@ -9,6 +9,7 @@ CONTRACT_OUTPUTS = {
     "nlbArn",
     "nlbDnsName",
     "nlbZoneId",
+    "dnsName",
     "staticIp",
     "udpPort",
     "streamingEndpoint",

@@ -69,6 +69,12 @@ ANSWERS: Mapping[str, Properties] = {
         "ownerId": "123456789012",
     },
     "aws:ec2/getElasticIp:getElasticIp": {"publicIp": "203.0.113.9"},
+    "aws:route53/getZone:getZone": {
+        "zoneId": "Z0",
+        "name": "example.com",
+        "nameServers": ["ns-1.example"],
+        "privateZone": False,
+    },
     "aws:ecr/getAuthorizationToken:getAuthorizationToken": {"authorizationToken": "QVdTOnNlY3JldA=="},
 }
 

@@ -109,6 +109,9 @@ BY_CODE: Final[Mapping[str, tuple[Rule, ...]]] = {
     ),
     "aws:lb/targetGroup:TargetGroup": (REGION,),
     "aws:lb/targetGroupAttachment:TargetGroupAttachment": (REGION,),
+    # Another type, or set identifier, is another record in the same change: resourceRecordUpdate in
+    # internal/service/route53/record.go. The service is global, and its resources take no region.
+    "aws:route53/record:Record": (),
     "aws:vpc/securityGroupEgressRule:SecurityGroupEgressRule": SECURITY_GROUP_RULE,
     "aws:vpc/securityGroupIngressRule:SecurityGroupIngressRule": SECURITY_GROUP_RULE,
     "kubernetes:core/v1:Namespace": OBJECT,

@@ -31,6 +31,7 @@ BY_SCHEMA: Final[Mapping[str, tuple[str, ...]]] = {
         "targetGroupArn",
         "targetId",
     ),
+    "aws:route53/record:Record": ("name", "zoneId"),
     "aws:vpc/securityGroupEgressRule:SecurityGroupEgressRule": (),
     "aws:vpc/securityGroupIngressRule:SecurityGroupIngressRule": (),
 }

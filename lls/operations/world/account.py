@@ -29,7 +29,7 @@ THROTTLED: Final = frozenset(
     {"Throttling", "ThrottlingException", "ThrottledException", "RequestLimitExceeded", "TooManyRequestsException"}
 )
 SILENT: Final = frozenset({"ConnectTimeoutError", "ReadTimeoutError", SilentError.__name__})
-GONE: Final = ("NotFound", "NotFoundException")
+GONE: Final = ("NotFound", "NotFoundException", "NoSuchHostedZone")
 """How the codes end by which AWS says that a thing is not there, or not any more."""
 
 HELD: Final = "permission to access the specified resource"

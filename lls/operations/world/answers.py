@@ -4,6 +4,7 @@ import base64
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
+from lls.hosted_zone import NONE_FOUND, SEVERAL_FOUND
 from lls.operations.program.recording import Properties
 from lls.operations.world.account import Account
 from lls.operations.world.partition import partition_of
@@ -42,6 +43,7 @@ class LookUps:
             "aws:vpc/getSecurityGroupRules:getSecurityGroupRules": self._security_group_rules,
             "aws:servicequotas/getServiceQuota:getServiceQuota": self._service_quota,
             "aws:ec2/getElasticIp:getElasticIp": self._elastic_ip,
+            "aws:route53/getZone:getZone": self._hosted_zone,
             "aws:ec2/getInstances:getInstances": self._instances,
             "aws:eks/getNodeGroups:getNodeGroups": self._node_groups,
             "aws:eks/getNodeGroup:getNodeGroup": self._node_group,
@@ -147,6 +149,27 @@ class LookUps:
     def _elastic_ip(self, arguments: Properties) -> Properties:
         [address] = self._account.call("ec2", "describe_addresses", AllocationIds=[arguments["id"]])["Addresses"]
         return {"id": arguments["id"], "publicIp": address["PublicIp"]}
+
+    def _hosted_zone(self, arguments: Properties) -> Properties:
+        """The provider lists all zones for a name, and then reads the one with its tags, as one that is given."""
+        zone_id, name = arguments.get("zoneId"), arguments.get("name")
+        if not zone_id:
+            found = [
+                zone
+                for zone in self._account.every("route53", "list_hosted_zones", "HostedZones")
+                if zone["Name"].rstrip(".") == name and zone["Config"]["PrivateZone"] == arguments["privateZone"]
+            ]
+            if len(found) != 1:
+                raise LookupError(SEVERAL_FOUND if found else NONE_FOUND)
+            zone_id = found[0]["Id"].rpartition("/")[2]
+        told = self._account.call("route53", "get_hosted_zone", Id=zone_id)
+        self._account.call("route53", "list_tags_for_resource", ResourceType="hostedzone", ResourceId=zone_id)
+        return {
+            "zoneId": zone_id,
+            "name": told["HostedZone"]["Name"].rstrip("."),
+            "privateZone": told["HostedZone"]["Config"]["PrivateZone"],
+            "nameServers": told.get("DelegationSet", {}).get("NameServers", []),
+        }
 
     def _instances(self, arguments: Properties) -> Properties:
         states = {"Name": "instance-state-name", "Values": list(arguments["instanceStateNames"])}

@@ -2,10 +2,11 @@
 
 import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from lls.guide import NODE_INTERNAL_PORTS
+from lls.hosted_zone import lies_in
 from lls.operations.program.recording import Properties
 from lls.operations.world.account import Account, AwsError
 
@@ -18,6 +19,7 @@ BALANCER: Final = "aws:lb/loadBalancer:LoadBalancer"
 LISTENER: Final = "aws:lb/listener:Listener"
 TARGET: Final = "aws:lb/targetGroupAttachment:TargetGroupAttachment"
 ATTACHMENT: Final = "aws:autoscaling/attachment:Attachment"
+RECORD: Final = "aws:route53/record:Record"
 RULES: Final = (INGRESS, EGRESS)
 
 OTHER_BALANCER: Final = "another load balancer"
@@ -63,7 +65,8 @@ class Thing:
     def holders(self) -> tuple[str, ...]:
         """Ids of what it is part of, or serves, and goes with."""
         keys = ("loadBalancerArn", "targetGroupArn", "lbTargetGroupArn", "referencedSecurityGroupId")
-        return tuple(self.inputs[key] for key in keys if key in self.inputs)
+        known = {**self.outputs, **self.inputs}
+        return tuple(known[key] for key in keys if key in known)
 
     @property
     def uses(self) -> tuple[str, ...]:
@@ -72,6 +75,12 @@ class Thing:
             mapping["allocationId"] for mapping in self.inputs.get("subnetMappings", ()) if "allocationId" in mapping
         ]
         return (*self.inputs.get("securityGroups", ()), *addresses)
+
+    @property
+    def leads_to(self) -> str:
+        """What a DNS record says of its name: an alias's target, or values; in lower case, as DNS has it."""
+        targets = [alias["name"] for alias in self.inputs.get("aliases", ())] or self.inputs.get("records", ())
+        return ", ".join(str(target).rstrip(".").lower() for target in targets)
 
     def __str__(self) -> str:
         return f"{self.kind} {self.name}" + (
@@ -89,6 +98,7 @@ KINDS: Final[Mapping[str, str]] = {
     LISTENER: "listener",
     TARGET: "target",
     ATTACHMENT: "attachment of Auto Scaling group",
+    RECORD: "DNS record",
     OTHER_BALANCER: "load balancer",
 }
 
@@ -270,6 +280,27 @@ class Inventory:
             for description in found
             for arn in description.get("TargetGroupARNs", ())
             if arn in target_group_arns
+        ]
+
+    def records(self, name: str, zone_id: str = "") -> list[Thing]:
+        """The DNS records of a name, in a Route 53 zone, else in all public ones that may have it."""
+        found: list[Thing] = []
+        for id_ in [zone_id] if zone_id else self._zones_of(name):
+            arguments = {"HostedZoneId": id_, "StartRecordName": name, "MaxItems": "100"}
+            try:
+                listed = self._account.call("route53", "list_resource_record_sets", **arguments)["ResourceRecordSets"]
+            except AwsError as error:
+                if not error.is_gone:
+                    raise
+                continue
+            found += [record for record in (record_of(id_, each) for each in listed) if record.name == name]
+        return found
+
+    def _zones_of(self, name: str) -> list[str]:
+        return [
+            zone["Id"].rpartition("/")[2]
+            for zone in self._account.every("route53", "list_hosted_zones", "HostedZones")
+            if not zone.get("Config", {}).get("PrivateZone") and lies_in(name, zone["Name"].rstrip("."))
         ]
 
     def interfaces(
@@ -456,3 +487,54 @@ def listener_of(described: Any, tags: Mapping[str, str]) -> Thing:
         },
         outputs={"arn": arn},
     )
+
+
+def record_of(zone_id: str, described: Any) -> Thing:
+    """A record as Route 53 describes it, in one of its zones."""
+    inputs: Properties = {
+        "zoneId": zone_id,
+        "name": described["Name"].rstrip("."),
+        "type": described["Type"],
+        "setIdentifier": described.get("SetIdentifier"),
+        "ttl": described.get("TTL"),
+    }
+    if alias := described.get("AliasTarget"):
+        inputs["aliases"] = [
+            {
+                "name": alias["DNSName"].rstrip("."),
+                "zoneId": alias["HostedZoneId"],
+                "evaluateTargetHealth": alias["EvaluateTargetHealth"],
+            }
+        ]
+    else:
+        inputs["records"] = [value["Value"] for value in described.get("ResourceRecords", ())]
+    given = {key: value for key, value in inputs.items() if value is not None}
+    return Thing(type=RECORD, id=record_id(given), inputs=given, outputs={})
+
+
+def record_id(inputs: Properties) -> str:
+    """What Pulumi knows a record by: createRecordImportID in the AWS provider's internal/service/route53/record.go."""
+    keys = ("zoneId", "name", "type", "setIdentifier")
+    return "_".join(str(inputs[key]) for key in keys if inputs.get(key))
+
+
+def alias_change(action: str, inputs: Properties) -> Properties:
+    """What makes Route 53 create, change or delete an alias, as its ChangeResourceRecordSets takes it."""
+    [alias] = inputs["aliases"]
+    target = {
+        "HostedZoneId": alias["zoneId"],
+        "DNSName": alias["name"],
+        "EvaluateTargetHealth": alias["evaluateTargetHealth"],
+    }
+    record = {"Name": inputs["name"], "Type": inputs["type"], "AliasTarget": target}
+    return {
+        "HostedZoneId": inputs["zoneId"],
+        "ChangeBatch": {"Changes": [{"Action": action, "ResourceRecordSet": record}]},
+    }
+
+
+def of_balancer(record: Thing, balancers: Iterable[Thing]) -> Thing:
+    """A record that knows which of the load balancers it is an alias of, if of any: it goes with that."""
+    arns = [balancer.id for balancer in balancers if balancer.outputs["dnsName"].lower() == record.leads_to]
+    is_alias = arns and "aliases" in record.inputs
+    return replace(record, outputs={"loadBalancerArn": arns[0]}) if is_alias else record

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final, NamedTuple
 
 from lls.config import Config
+from lls.config.dns import NO_ZONE
 from lls.config.forms import is_prefix_list
 from lls.oci import ecr_registry, split
 from lls.operations.program.stack_file import PROJECT
@@ -60,6 +61,8 @@ def _concerns(action: str, config: Config) -> bool:
         return not config.registry_config and (not config.chart or ecr_registry(config.chart) is not None)
     if service == "autoscaling" or "Nodegroup" in call:
         return config.registration == "autoscaling"
+    if service == "route53":
+        return bool(config.dns_name) and config.hosted_zone_id != NO_ZONE
     lists = any(map(is_prefix_list, config.allowed_cidrs))
     if "PrefixList" in call:
         return lists
@@ -76,6 +79,7 @@ def _example(pattern: str, config: Config, partition: str, account: str) -> str:
     resource = resource.replace("rp-public-*", f"{config.names.nlb}/0")
     resource = resource.replace("*-rp-tg*", f"{config.target_group_name}/0")
     resource = resource.replace("cluster/*", f"cluster/{config.cluster_name}")
+    resource = resource.replace("hostedzone/*", f"hostedzone/{config.hosted_zone_id or '*'}")
     resource = resource.replace("repository/*", f"repository/{config.prefix}/")
     place, holder = config.region, account
     if service == "ecr" and (registry := ecr_registry(config.chart)):

@@ -1,11 +1,14 @@
 """What an account holds that is an installation's, what only looks like it, and what uses it. Changes nothing."""
 
+import json
+import re
 from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from lls import guide
 from lls.config import Config
+from lls.config.dns import NO_ZONE
 from lls.naming import Names
 from lls.operations.world.inventory import (
     ADDRESS,
@@ -17,24 +20,26 @@ from lls.operations.world.inventory import (
     Interface,
     Inventory,
     Thing,
+    alias_change,
     interface_description,
     is_internal,
+    of_balancer,
 )
 from lls.operations.world.ownership import Kind, Owner, Ownership
+from lls.operations.world.partition import partition_of
 
 
 @dataclass(frozen=True)
 class Lookalike:
-    """Something with this installation's name or one of its tags, and without the other tags."""
+    """Something with this installation's name or one of its tags, and without the other tags.
+
+    Or a DNS record of its name that is left of a load balancer with its name. `why` tells why it is not taken for this
+    installation's.
+    """
 
     thing: Thing
-    missing: tuple[str, ...]
+    why: str
     remedy: str
-
-    @property
-    def why(self) -> str:
-        """Why it is not taken for this installation's."""
-        return f"it lacks the tag{'s' * (len(self.missing) > 1)} {', '.join(self.missing)}"
 
 
 @dataclass(frozen=True)
@@ -54,8 +59,8 @@ class Dependent:
 class Survey:
     """One look at an account. `things` are the installation's, in the order of the guide's clean-up.
 
-    Attachments and targets, rules of other groups, listeners, load balancers, target groups, groups, addresses:
-    AWS lets each go once those before it are gone.
+    Attachments and targets, rules of other groups, listeners, DNS records, load balancers, target groups, groups,
+    addresses: AWS lets each go once those before it are gone, and no record is left that leads nowhere.
     """
 
     def __init__(self, inventory: Inventory, config: Config) -> None:
@@ -70,6 +75,7 @@ class Survey:
             tagged = pool.submit(inventory.groups, tag__lls_cluster=names.cluster)
             named = pool.submit(inventory.groups, group_name=names.security_group)
             tagged_rules = pool.submit(inventory.tagged_rules, names.cluster)
+            naming_it = pool.submit(_records_of_the_name, inventory, config)
             self._balancers = balancing.result()
             self._target_groups = grouping.result()
             self._addresses = addressing.result()
@@ -80,11 +86,13 @@ class Survey:
             ]
             target_groups = [group for group in self._target_groups if names.claims(group.tags)]
             groups = [group for group in self._groups if names.claims(group.tags)]
+            self._records = [of_balancer(record, self._balancers) for record in naming_it.result()]
             listeners = pool.map(inventory.listeners, (balancer.id for balancer in balancers))
             targets = pool.map(inventory.targets, (group.id for group in target_groups))
             attachments = pool.submit(inventory.attachments, [group.id for group in target_groups])
             naming = pool.submit(inventory.rules_naming, [group.id for group in groups])
             inner = {group.id for group in groups}
+            ours = {balancer.id for balancer in balancers}
             self._naming = {rule.id: (rule, group) for rule, group in naming.result()}
             rules = {rule.id: rule for rule in self._rules if names.claims(rule.tags)} | {
                 id_: rule for id_, (rule, group) in self._naming.items() if _is_for_the_nodes(rule, group, config)
@@ -94,6 +102,7 @@ class Survey:
                 *(target for found in targets for target in found),
                 *(rule for _, rule in sorted(rules.items()) if rule.inputs["securityGroupId"] not in inner),
                 *(listener for found in listeners for listener in found),
+                *(record for record in self._records if ours & {*record.holders}),
                 *balancers,
                 *target_groups,
                 *groups,
@@ -114,13 +123,17 @@ class Survey:
         outer = (rule for rule in self._rules if rule.inputs["securityGroupId"] not in known)
         candidates = (*self._balancers, *self._target_groups, *self._groups, *self._addresses, *outer)
         return [
-            Lookalike(candidate, tuple(names.missing(candidate.tags)), _tagging(candidate, names, region))
+            Lookalike(candidate, _lacking(names.missing(candidate.tags)), _tagging(candidate, names, region))
             for candidate in candidates
             if candidate.id not in known
             and (
                 names.resembles(candidate.tags)
                 or (_nameless(candidate.tags) and candidate.name in called.get(candidate.type, ()))
             )
+        ] + [
+            Lookalike(record, f"it leads to {record.leads_to}, a load balancer that is not there", _deletion(record))
+            for record in self._records
+            if not record.holders and _was_of(record, names, region)
         ]
 
     def owner_of(self, thing: Thing, ownership: Ownership) -> Owner:
@@ -254,6 +267,33 @@ def _is_for_the_nodes(rule: Thing, group: Thing, config: Config) -> bool:
 
 def _guides_target_group(names: Names) -> str:
     return names.target_group(port=guide.STREAMING_NODE_PORT, target_type=guide.TARGET_TYPE)
+
+
+def _records_of_the_name(inventory: Inventory, config: Config) -> list[Thing]:
+    """The records of the endpoint's name in the zones that could be the stack's; Route 53 is asked for no other."""
+    if not config.dns_name or config.hosted_zone_id == NO_ZONE:
+        return []
+    return inventory.records(config.dns_name, config.hosted_zone_id)
+
+
+def _was_of(record: Thing, names: Names, region: str) -> bool:
+    """Whether a record is an alias of what this installation's load balancer was called, at some time."""
+    own = rf"{re.escape(names.nlb.lower())}-[0-9a-f]{{16}}\.elb\.{region}\.{re.escape(partition_of(region).dns_suffix)}"
+    return "aliases" in record.inputs and re.fullmatch(own, record.leads_to) is not None
+
+
+def _deletion(record: Thing) -> str:
+    """The command that deletes an alias, which nobody can tell whose it was."""
+    change = alias_change("DELETE", record.inputs)
+    return (
+        f"if it is this installation's: aws route53 change-resource-record-sets --hosted-zone-id "
+        f"{change['HostedZoneId']} --change-batch '{json.dumps(change['ChangeBatch'])}'"
+    )
+
+
+def _lacking(missing: Iterable[str]) -> str:
+    tags = list(missing)
+    return f"it lacks the tag{'s' * (len(tags) > 1)} {', '.join(tags)}"
 
 
 def _nameless(tags: Mapping[str, str]) -> bool:

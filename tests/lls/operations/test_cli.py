@@ -159,7 +159,7 @@ def test_verify_and_check_clean_end_with_the_code_for_what_they_found(
     rehearsal.await_health()
     states["dev"] = rehearsal.state()
     assert run(capsys, "verify")[0] == Exit.FOUND  # the name resolves nowhere
-    monkeypatch.setattr("lls.operations.verify._resolve", resolve)
+    monkeypatch.setattr("lls.operations.verify.addresses_of", resolve)
     assert run(capsys, "verify")[0] == Exit.FINE
     assert run(capsys, "check-clean")[0] == Exit.FOUND
 

@@ -44,7 +44,7 @@ class Scene:
     def streams(self) -> None:
         self.up()
         self.rehearsal.await_health()
-        self.patch.setattr("lls.operations.verify._resolve", _resolve)
+        self.patch.setattr("lls.operations.verify.addresses_of", _resolve)
 
     def outage(self) -> None:
         self.until.enter_context(self.rehearsal.kubernetes.outage("refused"))

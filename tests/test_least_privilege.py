@@ -43,6 +43,7 @@ KINDS: Mapping[str, tuple[Mapping[str, str], list[Mapping[str, str]]]] = {
         ],
     ),
     "static address": (as_config(staticIp=True), [as_config(tags={"a": "b"})]),
+    "own name": (as_config(dnsName="stream.example.com"), [as_config(publicSubnetId="")]),
     "given address": (as_config(eipAllocationId="eipalloc-0a1b2c3d"), []),
     "autoscaling": (
         STRATEGIES["autoscaling"],
@@ -92,7 +93,7 @@ def seen() -> Mapping[str, set[str]]:
         ("sweep", "CleanUp"),
     ):
         with (
-            a_rehearsal(as_config(clusterName="nvcf-dev", staticIp=True)) as rehearsal,
+            a_rehearsal(as_config(clusterName="nvcf-dev", staticIp=True, dnsName="stream.example.com")) as rehearsal,
             reached(rehearsal),
             pytest.MonkeyPatch.context() as patch,
         ):

@@ -20,10 +20,12 @@ SHAPES: Mapping[str, Mapping[str, str]] = {
     "long name": {"lls:clusterName": "nvcf-streaming-production-west"},
     "one of a cluster's several": as_config(instance="b2", staticIp=True),
     "tagged": as_config(tags={"team": "streaming", "Project": "mine"}),
+    "own name": as_config(dnsName="stream.example.com"),
+    "own name and record": as_config(dnsName="stream.example.com", hostedZoneId="none"),
 }
 
 
-TAGGABLE = re.compile(r"^aws:(?!lb/targetGroupAttachment)")
+TAGGABLE = re.compile(r"^aws:(?!lb/targetGroupAttachment|route53/record)")
 
 
 @pytest.fixture(params=SHAPES.values(), ids=list(SHAPES), scope="module")
@@ -107,8 +109,10 @@ def test_no_input_holds_the_registry_token(shape: RecordedStack) -> None:
 
 
 def test_outputs_are_the_contracts(shape: RecordedStack) -> None:
-    static = {"staticIp"} if {"lls:staticIp", "lls:eipAllocationId"} & shape.engine.config.keys() else set[str]()
-    assert shape.engine.outputs.keys() == CONTRACT_OUTPUTS - {"staticIp"} | static
+    config = shape.engine.config
+    static = {"staticIp"} if {"lls:staticIp", "lls:eipAllocationId"} & config.keys() else set[str]()
+    named = {"dnsName"} if "lls:dnsName" in config else set[str]()
+    assert shape.engine.outputs.keys() == CONTRACT_OUTPUTS - {"staticIp", "dnsName"} | static | named
 
 
 def test_a_second_up_changes_nothing(shape: RecordedStack) -> None:

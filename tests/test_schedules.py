@@ -113,6 +113,15 @@ CUT_SHORT: Mapping[str, Loss] = {
 
 LOSSES: Mapping[str, tuple[Mapping[str, str], Mapping[tuple[str, str], Loss]]] = {
     "plain": (STATIC_ADDRESS, OWN | {("targets", need): loss for need, loss in UNREACHED.items()}),
+    "named": (
+        as_config(dnsName="stream.example.com"),
+        {("targets", need): loss for need, loss in UNREACHED.items()}
+        | {
+            ("streaming-record", "streaming-nlb"): Loss(
+                reason="The record is given the NLB's name; without the order it would lead nowhere for a while."
+            ),
+        },
+    ),
     "drained": (
         DRAINED,
         {("targets-draining", need): loss for need, loss in CUT_SHORT.items()}

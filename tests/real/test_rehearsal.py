@@ -1,4 +1,4 @@
-"""The rehearsal on the real Pulumi engine: six kinds of stack, as on our own engine."""
+"""The rehearsal on the real Pulumi engine: seven kinds of stack, as on our own engine."""
 
 from pathlib import Path
 

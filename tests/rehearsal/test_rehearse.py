@@ -40,6 +40,8 @@ SHAPES: Mapping[str, Mapping[str, str]] = {
     "own kubeconfig": as_config(kubeconfig=json.dumps({"contexts": [{"name": "mine"}]}), kubeContext="mine"),
     "other NodePorts of the chart": as_config(streamingNodePort=30600, healthNodePort=30900, healthPath="/healthz"),
     "other port and clients": as_config(udpPort=6000, allowedCidrs=["198.51.100.0/24", "pl-0a1b2c3d"]),
+    "own name": as_config(dnsName="stream.example.com", registration="static", targets=["10.0.16.77"]),
+    "own name and record": as_config(dnsName="stream.example.com", hostedZoneId="none", staticIp=True),
     "China": {"aws:region": "cn-north-1", "lls:availabilityZone": "cn-north-1b"},
 }
 

@@ -1,4 +1,4 @@
-"""Six kinds of stack, which together have every resource that the program can make."""
+"""Seven kinds of stack, which together have every resource that the program can make."""
 
 import json
 from collections.abc import Mapping
@@ -15,6 +15,13 @@ KINDS: Mapping[str, Mapping[str, str]] = {
     "static": as_config(registration="static", targets=["10.0.16.4"], staticIp=True, nodeInternalRules=False),
     "autoscaling": STRATEGIES["autoscaling"],
     "binding": {**STRATEGIES["binding"], **as_config(drainSeconds=60)},
+    "named": as_config(
+        dnsName="stream.example.com",
+        hostedZoneId="Z0123456789ABCDEFGHIJ",
+        registration="static",
+        targets=["10.0.16.4"],
+        nodeInternalRules=False,
+    ),
     "everything": as_config(
         udpPort=6000,
         allowedCidrs=["198.51.100.0/24", "203.0.113.0/24"],

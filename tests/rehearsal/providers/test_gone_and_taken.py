@@ -15,6 +15,7 @@ from lls.operations.world.inventory import (
     GROUP,
     INGRESS,
     LISTENER,
+    RECORD,
     TARGET,
     TARGET_GROUP,
 )
@@ -23,6 +24,7 @@ from rehearsal.engine.engine import StepsFailedError, waves
 from rehearsal.providers.bindings import BINDING
 from rehearsal.rehearse import Rehearsal
 from tests.support.faults import NODES
+from tests.support.recorded import as_config
 from tests.support.strategies import QUIRKS, STRATEGIES
 from tests.support.worlds import a_rehearsal
 
@@ -36,6 +38,7 @@ TWICE: Mapping[str, str] = {
     INGRESS: "",
     KUBERNETES_NAMESPACE: "",
     LISTENER: "ListenerNotFound",
+    RECORD: "",
     RELEASE: "release: not found",
     TARGET: "",
     TARGET_GROUP: "TargetGroupNotFound",
@@ -52,7 +55,10 @@ def delete(rehearsal: Rehearsal, resource: Resource) -> str:
     return ""
 
 
-@pytest.mark.parametrize("stack", [NODES, *STRATEGIES.values()], ids=["static address", *STRATEGIES])
+NAMED = NODES | as_config(dnsName="stream.example.com")
+
+
+@pytest.mark.parametrize("stack", [NAMED, *STRATEGIES.values()], ids=["static address and name", *STRATEGIES])
 def test_a_thing_is_deleted_twice_as_by_the_real_providers(stack: Mapping[str, str]) -> None:
     with a_rehearsal(stack, quirks=QUIRKS) as rehearsal:
         rehearsal.engine.up()
@@ -103,6 +109,15 @@ def test_a_name_that_is_taken_is_refused_even_where_the_settings_are_the_same(ty
         with pytest.raises(StepsFailedError) as caught:
             rehearsal.engine.up()
         assert re.search(told, str(caught.value))
+
+
+def test_a_record_that_is_there_is_not_taken_over_even_where_it_says_the_same() -> None:
+    with a_rehearsal(NAMED) as rehearsal:
+        rehearsal.engine.up()
+        [record] = [resource for resource in rehearsal.engine.state.values() if resource.type == RECORD]
+        del rehearsal.engine.state[record.urn]
+        with pytest.raises(StepsFailedError, match=r"InvalidChangeBatch.*but it already exists"):
+            rehearsal.engine.up()
 
 
 def test_a_listener_that_is_there_with_the_same_settings_is_taken_for_the_new_one() -> None:

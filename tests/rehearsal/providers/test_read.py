@@ -9,7 +9,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from lls.operations.program.recording import Properties, Resource
-from lls.operations.world.inventory import ATTACHMENT, TARGET
+from lls.operations.world.inventory import ATTACHMENT, TARGET, alias_change
 from lls.operations.world.ownership import RELEASE
 from rehearsal.engine.engine import Refreshed, StepsFailedError
 from rehearsal.kubernetes.chart import KubernetesError
@@ -35,6 +35,7 @@ STACKS: Mapping[str, Mapping[str, str]] = {
     ),
     "every option": as_config(
         instance="b",
+        dnsName="stream.example.com",
         allowedCidrs=["203.0.113.0/24", "10.0.0.0/8", "pl-0a1b"],
         stickiness=True,
         replicas=1,
@@ -137,6 +138,12 @@ def upgrade(rehearsal: Rehearsal, resource: Resource) -> None:
     rehearsal.cluster.releases[namespace, name] = replace(found, version="9.9.9", values=values, revision=2)
 
 
+def change_alias(rehearsal: Rehearsal, resource: Resource) -> None:
+    alias = resource.inputs["aliases"][0] | {"evaluateTargetHealth": True}
+    change = alias_change("UPSERT", resource.inputs | {"aliases": [alias]})
+    rehearsal.aws.client("route53").change_resource_record_sets(**change)
+
+
 Change = Callable[[Rehearsal, Resource], None]
 CHANGES: Collection[tuple[str, Change, Collection[str]]] = (
     ("streaming-sg", tag, {"tags"}),
@@ -154,6 +161,7 @@ CHANGES: Collection[tuple[str, Change, Collection[str]]] = (
     ("streaming-nlb", protect, ()),
     ("streaming-nlb", tag, {"securityGroups", "enableDeletionProtection", "tags"}),
     ("streaming-listener", change_listener, {"port"}),
+    ("streaming-record", change_alias, {"aliases"}),
     ("proxy-release", upgrade, {"version", "values"}),
 )
 """Resources, what somebody does to them, and the inputs of each in which that, and what was done before, is seen."""
@@ -164,7 +172,7 @@ def differing(before: Properties, after: Properties) -> set[str]:
 
 
 def test_what_somebody_changed_is_seen_by_a_refresh_and_put_right_by_the_next_up() -> None:
-    with a_rehearsal(NODES) as rehearsal:
+    with a_rehearsal(NODES | as_config(dnsName="stream.example.com")) as rehearsal:
         rehearsal.engine.up()
         before = dict(rehearsal.engine.state)
         for name, change, _ in CHANGES:

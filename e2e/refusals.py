@@ -13,7 +13,7 @@ from typing import Any, Final
 from lls.config import Config
 from lls.instances import FILTER_VALUES
 from lls.operations.world.account import Account, AwsError
-from lls.operations.world.inventory import TAGS_AT_ONCE
+from lls.operations.world.inventory import TAGS_AT_ONCE, alias_change
 
 Arguments = dict[str, Any]
 
@@ -23,8 +23,9 @@ class Grounds:
     """What the refusals are tried on. Ids are of what the stack has made, but for those of the network.
 
     `token` is in the names of all that a refusal could make. `inside` is an address of the load balancer's subnet,
-    `second_subnet_id` another subnet of its zone, `address` the Elastic IP that the stack made; the last two are empty
-    where there is none. `rule` is what an ingress rule of the security group lets in, as EC2 is asked for it.
+    `second_subnet_id` another subnet of its zone, `address` the Elastic IP that the stack made, `record` what the program
+    gave for its DNS record; the last three are empty where there is none. `rule` is what an ingress rule of the
+    security group lets in, as EC2 is asked for it.
     `udp_targets` and `instance_targets` are the replay's own target groups. `own` are the ids of all this.
     """
 
@@ -40,6 +41,7 @@ class Grounds:
     group: str
     rule: Arguments
     address: str
+    record: Arguments
     udp_targets: str
     instance_targets: str
     own: frozenset[str]
@@ -140,6 +142,12 @@ def _regroup(grounds: Grounds, arguments: Arguments, _: Any) -> None:
     grounds.call("elbv2", "set_security_groups", LoadBalancerArn=balancer, SecurityGroups=[grounds.group])
 
 
+def _unmake_record(grounds: Grounds, arguments: Arguments, _: Any) -> None:
+    [change] = arguments["ChangeBatch"]["Changes"]
+    batch = {"Changes": [change | {"Action": "DELETE"}]}
+    grounds.call("route53", "change_resource_record_sets", HostedZoneId=arguments["HostedZoneId"], ChangeBatch=batch)
+
+
 ASKED: Final = Undo("nothing is to be taken back: it only asks", _leave)
 OF_THE_STACK: Final = Undo("nothing is taken back: the stack is the run's own, and destroyed soon", _leave)
 OF_THE_REPLAY: Final = Undo("nothing is taken back: the target group is the replay's own, and deleted soon", _leave)
@@ -152,6 +160,12 @@ AUTHORIZE: Final = Operation("ec2", "authorize_security_group_ingress", Undo("th
 CREATE_TAGS: Final = Operation("ec2", "create_tags", Undo("the new tags are deleted", _untag))
 SET_GROUPS: Final = Operation(
     "elbv2", "set_security_groups", Undo("the load balancer gets its security group back", _regroup)
+)
+CREATE_RECORD: Final = Operation(
+    "route53", "change_resource_record_sets", Undo("the new record is deleted", _unmake_record)
+)
+DELETE_RECORD: Final = Operation(
+    "route53", "change_resource_record_sets", Undo("nothing is taken back: there was no such record", _leave)
 )
 DELETE_GROUP: Final = Operation("ec2", "delete_security_group", OF_THE_STACK)
 DELETE_BALANCER: Final = Operation("elbv2", "delete_load_balancer", OF_THE_STACK)
@@ -186,6 +200,9 @@ def _protected(grounds: Grounds) -> Generator[None]:
 
 
 OWN_ADDRESS: Final = Need("an Elastic IP that the stack made (lls:staticIp)", lambda grounds: grounds.address)
+OWN_RECORD: Final = Need(
+    "a DNS record that the stack made (lls:dnsName)", lambda grounds: grounds.record.get("name", "")
+)
 SECOND_SUBNET: Final = Need("another subnet in the load balancer's zone", lambda grounds: grounds.second_subnet_id)
 
 
@@ -299,6 +316,25 @@ def _udp_target(**target: Any) -> Call:
 
 def _instance_target(**target: Any) -> Call:
     return lambda grounds: {"TargetGroupArn": grounds.instance_targets, "Targets": [{"Id": grounds.inside, **target}]}
+
+
+def _alias(action: str, change: Call = lambda _: {}) -> Call:
+    """The stack's own record, or one like it."""
+    return lambda grounds: alias_change(action, grounds.record | change(grounds))
+
+
+def _other_name(grounds: Grounds) -> Arguments:
+    return {"name": f"{grounds.token}.{grounds.record['name']}"}
+
+
+def _other_alias(change: Call) -> Call:
+    """A new record of a name of the replay's own, with another target."""
+
+    def record(grounds: Grounds) -> Arguments:
+        [alias] = grounds.record["aliases"]
+        return _other_name(grounds) | {"aliases": [alias | change(grounds)]}
+
+    return _alias("CREATE", record)
 
 
 def _numbered(arn: str, number: int = 0) -> str:
@@ -612,9 +648,59 @@ REFUSALS: Final[Sequence[Refusal]] = (
         "InvalidTarget",
         SCRATCH,
     ),
+    # Records
+    Refusal(
+        "a record of a name is created once",
+        CREATE_RECORD,
+        _alias("CREATE"),
+        "InvalidChangeBatch",
+        EXISTS,
+        needs=OWN_RECORD,
+    ),
+    Refusal(
+        "an alias of a load balancer is in the zone of load balancers",
+        CREATE_RECORD,
+        _other_alias(lambda grounds: {"zoneId": grounds.record["zoneId"]}),
+        "InvalidChangeBatch",
+        MALFORMED,
+        needs=OWN_RECORD,
+    ),
+    Refusal(
+        "the load balancer of an alias exists",
+        CREATE_RECORD,
+        _other_alias(lambda grounds: {"name": f"gone-{grounds.record['aliases'][0]['name']}"}),
+        "InvalidChangeBatch",
+        ABSENT,
+        needs=OWN_RECORD,
+    ),
+    Refusal(
+        "a record lies in its zone",
+        CREATE_RECORD,
+        _alias("CREATE", lambda grounds: {"name": f"{grounds.token}.invalid"}),
+        "InvalidChangeBatch",
+        MALFORMED,
+        needs=OWN_RECORD,
+    ),
+    Refusal(
+        "the zone of a record exists",
+        CREATE_RECORD,
+        _alias("CREATE", lambda _: {"zoneId": "Z00000000000000000000"}),
+        "NoSuchHostedZone",
+        ABSENT,
+        needs=OWN_RECORD,
+    ),
+    Refusal(
+        "a record that is not there is not deleted",
+        DELETE_RECORD,
+        _alias("DELETE", _other_name),
+        "InvalidChangeBatch",
+        ABSENT,
+        needs=OWN_RECORD,
+    ),
 )
 
 NOT_TRIED: Final[Mapping[str, str]] = {
+    "NoSuchChange": "tells nothing of a record: the provider asks for changes of its own",
     "TargetGroupAssociationLimit": "needs a second load balancer: an hour of it, and interfaces that linger",
     "InvalidSubnet": "needs a subnet with fewer than 8 free addresses",
     "InvalidIPAddress.InUse": "needs an instance that holds an Elastic IP",

@@ -13,7 +13,7 @@ from e2e.refusals import REFUSALS, Arguments, Grounds, Refusal, target_group_cal
 from lls.config import Config
 from lls.operations.report.finding import Finding, Watcher, note, ok, problem, unknown
 from lls.operations.world.account import EXPIRED, INVALID, Account, AwsError
-from lls.operations.world.inventory import ADDRESS, BALANCER, GROUP, INGRESS, TARGET_GROUP
+from lls.operations.world.inventory import ADDRESS, BALANCER, GROUP, INGRESS, RECORD, TARGET_GROUP
 from lls.operations.world.states import State, StateResource
 
 
@@ -44,6 +44,7 @@ def grounds_of(account: Account, config: Config, state: State) -> Generator[Grou
         target_group=target_group.id,
         group=group.id,
         rule=_permission(rule),
+        record=next((dict(record.inputs) for record in _of(state, RECORD)), {}),
         address=next((address.id for address in _of(state, ADDRESS)), ""),
         udp_targets="",
         instance_targets="",

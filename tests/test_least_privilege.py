@@ -117,7 +117,7 @@ def test_every_call_is_allowed_and_every_action_that_is_never_seen_has_its_reaso
 
 def test_the_proof_on_a_real_account_needs_what_the_parts_allow_and_no_more() -> None:
     found: set[str] = set()
-    with a_rehearsal(as_config(staticIp=True)) as rehearsal:
+    with a_rehearsal(as_config(staticIp=True, dnsName="stream.example.com")) as rehearsal:
         rehearsal.engine.up()
         here = rehearsal.installation()
         with calls_of(rehearsal, found), grounds_of(here.account, here.config, rehearsal.state()) as grounds:

@@ -34,6 +34,12 @@ CONTRACT: Mapping[str, tuple[set[str], set[str]]] = {
 }
 
 
+NAMED: Mapping[str, tuple[set[str], set[str]]] = {
+    line: pair for line, pair in CONTRACT.items() if line != "NLB before release"
+} | {"NLB before its record": (NLB, {"streaming-record"})}
+"""The same with a name of one's own: the release is given that, and nothing waits for its record."""
+
+
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> RecordedStack:
     with pytest.MonkeyPatch.context() as patch:
@@ -55,6 +61,20 @@ def closure(edges: Mapping[str, set[str]]) -> dict[str, set[str]]:
     return reached
 
 
+def ordered(needs: Mapping[str, set[str]]) -> dict[str, set[str]]:
+    """Those that need something, and what."""
+    return {name: needed for name, needed in needs.items() if needed}
+
+
+def whole(contract: Mapping[str, tuple[set[str], set[str]]]) -> dict[str, set[str]]:
+    """Everything that the lines of a contract let each name need, directly or not."""
+    wanted: dict[str, set[str]] = {}
+    for before, after in contract.values():
+        for name in after:
+            wanted.setdefault(name, set()).update(before)
+    return ordered(closure(wanted))
+
+
 def recorded(made: RecordedStack) -> dict[str, set[str]]:
     """Logical name to the names that it depends on, among real resources."""
     names = {resource.urn: resource.name for resource in made.resources}
@@ -62,12 +82,22 @@ def recorded(made: RecordedStack) -> dict[str, set[str]]:
 
 
 def test_the_graph_is_the_contracts_partial_order_and_nothing_more(made: RecordedStack) -> None:
-    wanted: dict[str, set[str]] = {}
-    for before, after in CONTRACT.values():
-        for name in after:
-            wanted.setdefault(name, set()).update(before)
-    actual = {name: needs for name, needs in closure(recorded(made)).items() if needs}
-    assert actual == {name: needs for name, needs in closure(wanted).items() if needs}
+    assert ordered(closure(recorded(made))) == whole(CONTRACT)
+
+
+@pytest.mark.parametrize(
+    ("changes", "contract"),
+    [
+        ({}, NAMED),
+        ({"lls:hostedZoneId": "none"}, {line: pair for line, pair in NAMED.items() if line != "NLB before its record"}),
+    ],
+    ids=["with a record", "without"],
+)
+def test_with_a_name_of_ones_own_the_release_does_not_wait_for_the_nlb_and_nothing_for_the_record(
+    changes: Mapping[str, str], contract: Mapping[str, tuple[set[str], set[str]]]
+) -> None:
+    named = up({"lls:staticIp": "true", "lls:dnsName": "stream.example.com", **changes})
+    assert ordered(closure(recorded(named))) == whole(contract)
 
 
 @pytest.mark.parametrize("pair", CONTRACT.values(), ids=CONTRACT.keys())

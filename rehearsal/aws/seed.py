@@ -232,9 +232,9 @@ class Seed:
     def _make_zone(self, zone: HostedZone) -> None:
         route53 = route53_backends[self._world.account][self._world.partition]
         made = route53.create_hosted_zone(f"{zone.name}.", private_zone=zone.private)
-        if zone.id:
-            route53.zones[zone.id] = route53.zones.pop(made.resource_id)
-            made.resource_id = zone.id
+        id_ = zone.id or f"Z{made.resource_id[1:]}"  # moto's may begin with any letter
+        route53.zones[id_] = route53.zones.pop(made.resource_id)
+        made.resource_id = id_
 
     def _make_node_group(self, group: ManagedNodeGroup) -> None:
         world, name = self._world, f"eks-{group.name}"

@@ -19,6 +19,9 @@ from rehearsal.world import WorldClock
 POLL: Final = 15.0
 """Seconds before the provider's first look at a change, and between two."""
 
+ARGUMENTS: Final = ("aliases", "records", "ttl", "setIdentifier")
+"""What a record may have beside its zone, name and type."""
+
 TIMEOUT: Final = 1800.0
 """Seconds that it waits for a change."""
 
@@ -65,7 +68,7 @@ class Route53Types:
         found = self._find(id_)
         if found is None:
             return None
-        inputs = found.inputs
+        inputs = dict.fromkeys(ARGUMENTS) | found.inputs
         if given and found.leads_to == Thing(type=RECORD, id=id_, inputs=given, outputs={}).leads_to:
             # The provider tells no difference in the case of letters.
             inputs = inputs | {"aliases": [found.inputs["aliases"][0] | {"name": given["aliases"][0]["name"]}]}

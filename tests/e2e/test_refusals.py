@@ -15,18 +15,21 @@ from e2e.refusals import NOT_TRIED, REFUSALS, Grounds
 from e2e.replay import grounds_of, try_one
 from lls.operations.report.finding import Level
 from lls.operations.world.account import Account
-from rehearsal.aws import strict, strict_ec2, strict_elbv2, strict_quotas
+from rehearsal.aws import strict, strict_ec2, strict_elbv2, strict_quotas, strict_route53
 from rehearsal.aws.strict_ec2 import StrictEc2
 from rehearsal.aws.strict_elbv2 import StrictElbv2
+from rehearsal.aws.strict_route53 import StrictRoute53
 from rehearsal.rehearse import Rehearsal
 from tests.support.recorded import as_config
 from tests.support.worlds import a_rehearsal, reached_by_network, session
 
+WHOLE = as_config(staticIp=True, dnsName="stream.example.com")
+
 
 @pytest.fixture
 def deployed() -> Generator[tuple[Rehearsal, Grounds]]:
-    """A stack with an Elastic IP of its own. AWS is reached as a real one would be, arguments checked by botocore."""
-    with a_rehearsal(as_config(staticIp=True)) as rehearsal, reached_by_network(rehearsal):
+    """A stack with an Elastic IP and a DNS record. AWS is reached as a real one would be, checked by botocore."""
+    with a_rehearsal(WHOLE) as rehearsal, reached_by_network(rehearsal):
         rehearsal.engine.up()
         account = Account(session(region_name="us-west-2").client)
         with grounds_of(account, rehearsal.installation().config, rehearsal.state()) as grounds:
@@ -44,9 +47,9 @@ def test_the_emulated_aws_refuses_as_the_table_says_and_nothing_changes(deployed
 
 
 def test_what_a_stack_lacks_is_not_tried_and_said(deployed: tuple[Rehearsal, Grounds]) -> None:
-    lacking = replace(deployed[1], address="", second_subnet_id="")
+    lacking = replace(deployed[1], address="", second_subnet_id="", record={})
     noted = [try_one(refusal, lacking) for refusal in REFUSALS if refusal.needs]
-    assert [found.level for [found] in noted] == [Level.NOTE] * 3
+    assert [found.level for [found] in noted] == [Level.NOTE] * 9
 
 
 def codes_of(module: ModuleType) -> set[str]:
@@ -54,7 +57,10 @@ def codes_of(module: ModuleType) -> set[str]:
     found: set[str] = set()
     for node in ast.walk(ast.parse(inspect.getsource(module))):
         match node:
-            case ast.Call(ast.Name("ELBClientError" | "EC2ClientError" | "refuse"), [ast.Constant(str(code)), *_]):
+            case ast.Call(
+                ast.Name("ELBClientError" | "EC2ClientError" | "Route53ClientError" | "refuse"),
+                [ast.Constant(str(code)), *_],
+            ):
                 found.add(code)
             case ast.Call(ast.Name(name)) | ast.Raise(ast.Name(name)) if name.endswith("Error"):
                 known: Any = getattr(elbv2_exceptions, name, None) or getattr(ec2_exceptions, name, None)
@@ -74,7 +80,7 @@ CODES = {
 
 
 def test_every_code_of_the_emulation_is_tried_or_has_its_reason() -> None:
-    codes = set[str]().union(*map(codes_of, (strict, strict_ec2, strict_elbv2, strict_quotas)))
+    codes = set[str]().union(*map(codes_of, (strict, strict_ec2, strict_elbv2, strict_quotas, strict_route53)))
     tried = {refusal.code for refusal in REFUSALS}
     assert len(codes) > 20
     assert codes - tried == NOT_TRIED.keys()
@@ -98,7 +104,8 @@ def careless() -> Generator[tuple[Rehearsal, Grounds]]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(StrictEc2, "enforce", lax)
         patch.setattr(StrictElbv2, "enforce", lax)
-        with a_rehearsal(as_config(staticIp=True)) as rehearsal:
+        patch.setattr(StrictRoute53, "enforce", lax)
+        with a_rehearsal(WHOLE) as rehearsal:
             rehearsal.engine.up()
             account = Account(rehearsal.aws.client)
             with grounds_of(account, rehearsal.installation().config, rehearsal.state()) as grounds:

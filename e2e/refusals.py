@@ -23,9 +23,9 @@ class Grounds:
     """What the refusals are tried on. Ids are of what the stack has made, but for those of the network.
 
     `token` is in the names of all that a refusal could make. `inside` is an address of the load balancer's subnet,
-    `second_subnet_id` another subnet of its zone, `address` the Elastic IP that the stack made, `record` what the program
-    gave for its DNS record; the last three are empty where there is none. `rule` is what an ingress rule of the
-    security group lets in, as EC2 is asked for it.
+    `second_subnet_id` another subnet of its zone, `address` the Elastic IP that the stack made, `record` what the
+    program gave for its DNS record; the last three are empty where there is none. `rule` is what an ingress rule of
+    the security group lets in, as EC2 is asked for it.
     `udp_targets` and `instance_targets` are the replay's own target groups. `own` are the ids of all this.
     """
 

@@ -43,7 +43,7 @@ KINDS: Mapping[str, tuple[Mapping[str, str], list[Mapping[str, str]]]] = {
         ],
     ),
     "static address": (as_config(staticIp=True), [as_config(tags={"a": "b"})]),
-    "own name": (as_config(dnsName="stream.example.com"), [as_config(publicSubnetId="")]),
+    "own name": (as_config(dnsName="stream.example.com"), [as_config(staticIp=True)]),
     "given address": (as_config(eipAllocationId="eipalloc-0a1b2c3d"), []),
     "autoscaling": (
         STRATEGIES["autoscaling"],

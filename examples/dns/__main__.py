@@ -1,4 +1,8 @@
-"""A consumer of an LLS stack: a DNS name for its load balancer, and a second one for its static address."""
+"""A consumer of an LLS stack: a DNS name for its load balancer, and a second one for its static address.
+
+The LLS stack's own key `lls:dnsName` makes the first one needless: it also tells the proxy and `streamingEndpoint` the
+name. This way is for a zone that another team's stack or another account owns, or a proxy that is to keep the NLB's name.
+"""
 
 import pulumi
 import pulumi_aws as aws

@@ -123,6 +123,18 @@ def test_both_engines_do_the_same_at_each_change_and_in_the_order_of_the_graph(k
     assert disorder(real, goals) == []
 
 
+def test_a_new_load_balancer_of_an_own_name_leaves_the_release_alone_on_both_engines(stacks: Stacks) -> None:
+    before, _ = around("hostedZoneId")
+    after = {**before, **texts({"staticIp": True})}
+    own, real = by_our_engine(before, after), stacks.of(before).up(after)
+    assert differences(own, real) == []
+    for steps in (own, real):
+        done = {step.resource.name: step.operation for step in steps if step.operation not in ("same", "delete")}
+        assert done["streaming-nlb"] == "replace"
+        assert done["streaming-record"] == "update"
+        assert "proxy-release" not in done
+
+
 def main() -> None:
     """Print the table."""
     with ExitStack() as until:

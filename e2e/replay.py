@@ -44,7 +44,7 @@ def grounds_of(account: Account, config: Config, state: State) -> Generator[Grou
         target_group=target_group.id,
         group=group.id,
         rule=_permission(rule),
-        record=next((dict(record.inputs) for record in _of(state, RECORD)), {}),
+        record=next((dict(record.inputs) for record in _of(state, RECORD)), Arguments()),
         address=next((address.id for address in _of(state, ADDRESS)), ""),
         udp_targets="",
         instance_targets="",

@@ -13,7 +13,7 @@ from e2e.refusals import REFUSALS
 from e2e.replay import grounds_of, try_one
 from lls.operations.cli import main
 from lls.operations.mirror import ecr_login, ensure_repositories
-from lls.operations.program.stack_file import PROJECT
+from lls.operations.program.stack_file import PROJECT, read_stack
 from lls.operations.world.account import Account
 from lls.operations.world.permissions import needed, statements
 from lls.operations.world.states import State
@@ -33,6 +33,8 @@ DOCUMENT = (PROJECT / "docs" / "iam-policy.md").read_text()
 LISTS = (PrefixList(id="pl-0abc"),)
 MANY_RULES = {"L-0EA8095F": 100}
 
+NAMED = as_config(dnsName="stream.example.com")
+
 KINDS: Mapping[str, tuple[Mapping[str, str], list[Mapping[str, str]]]] = {
     "nodes": (
         {},
@@ -43,7 +45,7 @@ KINDS: Mapping[str, tuple[Mapping[str, str], list[Mapping[str, str]]]] = {
         ],
     ),
     "static address": (as_config(staticIp=True), [as_config(tags={"a": "b"})]),
-    "own name": (as_config(dnsName="stream.example.com"), [as_config(staticIp=True)]),
+    "own name": (NAMED, [as_config(staticIp=True)]),
     "given address": (as_config(eipAllocationId="eipalloc-0a1b2c3d"), []),
     "autoscaling": (
         STRATEGIES["autoscaling"],
@@ -93,12 +95,15 @@ def seen() -> Mapping[str, set[str]]:
         ("sweep", "CleanUp"),
     ):
         with (
-            a_rehearsal(as_config(clusterName="nvcf-dev", staticIp=True, dnsName="stream.example.com")) as rehearsal,
+            a_rehearsal(NAMED | as_config(clusterName="nvcf-dev", staticIp=True)) as rehearsal,
             reached(rehearsal),
             pytest.MonkeyPatch.context() as patch,
         ):
             rehearsal.engine.up()
             state = rehearsal.state() if part == "Operate" and command != "adopt" else State()
+            patch.setattr(
+                "lls.operations.world.installation.read_stack", lambda name: read_stack(name).with_config(NAMED)
+            )
             patch.setattr("lls.operations.world.installation.CliBackend", partial(KnownStates, {"dev": state}))
             with calls_of(rehearsal, found[part]):
                 main([command, "--stack", "dev", *(["--yes"] if command == "sweep" else [])])

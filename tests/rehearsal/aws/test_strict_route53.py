@@ -21,11 +21,15 @@ ZONES = (
 NAME = "stream.example.com"
 
 
+def answers(address: str, port: int, path: str) -> bool:
+    return True
+
+
 @pytest.fixture
 def emulated() -> Iterator[EmulatedAws]:
     clock = PatientClock()
     world = a_world(hosted_zones=ZONES)
-    with Aws(world, clock, cluster_endpoint="http://127.0.0.1:1", answers=lambda *_: True) as aws:
+    with Aws(world, clock, cluster_endpoint="http://127.0.0.1:1", answers=answers) as aws:
         yield EmulatedAws(aws, clock)
 
 
@@ -56,7 +60,8 @@ def refused(emulated: EmulatedAws, *changes: tuple[str, Properties], zone: str =
     with pytest.raises(ClientError) as caught:
         change(emulated, *changes, zone=zone)
     assert zone == "Z9" or listed(emulated, zone) == before
-    error: Any = caught.value.response["Error"]
+    response: Any = caught.value.response
+    error = response["Error"]
     return f"{error['Code']}: {error['Message']}"
 
 

@@ -1,7 +1,7 @@
 """A consumer of an LLS stack: a DNS name for its load balancer, and a second one for its static address.
 
 The LLS stack's own key `lls:dnsName` makes the first one needless: it also tells the proxy and `streamingEndpoint` the
-name. This way is for a zone that another team's stack or another account owns, or a proxy that is to keep the NLB's name.
+name. This way is for a zone of another account or another team's stack, or a proxy that is to keep the NLB's name.
 """
 
 import pulumi

@@ -317,8 +317,8 @@ class _Finder:
         if goal.type == LISTENER:
             return self._inventory.listeners(inputs["loadBalancerArn"])
         if goal.type == RECORD:
-            found = self._inventory.records(inputs["name"], inputs["zoneId"])
-            return [of_balancer(record, self._inventory.balancers()) for record in found]
+            balancers = self._inventory.balancers()
+            return [of_balancer(each, balancers) for each in self._inventory.records(inputs["name"], inputs["zoneId"])]
         return self._inventory.targets(inputs["targetGroupArn"])
 
     def _namespace(self, goal: Resource) -> Thing | None:

@@ -534,7 +534,12 @@ def alias_change(action: str, inputs: Properties) -> Properties:
 
 
 def of_balancer(record: Thing, balancers: Iterable[Thing]) -> Thing:
-    """A record that knows which of the load balancers it is an alias of, if of any: it goes with that."""
-    arns = [balancer.id for balancer in balancers if balancer.outputs["dnsName"].lower() == record.leads_to]
-    is_alias = arns and "aliases" in record.inputs
-    return replace(record, outputs={"loadBalancerArn": arns[0]}) if is_alias else record
+    """A record that knows which of the load balancers it is an alias of, if of any: it goes with that.
+
+    One of another type or with a routing policy, as no stack of ours makes it, goes with none.
+    """
+    is_plain = "aliases" in record.inputs and record.inputs["type"] == "A" and "setIdentifier" not in record.inputs
+    for balancer in balancers:
+        if is_plain and balancer.outputs["dnsName"].lower() == record.leads_to:
+            return replace(record, outputs={"loadBalancerArn": balancer.id})
+    return record

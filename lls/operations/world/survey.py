@@ -279,7 +279,7 @@ def _records_of_the_name(inventory: Inventory, config: Config) -> list[Thing]:
 def _was_of(record: Thing, names: Names, region: str) -> bool:
     """Whether a record is an alias of what this installation's load balancer was called, at some time."""
     own = rf"{re.escape(names.nlb.lower())}-[0-9a-f]{{16}}\.elb\.{region}\.{re.escape(partition_of(region).dns_suffix)}"
-    return "aliases" in record.inputs and re.fullmatch(own, record.leads_to) is not None
+    return record.id.endswith("_A") and "aliases" in record.inputs and re.fullmatch(own, record.leads_to) is not None
 
 
 def _deletion(record: Thing) -> str:

@@ -1,7 +1,7 @@
 """A clock by which the machine takes no time: a world's time stands still while anybody works.
 
 By a clock that is only faster than AWS's, each second that the machine works counts as many of AWS. By this one nothing
-counts but what AWS and the cluster take, and what has to wait for it: how fast or busy the machine is changes no figure.
+counts but what AWS and the cluster take and what waits for it: no figure depends on how fast or busy the machine is.
 """
 
 import asyncio

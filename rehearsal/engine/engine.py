@@ -16,7 +16,16 @@ import grpc
 from pulumi import RunError
 from pulumi.runtime.rpc import UNKNOWN
 
-from lls.operations.program.recording import WORKERS, Monitor, MonitorError, Properties, Resource, Severity, event_loop, record
+from lls.operations.program.recording import (
+    WORKERS,
+    Monitor,
+    MonitorError,
+    Properties,
+    Resource,
+    Severity,
+    event_loop,
+    record,
+)
 from lls.operations.program.replacement import changed_keys, deletes_first, replacing
 from lls.operations.world.states import State, StateResource
 

@@ -70,7 +70,7 @@ def test_a_program_takes_no_time_but_waits_for_what_it_asks_for() -> None:
                 time.sleep(0.002)
             return ended
 
-        return await asyncio.gather(chain(5, 5), chain(7), chain(1, 1, 1))
+        return list(await asyncio.gather(chain(5, 5), chain(7), chain(1, 1, 1)))
 
     with asyncio.Runner(loop_factory=lambda: StillLoop(clock, 64)) as runner:
         assert runner.run(program()) == [10, 7, 3]

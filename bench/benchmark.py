@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -18,6 +19,7 @@ from rich.console import Console
 from rich.table import Table
 
 from bench.program_time import ProgramTime, program_time
+from lls.operations.program.recording import WORKERS
 
 if TYPE_CHECKING:
     from bench.guide_commands import Command
@@ -25,9 +27,6 @@ if TYPE_CHECKING:
     from rehearsal.rehearse import Rehearsal
 
 COUNTS: Final = (3, 50, 500)
-
-FACTOR: Final = 20.0
-"""How much faster than AWS: slow enough that the emulation's own work does not count."""
 
 CONFIG: Final[Mapping[str, str]] = {
     "aws:region": "us-west-2",
@@ -57,10 +56,15 @@ class Comparison(BaseModel):
 
 
 class Measurement(BaseModel):
-    """One number of targets. `program` and `again` are real seconds, `memory` MiB, the rest seconds of AWS."""
+    """One number of targets.
+
+    `program`, `worked` (an `up` with the emulated AWS) and `again` are seconds of the machine, `memory` is MiB, the
+    rest seconds of AWS.
+    """
 
     targets: int
     program: float
+    worked: float
     again: float
     memory: float
     registering: float
@@ -85,8 +89,12 @@ class Section(BaseModel):
     rows: list[tuple[str, ...]]
 
 
-def measure(count: int, factor: float = FACTOR) -> Measurement:
-    """One world with that many nodes, in which first the stack comes and goes, and then the guide is followed."""
+def measure(count: int, parallel: int = WORKERS) -> Measurement:
+    """One world with that many nodes, in which first the stack comes and goes, and then the guide is followed.
+
+    The engine does `parallel` things at once.
+    """
+    from bench.clock import StillClock, StillLoop, StillWorkers
     from bench.critical_path import kind_of
     from bench.guide_commands import REGISTRATION, clean_up, follow_all
     from lls.operations.program.stack_file import Stack
@@ -97,11 +105,16 @@ def measure(count: int, factor: float = FACTOR) -> Measurement:
     stack = Stack("bench", CONFIG)
     nodes = tuple(Node(name=f"gpu-{number}", zone="a") for number in range(count))
     world = world_for(stack, DEFAULT_WORLD.read_text()).model_copy(update={"nodes": nodes})
-    with Rehearsal(stack, world, factor=factor) as rehearsal:
+    clock = StillClock()
+    with Rehearsal(stack, world, factor=clock.factor, clock=clock) as rehearsal:
+        rehearsal.engine.workers = partial(StillWorkers, clock, parallel)
+        rehearsal.engine.loop = partial(StillLoop, clock, parallel)
         _say(f"{count} targets: preview, up, and up without changes")
         rehearsal.engine.preview()
         program = _seconds(rehearsal.engine.preview)
+        begin = time.perf_counter()
         up = rehearsal.engine.up()
+        worked = time.perf_counter() - begin
         again = _seconds(rehearsal.engine.up)
         memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
         _say(f"{count} targets: destroy")
@@ -116,6 +129,7 @@ def measure(count: int, factor: float = FACTOR) -> Measurement:
     return Measurement(
         targets=count,
         program=program,
+        worked=worked,
         again=again,
         memory=memory,
         registering=_makespan(registering),
@@ -199,6 +213,7 @@ def sections(figures: Figures) -> list[Section]:
             columns=(
                 "targets",
                 "program and preview, s",
+                "up with the emulated AWS, s",
                 "up without changes, s",
                 "peak memory, MiB",
                 "registering, s of AWS",
@@ -208,6 +223,7 @@ def sections(figures: Figures) -> list[Section]:
                 (
                     str(measurement.targets),
                     f"{measurement.program:.2f}",
+                    f"{measurement.worked:.2f}",
                     f"{measurement.again:.2f}",
                     f"{measurement.memory:.0f}",
                     f"{measurement.registering:.0f}",
@@ -267,9 +283,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--markdown", action="store_true", help="print Markdown")
     parser.add_argument("--docs", action="store_true", help="renew the figures of docs/benchmarks.md")
     parser.add_argument("--count", type=int, help="measure just this many targets, in this process, as JSON")
+    parser.add_argument("--parallel", type=int, default=WORKERS, help="with --count: do so much at once")
     options = parser.parse_args(arguments)
     if options.count:
-        sys.stdout.write(measure(options.count).model_dump_json() + "\n")
+        sys.stdout.write(measure(options.count, options.parallel).model_dump_json() + "\n")
         return 0
     figures = Figures(
         machine=f"{os.cpu_count()} cores, {platform.system()} {platform.machine()}, Python {platform.python_version()}",

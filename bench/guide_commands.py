@@ -1,7 +1,7 @@
 """The guide's commands, one by one and with their own arguments: its installation and its clean-up."""
 
 from collections.abc import Callable, Generator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -238,7 +238,7 @@ def follow_all(rehearsal: Rehearsal) -> list[Command]:
         with journal.command("4.1 helm upgrade --install"):
             install(rehearsal.cluster, dns_name)
 
-    with ThreadPoolExecutor(1) as background:
+    with rehearsal.engine.workers() as background:
 
         def deploy(dns_name: str) -> None:
             with journal.command("4.1 get-login-password"):
@@ -246,8 +246,8 @@ def follow_all(rehearsal: Rehearsal) -> list[Command]:
             running.append(background.submit(start, dns_name))
 
         follow(rehearsal.aws, world.cluster, world.zone("a"), health_rule=False, journal=journal, deploy=deploy)
-    for instance in running:
-        instance.result()
+        for instance in background.first(running):
+            instance.result()
     return sorted(journal.commands, key=lambda command: command.started)
 
 

@@ -5,6 +5,7 @@ replacement, and a destroy follows the recorded graph. Everything that the graph
 in parallel.
 """
 
+from asyncio import AbstractEventLoop
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
@@ -15,7 +16,16 @@ import grpc
 from pulumi import RunError
 from pulumi.runtime.rpc import UNKNOWN
 
-from lls.operations.program.recording import WORKERS, Monitor, MonitorError, Properties, Resource, Severity, record
+from lls.operations.program.recording import (
+    WORKERS,
+    Monitor,
+    MonitorError,
+    Properties,
+    Resource,
+    Severity,
+    event_loop,
+    record,
+)
 from lls.operations.program.replacement import changed_keys, deletes_first, replacing
 from lls.operations.world.states import State, StateResource
 
@@ -88,8 +98,8 @@ class Listener:
 class Workers(ThreadPoolExecutor):
     """Do at once whatever may be done."""
 
-    def __init__(self) -> None:
-        super().__init__(WORKERS)
+    def __init__(self, parallel: int = WORKERS) -> None:
+        super().__init__(parallel)
 
     def first(self, running: Collection[Future[T]]) -> Collection[Future[T]]:
         """Those that are done, as soon as one is."""
@@ -186,6 +196,7 @@ class Engine:
     provider: Provider
     listener: Listener = field(default_factory=Listener)
     workers: Callable[[], Workers] = Workers
+    loop: Callable[[], AbstractEventLoop] = event_loop
     schedule: Schedule = in_waves
     state: dict[str, Resource] = field(default_factory=dict[str, Resource])
     replaced: list[Resource] = field(default_factory=list[Resource])
@@ -274,6 +285,7 @@ class Engine:
                 secret_keys=self.secret_keys,
                 project=self.project,
                 preview=preview,
+                loop=self.loop,
             )
         except RunError:
             if errors := _errors(run.steps):

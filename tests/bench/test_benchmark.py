@@ -16,7 +16,6 @@ from tests.support.guide_parity import INTENDED, differences, state_of
 from tests.support.recorded import recorded
 from tests.support.worlds import a_rehearsal
 
-FAST = 10_000.0
 PROGRAM = ProgramTime(
     program=[1.0, 1.1],
     imports=[1.0, 1.0],
@@ -62,7 +61,7 @@ def a_stacks_steps(*, delete: bool = False) -> list[Step]:
 def measured(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Measurement]:
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(tmp_path_factory.mktemp("bench"))
-        yield measure(2, FAST)
+        yield measure(2)
 
 
 @pytest.fixture
@@ -178,6 +177,10 @@ def test_up_and_destroy_have_a_row_each_with_their_critical_path(figures: Figure
 def test_what_aws_alone_asks_for_never_takes_longer_than_what_everybody_does(measured: Measurement) -> None:
     assert measured.up.floor <= measured.up.path
     assert measured.destroy.floor <= measured.destroy.path
+
+
+def test_up_keeps_its_goal_over_the_critical_path(measured: Measurement) -> None:
+    assert measured.up.ours <= 1.10 * measured.up.path
 
 
 def test_what_only_the_guide_and_we_wish_for_is_told_with_its_cost(measured: Measurement) -> None:

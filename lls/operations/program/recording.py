@@ -92,6 +92,13 @@ class MonitorError(grpc.RpcError):
         return str(self)
 
 
+def event_loop() -> asyncio.AbstractEventLoop:
+    """A loop that does as much at once as an engine is asked to."""
+    loop = asyncio.new_event_loop()
+    loop.set_default_executor(ThreadPoolExecutor(WORKERS))
+    return loop
+
+
 class NoMocks(Mocks):
     """The monitor answers by itself, so these are never asked."""
 
@@ -168,10 +175,12 @@ def record(
     secret_keys: Collection[str] = (),
     project: str = "lls",
     preview: bool = True,
+    loop: Callable[[], asyncio.AbstractEventLoop] = event_loop,
 ) -> None:
     """Run a program to its end against a monitor, which then holds what it registered.
 
-    In a preview, outputs that the monitor leaves out are unknown. Raises what the program raises.
+    In a preview, outputs that the monitor leaves out are unknown. The program runs in a new `loop`. Raises what the
+    program raises.
     """
 
     def run() -> None:
@@ -194,12 +203,10 @@ def record(
             )
         )
         set_all_config(dict(config), list(secret_keys))
-        with asyncio.Runner() as runner:
-            loop = runner.get_loop()
-            loop.set_default_executor(ThreadPoolExecutor(WORKERS))
-            asyncio.set_event_loop(loop)
+        with asyncio.Runner(loop_factory=loop) as runner:
+            asyncio.set_event_loop(runner.get_loop())
             # What fails is raised below; asyncio need not report it a second time.
-            loop.set_exception_handler(_ignore)
+            runner.get_loop().set_exception_handler(_ignore)
 
             async def body() -> None:
                 program()

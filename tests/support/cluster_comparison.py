@@ -450,7 +450,7 @@ def call_of(method: str, target: str) -> str:
     """A request without what differs from one of its kind to the next: names, and the values of its parameters."""
     url = urlsplit(target)
     path = re.sub(r"/namespaces/[^/]+", "/namespaces/NAME", url.path)
-    path = re.sub(r"/pods/[^/]+", "/pods/NAME", path)
+    path = re.sub(r"/(pods|services|deployments|cronjobs)/[^/]+", r"/\1/NAME", path)
     return " ".join([method, path, *sorted(parse_qs(url.query))])
 
 

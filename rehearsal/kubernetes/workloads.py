@@ -146,7 +146,7 @@ def deployment_object(deployment: Deployment) -> Json:
     secret = {"secretKeyRef": {"name": "environment", "key": "value"}}
     values += [{"name": name, "valueFrom": secret} for name in deployment.hidden]
     labels = dict(deployment.labels)
-    container = {"name": deployment.name, "image": deployment.image, "env": values, "resources": {}}
+    container: Json = {"name": deployment.name, "image": deployment.image, "env": values, "resources": {}}
     waiting = deployment.replicas - deployment.ready
     return {
         "metadata": metadata(deployment.name, deployment.namespace, labels=labels, generation=1),

@@ -1,7 +1,7 @@
 """Whether the workers of NVCF's streaming functions can reach what their ZONE_DNS names, and whether its add-on is on.
 
-A stack can be healthy while nothing streams: this is the half that it does not make. Where it is in another cluster is a
-note; what may not be read is unknown; neither is a problem.
+A stack can be healthy while nothing streams: this is the half that it does not make. That it is in another cluster is
+a note; what may not be read is unknown; neither is a problem.
 """
 
 import json

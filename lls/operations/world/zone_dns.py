@@ -29,7 +29,8 @@ class ServiceAddress:
         """
         try:
             parts = urlsplit(url)
-            port = parts.port or {"http": 80, "https": 443}[parts.scheme]
+            usual = {"http": 80, "https": 443}[parts.scheme]
+            port = parts.port or usual
         except (ValueError, KeyError):
             return None
         match (parts.hostname or "").rstrip(".").split("."):

@@ -1,4 +1,4 @@
-"""docs/verify-roles.yaml against the calls that `verify` makes of the emulated cluster: all that it needs, and no more."""
+"""docs/verify-roles.yaml against the calls that `verify` makes of the emulated cluster: all of them, and no more."""
 
 from dataclasses import dataclass
 from typing import Any

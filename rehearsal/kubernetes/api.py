@@ -431,7 +431,7 @@ class KubernetesApi:
         wanted = request.query.get("tailLines")
         return "".join(lines if wanted is None else lines[max(0, len(lines) - int(wanted)) :])
 
-    def _proxied(self, request: Request) -> str:
+    def _proxied(self, request: Request) -> str | None:
         """What a service answers, or the API server where it gets nothing: of who is silent, after half a minute."""
         self._check(request)
         _, name, port = _place_of(request.name)
@@ -445,7 +445,8 @@ class KubernetesApi:
             return "ok"
         where = f"dial tcp {found.addresses[0]}:{port}"
         if found.answering == "is silent":
-            self._over.wait(PROXY_PATIENCE)
+            if self._over.wait(PROXY_PATIENCE):
+                return None
             raise StatusError(503, "ServiceUnavailable", f"error trying to reach service: {where}: i/o timeout")
         message = f"error trying to reach service: {where}: connect: connection refused"
         raise StatusError(503, "ServiceUnavailable", message)

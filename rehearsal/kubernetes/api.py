@@ -439,8 +439,10 @@ class KubernetesApi:
             found = service_behind(self._cluster, request.namespace, name)
         if found is None:
             raise StatusError(404, "NotFound", f'services "{name}" not found', {"name": name, "kind": "services"})
-        if port not in map(str, found.ports) or not found.addresses:
-            raise StatusError(503, "ServiceUnavailable", f'no endpoints available for service "{request.name}"')
+        if port not in map(str, found.ports):
+            raise StatusError(503, "ServiceUnavailable", f'no service port {port} found for service "{name}"')
+        if not found.addresses:
+            raise StatusError(503, "ServiceUnavailable", f'no endpoints available for service "{name}"')
         if found.answering == "answers":
             return "ok"
         where = f"dial tcp {found.addresses[0]}:{port}"

@@ -13,7 +13,7 @@ from rehearsal.aws.callers import ROLE, EmulatedCaller
 from rehearsal.kubernetes.chart import KubernetesError, Service, documented, foreign_service, service_of
 from rehearsal.kubernetes.release import HelmRelease, Status, next_revision, pod_of
 from rehearsal.kubernetes.scheduler import UNREACHABLE, Pod, UnschedulableError, over_quota, place, quantity, taints
-from rehearsal.kubernetes.workloads import Deployment, deployment_of, other_half
+from rehearsal.kubernetes.workloads import ClusterService, Deployment, deployment_of, other_half
 from rehearsal.world import Node, World, WorldClock
 
 WEBHOOK: Final = 'admission webhook "vtargetgroupbinding.elbv2.k8s.aws" denied the request:'
@@ -276,11 +276,11 @@ class Cluster:
         is_up = UNREACHABLE not in {taint.key for taint in taints(node)}
         return speaks_ipv4 and is_up and address in (node.ip, *node.addresses)
 
-    def selected(self, service: Service) -> list[Pod]:
+    def selected(self, service: Service | ClusterService) -> list[Pod]:
         """The pods of a service that have not failed for good."""
         return [
             pod
-            for pod in self.pods.values()
+            for pod in self.all_pods
             if pod.namespace == service.namespace
             and service.selector.items() <= pod.labels.items()
             and pod.state != "evicted"
@@ -293,6 +293,12 @@ class Cluster:
     def runs(self, pod: Pod) -> bool:
         """Whether a pod's own container would run: on a node that is not ready it is not known to."""
         return pod.state == "running" and pod.node in self.nodes and self.nodes[pod.node].serves
+
+    @property
+    def all_pods(self) -> list[Pod]:
+        """Every pod: those of NVCF's own half are on the last node, and ask for nothing of it."""
+        node = next(reversed(self.nodes), "")
+        return [*self.pods.values(), *(pod for service in self.nvcf.services.values() for pod in service.pods(node))]
 
     def deployments(self) -> list[Deployment]:
         """The Deployments of the releases."""

@@ -124,7 +124,7 @@ def namespaces(cluster: Cluster) -> list[Json]:
 
 def pods(cluster: Cluster) -> list[Json]:
     """All pods."""
-    return [_pod(cluster, pod) for pod in cluster.pods.values()]
+    return [_pod(cluster, pod) for pod in cluster.all_pods]
 
 
 def services(cluster: Cluster) -> list[Json]:
@@ -135,8 +135,7 @@ def services(cluster: Cluster) -> list[Json]:
 
 def endpoints(cluster: Cluster) -> list[Json]:
     """The endpoints of all services."""
-    listed = [workloads.endpoints_object(service) for service in cluster.nvcf.services.values()]
-    return listed + [
+    return [
         {
             "metadata": metadata(service.name, service.namespace),
             "subsets": [
@@ -153,14 +152,21 @@ def endpoints(cluster: Cluster) -> list[Json]:
             if cluster.selected(service)
             else [],
         }
-        for service in cluster.services.values()
+        for service in _with_endpoints(cluster)
+    ]
+
+
+def _with_endpoints(cluster: Cluster) -> list[Service | workloads.ClusterService]:
+    """The services that Kubernetes keeps the endpoints of."""
+    return [
+        *cluster.services.values(),
+        *(service for service in cluster.nvcf.services.values() if not service.external_name),
     ]
 
 
 def endpoint_slices(cluster: Cluster) -> list[Json]:
     """One slice for each service."""
-    listed = [workloads.slice_object(service) for service in cluster.nvcf.services.values()]
-    return listed + [
+    return [
         {
             "metadata": metadata(
                 f"{service.name}-1",
@@ -185,7 +191,7 @@ def endpoint_slices(cluster: Cluster) -> list[Json]:
             ],
             "ports": [{"name": port.name, "port": port.port, "protocol": port.protocol} for port in service.ports],
         }
-        for service in cluster.services.values()
+        for service in _with_endpoints(cluster)
     ]
 
 
@@ -200,12 +206,14 @@ class Behind:
 
 def service_behind(cluster: Cluster, namespace: str, name: str) -> Behind | None:
     """What is behind a service; None where there is no such."""
-    if own := cluster.nvcf.services.get((namespace, name)):
-        return Behind((own.port,), tuple(workloads.addresses(own)), own.answering)
-    if service := cluster.services.get((namespace, name)):
-        ready = (pod_ip(pod) for pod in cluster.selected(service) if cluster.ready(pod))
-        return Behind(tuple(port.port for port in service.ports if port.protocol == "TCP"), tuple(ready))
-    return None
+    place = namespace, name
+    service = cluster.nvcf.services.get(place) or cluster.services.get(place)
+    if service is None:
+        return None
+    ready = tuple(pod_ip(pod) for pod in cluster.selected(service) if cluster.ready(pod))
+    ports = tuple(port.port for port in service.ports if port.protocol == "TCP")
+    answering = service.answering if isinstance(service, workloads.ClusterService) else "answers"
+    return Behind(ports, ready, answering)
 
 
 def secrets(cluster: Cluster) -> list[Json]:

@@ -3,27 +3,30 @@
 Names are spelled out here, not taken from the operations, which would find themselves in their own mirror.
 """
 
-import ipaddress
 import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Literal
 
 from rehearsal.kubernetes.chart import SELECTOR
-from rehearsal.kubernetes.metadata import Json, metadata
+from rehearsal.kubernetes.metadata import BEGINNING, Json, metadata
 from rehearsal.kubernetes.release import HelmRelease
+from rehearsal.kubernetes.scheduler import Pod
 from rehearsal.world import Answering, Nvcf
 
-PODS_FROM: Final = ipaddress.IPv4Address("10.0.191.1")
-"""The address of the first endpoint of a service that lists its own."""
+
+@dataclass(frozen=True, kw_only=True)
+class ClusterPort:
+    """A port of a service that no node has."""
+
+    name: str
+    port: int
+    protocol: Literal["TCP", "UDP"] = "TCP"
 
 
 @dataclass(frozen=True, kw_only=True)
 class ClusterService:
-    """A ClusterIP service without a selector, whose endpoints somebody lists: `endpoints` of them are ready.
-
-    With an `external_name` it is an alias of that, and has no endpoints.
-    """
+    """A ClusterIP service with so many pods. With an `external_name` it is an alias of that."""
 
     name: str
     namespace: str
@@ -31,6 +34,22 @@ class ClusterService:
     endpoints: int = 1
     answering: Answering = "answers"
     external_name: str = ""
+
+    @property
+    def ports(self) -> tuple[ClusterPort, ...]:
+        """Its one port."""
+        return (ClusterPort(name="http", port=self.port),)
+
+    @property
+    def selector(self) -> Mapping[str, str]:
+        """The labels of its pods."""
+        return {"app": self.name}
+
+    def pods(self, node: str) -> list[Pod]:
+        """Its pods, all on one node."""
+        names = (f"{self.name}-{number}" for number in range(self.endpoints))
+        at = BEGINNING
+        return [Pod(name=name, namespace=self.namespace, labels=self.selector, node=node, created=at) for name in names]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -104,40 +123,16 @@ def deployment_of(release: HelmRelease, replicas: int, ready: int) -> Deployment
 # --- In the shapes of the Kubernetes API
 
 
-def addresses(service: ClusterService) -> list[str]:
-    """Its ready endpoints."""
-    return [str(PODS_FROM + number) for number in range(service.endpoints)]
-
-
 def service_object(service: ClusterService, defaults: Json) -> Json:
     """A service, with the defaults that the API server sets."""
     number = zlib.crc32(f"{service.namespace}/{service.name}".encode())
     address = f"172.20.{number % 256}.{number // 256 % 254 + 1}"
     ports = [{"name": "http", "protocol": "TCP", "port": service.port, "targetPort": service.port}]
     spec: Json = {"type": "ClusterIP", **defaults, "clusterIP": address, "clusterIPs": [address], "ports": ports}
+    spec["selector"] = dict(service.selector)
     if service.external_name:
         spec = {"type": "ExternalName", "externalName": service.external_name, "sessionAffinity": "None"}
     return {"metadata": metadata(service.name, service.namespace), "spec": spec, "status": {"loadBalancer": {}}}
-
-
-def endpoints_object(service: ClusterService) -> Json:
-    """The endpoints of a service, as the old resource lists them."""
-    ready = [{"ip": address} for address in addresses(service)]
-    ports = [{"name": "http", "port": service.port, "protocol": "TCP"}]
-    subsets = [{"addresses": ready, "ports": ports}] if ready else []
-    return {"metadata": metadata(service.name, service.namespace), "subsets": subsets}
-
-
-def slice_object(service: ClusterService) -> Json:
-    """The same, as an EndpointSlice."""
-    labels = {"kubernetes.io/service-name": service.name}
-    conditions = {"ready": True, "serving": True, "terminating": False}
-    return {
-        "metadata": metadata(f"{service.name}-1", service.namespace, labels=labels, generation=1),
-        "addressType": "IPv4",
-        "endpoints": [{"addresses": [address], "conditions": conditions} for address in addresses(service)],
-        "ports": [{"name": "http", "port": service.port, "protocol": "TCP"}],
-    }
 
 
 def deployment_object(deployment: Deployment) -> Json:

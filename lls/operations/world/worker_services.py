@@ -6,6 +6,7 @@ a note; what may not be read is unknown; neither is a problem.
 
 import json
 from collections.abc import Sequence
+from http import HTTPStatus
 from typing import Any, Final
 
 from kubernetes.client import ApiClient, ApiException, BatchV1Api, CoreV1Api, DiscoveryV1Api
@@ -27,6 +28,7 @@ SERVICE_ANSWER: Final = 5
 """Seconds to wait for a service's answer through the API server, twice."""
 
 ROLES: Final = "let the identity read it: docs/verify-roles.yaml"
+"""What helps where the API answered 403."""
 
 
 def check_zone_dns(api: ClusterApi) -> list[Finding]:
@@ -35,16 +37,17 @@ def check_zone_dns(api: ClusterApi) -> list[Finding]:
     Raises what `ClusterApi.ask` raises.
     """
     try:
-        agent, unread = find_agent(api), ""
+        agent, unread = find_agent(api), None
     except ClusterError as error:
-        agent, unread = None, f"the cluster agent ({nvcf.AGENT_NAMESPACE}/{nvcf.AGENT}) cannot be read: {error}"
+        agent, unread = None, error
     if agent and nvcf.ZONE_DNS_OVERRIDE in agent.hidden:
         seen = f"{nvcf.ZONE_DNS_OVERRIDE} of the cluster agent comes from a secret, a config map or a field"
         return [unknown(ZONE_DNS, f"{seen}: which service the workers are given is not told", _override("URL"))]
     found = _overrides(agent) if agent else []
     url = agent.zone_dns if agent else nvcf.ZONE_DNS
     if unread:
-        found.append(unknown(ZONE_DNS, f"whether an override of ZONE_DNS stands: {unread}", ROLES))
+        place = f"{nvcf.AGENT_NAMESPACE}/{nvcf.AGENT}"
+        found.append(_unread(ZONE_DNS, f"whether the cluster agent ({place}) overrides ZONE_DNS", unread))
     address = ServiceAddress.parse(url)
     if address is None:
         seen = f"ZONE_DNS is {url}, which names no service of this cluster: what is there was not looked into"
@@ -56,7 +59,7 @@ def check_zone_dns(api: ClusterApi) -> list[Finding]:
     if agent:
         return [*found, _missing(f"{absent}, and ZONE_DNS of the workers is {url}")]
     if unread:
-        return [*found, unknown(ZONE_DNS, f"{absent}, which matters unless an override stands", ROLES)]
+        return [*found, _unread(ZONE_DNS, f"{absent}, which matters unless an override stands", unread)]
     seen = f"the cluster has no cluster agent ({nvcf.AGENT_NAMESPACE}/{nvcf.AGENT}), and {absent}"
     return [note(ZONE_DNS, f"{seen}: NVCF's workers are elsewhere, and what they reach was not looked into")]
 
@@ -72,7 +75,7 @@ def check_addon(api: ClusterApi) -> list[Finding]:
     except ClusterError as error:
         if error.status == 404:
             return [_without_addon(api)]
-        return [unknown(ADDON, f"whether the control plane's LLS add-on is on: {error}", ROLES)]
+        return [_unread(ADDON, "whether the control plane's LLS add-on is on", error)]
     shown = f"CronJob {nvcf.ADDON} in {nvcf.ADDON_NAMESPACE}"
     if job.spec.suspend:
         return [note(ADDON, f"the control plane's LLS add-on is on, and its {shown} is suspended: secrets grow old")]
@@ -86,9 +89,14 @@ def _without_addon(api: ClusterApi) -> Finding:
         if error.status == 404:
             seen = f"the cluster has no namespace {nvcf.ADDON_NAMESPACE}: NVCF's control plane is elsewhere"
             return note(ADDON, f"{seen}, and whether its LLS add-on is on was not looked into")
-        return unknown(ADDON, f"whether the control plane is here, whose LLS add-on is not: {error}", ROLES)
+        return _unread(ADDON, "whether the control plane is here, whose LLS add-on is not", error)
     seen = f"the control plane's LLS add-on is off: {nvcf.ADDON_NAMESPACE} has no CronJob {nvcf.ADDON}"
     return note(ADDON, f"{seen}. NVIDIA calls it optional: it keeps TURN's secrets", f"set {nvcf.ADDON_VALUE}: true")
+
+
+def _unread(check: str, what: str, error: ClusterError, else_: str = "") -> Finding:
+    """What the API did not tell; roles help only where it refused to."""
+    return unknown(check, f"{what}: {error}", ROLES if error.status == HTTPStatus.FORBIDDEN else else_)
 
 
 def _override(url: str) -> str:
@@ -141,7 +149,7 @@ def _judge(api: ClusterApi, address: ServiceAddress, service: Any, url: str) -> 
     try:
         ready = _ready_endpoints(api, address)
     except ClusterError as error:
-        return [unknown(ZONE_DNS, f"{address} is there; whether it has ready endpoints: {error}", ROLES)]
+        return [_unread(ZONE_DNS, f"{address} is there; whether it has ready endpoints", error)]
     if not ready:
         look = f"kubectl -n {address.namespace} describe endpointslices -l {OF_SERVICE}={address.name}"
         seen = f"{address} has no ready endpoint, so no worker reaches the proxy at {url}"
@@ -179,8 +187,8 @@ def _judge_answer(api: ClusterApi, address: ServiceAddress, seen: str, url: str)
     by_hand = f"ask from inside: kubectl run ask --rm -i --restart=Never --image=curlimages/curl -- -sv -m 5 {url}"
     try:
         refusal = _ask_service(api, address)
-    except (ClusterError, TimeoutError) as error:
-        return unknown(ZONE_DNS, f"{seen}; whether it answers: {error}", f"{ROLES}; or {by_hand}")
+    except ClusterError as error:
+        return _unread(ZONE_DNS, f"{seen}; whether it answers", error, by_hand)
     if refusal is None:
         return ok(ZONE_DNS, f"{url}: {seen} and answers")
     if "connection refused" in refusal:

@@ -138,6 +138,8 @@ def _questions() -> Iterable[Question]:
     yield Question("GET", f"{PODS}/{{pod}}/log?container=nosuch&tailLines=50")
     yield Question("GET", f"{PODS}/{{pod}}/log", by="nobody")
     yield Question("GET", f"{PODS}/{{unscheduled}}/log")
+    label = _quoted("kubernetes.io/service-name=nosuch")
+    yield Question("GET", f"{collection('endpointslices', '{namespace}')}?labelSelector={label}")
     # What is passed on to a service, as far as there is nobody behind it
     proxies = "/api/v1/namespaces/{namespace}/services"
     yield Question("GET", f"{proxies}/http:nosuch:8000/proxy/")
@@ -188,7 +190,7 @@ def _quoted(selector: str) -> str:
 QUESTIONS: Final = tuple(_questions())
 """In the order in which they are asked: the last ones delete."""
 
-AWAITED: Final = re.compile(r"\w+ \S*(/(deployments|cronjobs)\b|/apis/(apps|batch)/v1$|/proxy/)")
+AWAITED: Final = re.compile(r"\w+ \S*(/(deployments|cronjobs)\b|/apis/(apps|batch)/v1$|/proxy/|/endpointslices\?)")
 """The names of questions that no real server has answered yet. A new record answers them, and then this goes."""
 
 

@@ -172,6 +172,31 @@ class Quirks(Model):
     managed_node_groups: tuple[ManagedNodeGroup, ...] = ()
 
 
+Answering = Literal["answers", "refuses", "is silent"]
+"""What a service does that is asked: `refuses` is a port that nobody listens on."""
+
+
+class Nvcf(Model):
+    """NVCF's own half, as far as it is in this cluster.
+
+    `agent` is its cluster agent, with `agent_environment` of somebody's own. `zone_dns_service` is the service that
+    workers reach the proxy by, with so many ready `zone_dns_endpoints`, and what it does when it is asked. With the
+    `control_plane` here, `lls_addon` tells whether that add-on is on.
+    """
+
+    agent: bool = True
+    agent_environment: Mapping[str, str] = {}
+    zone_dns_service: bool = True
+    zone_dns_endpoints: Annotated[int, Field(ge=0)] = 1
+    zone_dns_answering: Answering = "answers"
+    control_plane: bool = True
+    lls_addon: bool = True
+
+
+ELSEWHERE = Nvcf(agent=False, zone_dns_service=False, control_plane=False)
+"""None of it: in another cluster."""
+
+
 class World(Model):
     """What exists before `up`: an account, a region, a VPC and an EKS cluster with nodes.
 
@@ -195,6 +220,7 @@ class World(Model):
     prefix_lists: tuple[PrefixList, ...] = ()
     hosted_zones: tuple[HostedZone, ...] = ()
     latencies: Latencies
+    nvcf: Nvcf = Nvcf()
     quirks: Quirks = Quirks()
 
     @property

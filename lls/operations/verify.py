@@ -39,9 +39,13 @@ from lls.operations.world.registration import judge_attachments, registered_by
 from lls.operations.world.remedies import Remedies
 from lls.operations.world.states import State
 from lls.operations.world.stun import Answer
+from lls.operations.world.worker_services import ADDON, ZONE_DNS, check_addon, check_zone_dns
 
 POLL: Final = 10.0
 """Seconds between two looks at the targets while waiting."""
+
+APART: Final = ("dns", ZONE_DNS, ADDON)
+"""Checks of what no target's health depends on."""
 
 NOT_JUDGED: Final = ("network-policies", POD_INTERFACE)
 """Checks whose notes tell of what may stop packets, and is not looked into further."""
@@ -94,6 +98,8 @@ class Verification:
             "pods": lambda: check_pods(self._proxy(), replicas=self._replicas, up=remedies.up),
             "logs": lambda: check_logs(self._proxy()),
             "network-policies": lambda: check_network_policies(self._proxy()),
+            ZONE_DNS: lambda: check_zone_dns(self._proxy().api),
+            ADDON: lambda: check_addon(self._proxy().api),
         }
         if path:
             checks |= {
@@ -219,7 +225,7 @@ class Verification:
         unjudged = [
             finding
             for finding in found
-            if (finding.level is Level.UNKNOWN and finding.check != "dns") or finding.check in NOT_JUDGED
+            if (finding.level is Level.UNKNOWN and finding.check not in APART) or finding.check in NOT_JUDGED
         ]
         judged = [self._judge_target(path, target, causes, unjudged) for target in path.targets]
         judged += self._missing(path)

@@ -9,11 +9,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Final, Literal, Self
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs, unquote, urlsplit
 
 from rehearsal.kubernetes.chart import KubernetesError
 from rehearsal.kubernetes.cluster_state import Cluster
-from rehearsal.kubernetes.objects import SHOWN, Json
+from rehearsal.kubernetes.objects import SHOWN, Json, service_behind
 from rehearsal.kubernetes.scheduler import Container, Pod
 from rehearsal.kubernetes.selectors import SelectorError, parse_fields, parse_labels
 
@@ -24,6 +24,9 @@ HOLDER: Final = "|"
 
 EKS_TOKEN: Final = "Bearer k8s-aws-v1."  # noqa: S105
 """How the tokens of the real `aws eks get-token` begin. They are taken on trust."""
+
+PROXY_PATIENCE: Final = 30
+"""Seconds in which the API server gives up a service that nobody connects it to."""
 
 ELBV2: Final = "elbv2.k8s.aws"
 
@@ -64,6 +67,8 @@ RESOURCE_TYPES: Final[Mapping[str, ResourceType]] = {
     ),
     "persistentvolumeclaims": ResourceType("PersistentVolumeClaim", short="pvc"),
     "networkpolicies": ResourceType("NetworkPolicy", "networking.k8s.io/v1", short="netpol"),
+    "deployments": ResourceType("Deployment", "apps/v1", short="deploy"),
+    "cronjobs": ResourceType("CronJob", "batch/v1", short="cj"),
     "targetgroupbindings": ResourceType("TargetGroupBinding", f"{ELBV2}/v1beta1"),
 }
 """The resources that are served."""
@@ -74,6 +79,7 @@ PARTS: Final = (
     ("nodes", "status"),
     ("namespaces", "status"),
     ("services", "status"),
+    ("services", "proxy"),
 )
 """Subresources."""
 
@@ -81,6 +87,9 @@ PATH: Final = re.compile(
     r"/(?:api/v1|apis/(?P<version>[^/]+/[^/]+))"
     r"(?:/namespaces/(?P<namespace>[^/]+)(?=/[^/]))?/(?P<resource>[a-z]+)(?:/(?P<name>[^/]+))?(?:/(?P<part>[^/]+))?"
 )
+
+PROXIED: Final = re.compile(r"(/api/v1/namespaces/[^/]+/services/[^/]+/proxy)(/.*)?")
+"""What the API server passes on to a service: the subresource, and the path that the service is asked for."""
 
 
 class StatusError(Exception):
@@ -215,7 +224,10 @@ class KubernetesApi:
         if method == "POST" and url.path in ("/helm/uninstall", "/helm/rollback"):
             return self._helm(url.path, body)
         query = {key: values[0] for key, values in parse_qs(url.query).items()}
-        return self._resource(self._request(method, url.path, query, body))
+        path = unquote(url.path)
+        proxied = PROXIED.fullmatch(path)
+        request = self._request(method, proxied[1] if proxied else path, query, body)
+        return self._proxied(request) if request and proxied else self._resource(request)
 
     def _knows(self, token: str) -> bool:
         if HOLDER in token:
@@ -419,6 +431,28 @@ class KubernetesApi:
         wanted = request.query.get("tailLines")
         return "".join(lines if wanted is None else lines[max(0, len(lines) - int(wanted)) :])
 
+    def _proxied(self, request: Request) -> str | None:
+        """What a service answers, or the API server where it gets nothing: of who is silent, after half a minute."""
+        self._check(request)
+        _, name, port = _place_of(request.name)
+        with self._cluster.settled():
+            found = service_behind(self._cluster, request.namespace, name)
+        if found is None:
+            raise StatusError(404, "NotFound", f'services "{name}" not found', {"name": name, "kind": "services"})
+        if port not in map(str, found.ports):
+            raise StatusError(503, "ServiceUnavailable", f'no service port {port} found for service "{name}"')
+        if not found.addresses:
+            raise StatusError(503, "ServiceUnavailable", f'no endpoints available for service "{name}"')
+        if found.answering == "answers":
+            return "ok"
+        where = f"dial tcp {found.addresses[0]}:{port}"
+        if found.answering == "is silent":
+            if self._over.wait(PROXY_PATIENCE):
+                return None
+            raise StatusError(503, "ServiceUnavailable", f"error trying to reach service: {where}: i/o timeout")
+        message = f"error trying to reach service: {where}: connect: connection refused"
+        raise StatusError(503, "ServiceUnavailable", message)
+
     def _bind(self, request: Request) -> Json:
         cluster, told = self._cluster, request.body["metadata"]
         name = told.get("name", "")
@@ -472,6 +506,15 @@ def _container_of(pod: Pod, name: str) -> Container:
     if found is None:
         raise StatusError(400, "BadRequest", f"container {name} is not valid for pod {pod.name}")
     return found
+
+
+def _place_of(name: str) -> tuple[str, str, str]:
+    """Scheme, name and port of a service as a request for its proxy names it: [SCHEME:]NAME[:PORT]."""
+    parts = name.split(":")
+    if len(parts) == 1:
+        return "", name, ""
+    scheme, service, port = parts if len(parts) == 3 else ("", *parts)
+    return scheme, service, port
 
 
 def kubeconfig_for(endpoint: str, context: str) -> str:

@@ -13,6 +13,7 @@ from rehearsal.aws.callers import ROLE, EmulatedCaller
 from rehearsal.kubernetes.chart import KubernetesError, Service, documented, foreign_service, service_of
 from rehearsal.kubernetes.release import HelmRelease, Status, next_revision, pod_of
 from rehearsal.kubernetes.scheduler import UNREACHABLE, Pod, UnschedulableError, over_quota, place, quantity, taints
+from rehearsal.kubernetes.workloads import ClusterService, Deployment, deployment_of, other_half
 from rehearsal.world import Node, World, WorldClock
 
 WEBHOOK: Final = 'admission webhook "vtargetgroupbinding.elbv2.k8s.aws" denied the request:'
@@ -35,7 +36,8 @@ class Cluster:
     `limits.memory`, `network_policies`, their specs by namespace and name, and `denied`, the verbs and resources that
     the user may not use, such as ("list", "nodes") or ("get", "pods/log"). `roles` are the ARNs of the AWS roles
     that have an access entry, and `guests` those of their sessions that have come in. `hung` are the namespaces
-    whose deletion does not end: each with the conditions of its status that tell why, and their messages.
+    whose deletion does not end: each with the conditions of its status that tell why, and their messages. `nvcf` is
+    NVCF's own half.
     """
 
     def __init__(self, world: World, clock: WorldClock, node_selector: Mapping[str, str]) -> None:
@@ -60,7 +62,8 @@ class Cluster:
             )
             for pod in world.pods
         }
-        self.namespaces: set[str] = {"default", "kube-system"} | {
+        self.nvcf = other_half(world.nvcf)
+        self.namespaces: set[str] = {"default", "kube-system", *self.nvcf.namespaces} | {
             service for service, _ in (*self.services, *self.pods)
         }
         self._before = frozenset(self.namespaces)
@@ -273,11 +276,11 @@ class Cluster:
         is_up = UNREACHABLE not in {taint.key for taint in taints(node)}
         return speaks_ipv4 and is_up and address in (node.ip, *node.addresses)
 
-    def selected(self, service: Service) -> list[Pod]:
+    def selected(self, service: Service | ClusterService) -> list[Pod]:
         """The pods of a service that have not failed for good."""
         return [
             pod
-            for pod in self.pods.values()
+            for pod in self.all_pods
             if pod.namespace == service.namespace
             and service.selector.items() <= pod.labels.items()
             and pod.state != "evicted"
@@ -290,6 +293,21 @@ class Cluster:
     def runs(self, pod: Pod) -> bool:
         """Whether a pod's own container would run: on a node that is not ready it is not known to."""
         return pod.state == "running" and pod.node in self.nodes and self.nodes[pod.node].serves
+
+    @property
+    def all_pods(self) -> list[Pod]:
+        """Every pod: those of NVCF's own half are on the last node, and ask for nothing of it."""
+        node = next(reversed(self.nodes), "")
+        return [*self.pods.values(), *(pod for service in self.nvcf.services.values() for pod in service.pods(node))]
+
+    def deployments(self) -> list[Deployment]:
+        """The Deployments of the releases."""
+        found: list[Deployment] = []
+        for release in self.releases.values():
+            replicas = documented(release.values).replica_count
+            ready = sum(self.ready(pod) for pod in self._of(release))
+            found.append(deployment_of(release, replicas, min(ready, replicas)))
+        return found
 
     def leftovers(self) -> tuple[str, ...]:
         """Namespaces and releases that a stack left behind."""

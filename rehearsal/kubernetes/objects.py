@@ -6,19 +6,17 @@ import json
 import uuid
 import zlib
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any, Final
+from typing import Final
 
+from rehearsal.kubernetes import workloads
 from rehearsal.kubernetes.chart import Service
 from rehearsal.kubernetes.cluster_state import Cluster, policy_types
+from rehearsal.kubernetes.metadata import BEGINNING, Json, metadata, moment
 from rehearsal.kubernetes.release import HelmRelease
 from rehearsal.kubernetes.scheduler import CORDONED, PODS_PER_NODE, Container, Pod, Taint, canonical, taints
-from rehearsal.world import Node
-
-Json = dict[str, Any]
-
-BEGINNING: Final = datetime(2026, 1, 1, tzinfo=UTC)
-"""When everything was made that exists before `up`."""
+from rehearsal.world import Answering, Node
 
 NAMESPACE_CONDITIONS: Final[Mapping[str, tuple[str, str, str]]] = {
     "NamespaceDeletionDiscoveryFailure": (
@@ -126,12 +124,13 @@ def namespaces(cluster: Cluster) -> list[Json]:
 
 def pods(cluster: Cluster) -> list[Json]:
     """All pods."""
-    return [_pod(cluster, pod) for pod in cluster.pods.values()]
+    return [_pod(cluster, pod) for pod in cluster.all_pods]
 
 
 def services(cluster: Cluster) -> list[Json]:
     """All services."""
-    return [_service(service) for service in cluster.services.values()]
+    inner = [workloads.service_object(service, SERVICE_DEFAULTS) for service in cluster.nvcf.services.values()]
+    return [*(_service(service) for service in cluster.services.values()), *inner]
 
 
 def endpoints(cluster: Cluster) -> list[Json]:
@@ -153,7 +152,15 @@ def endpoints(cluster: Cluster) -> list[Json]:
             if cluster.selected(service)
             else [],
         }
-        for service in cluster.services.values()
+        for service in _with_endpoints(cluster)
+    ]
+
+
+def _with_endpoints(cluster: Cluster) -> list[Service | workloads.ClusterService]:
+    """The services that Kubernetes keeps the endpoints of."""
+    return [
+        *cluster.services.values(),
+        *(service for service in cluster.nvcf.services.values() if not service.external_name),
     ]
 
 
@@ -184,8 +191,29 @@ def endpoint_slices(cluster: Cluster) -> list[Json]:
             ],
             "ports": [{"name": port.name, "port": port.port, "protocol": port.protocol} for port in service.ports],
         }
-        for service in cluster.services.values()
+        for service in _with_endpoints(cluster)
     ]
+
+
+@dataclass(frozen=True)
+class Behind:
+    """What is behind a service: its ports, its ready endpoints, and what those do."""
+
+    ports: tuple[int, ...]
+    addresses: tuple[str, ...]
+    answering: Answering = "answers"
+
+
+def service_behind(cluster: Cluster, namespace: str, name: str) -> Behind | None:
+    """What is behind a service; None where there is no such."""
+    place = namespace, name
+    service = cluster.nvcf.services.get(place) or cluster.services.get(place)
+    if service is None:
+        return None
+    ready = tuple(pod_ip(pod) for pod in cluster.selected(service) if cluster.ready(pod))
+    ports = tuple(port.port for port in service.ports if port.protocol == "TCP")
+    answering = service.answering if isinstance(service, workloads.ClusterService) else "answers"
+    return Behind(ports, ready, answering)
 
 
 def secrets(cluster: Cluster) -> list[Json]:
@@ -233,6 +261,17 @@ def network_policies(cluster: Cluster) -> list[Json]:
     ]
 
 
+def deployments(cluster: Cluster) -> list[Json]:
+    """NVCF's own, and one for each release of the proxy."""
+    found = [*cluster.nvcf.deployments.values(), *cluster.deployments()]
+    return [workloads.deployment_object(deployment) for deployment in found]
+
+
+def cron_jobs(cluster: Cluster) -> list[Json]:
+    """All CronJobs."""
+    return [workloads.cron_job_object(job) for job in cluster.nvcf.cron_jobs.values()]
+
+
 def none(_: Cluster) -> list[Json]:
     """What no emulated cluster has."""
     return []
@@ -250,16 +289,11 @@ SHOWN: Final[Mapping[str, Callable[[Cluster], list[Json]]]] = {
     "events": events,
     "persistentvolumeclaims": none,
     "networkpolicies": network_policies,
+    "deployments": deployments,
+    "cronjobs": cron_jobs,
     "targetgroupbindings": bindings,
 }
 """What shows the objects of each resource."""
-
-
-def metadata(name: str, namespace: str = "", *, at: datetime = BEGINNING, **more: Any) -> Json:
-    """The metadata of an object."""
-    uid = str(uuid.uuid5(uuid.NAMESPACE_OID, f"{namespace}/{name}"))
-    of_namespace = {"namespace": namespace} if namespace else {}
-    return {"name": name, **of_namespace, "uid": uid, "resourceVersion": "1", "creationTimestamp": _time(at), **more}
 
 
 def pod_ip(pod: Pod) -> str:
@@ -268,12 +302,8 @@ def pod_ip(pod: Pod) -> str:
     return f"10.0.{192 + number % 64}.{1 + number // 64 % 254}"
 
 
-def _time(at: datetime) -> str:
-    return at.strftime("%Y-%m-%dT%H:%M:%SZ")
-
-
 def _node(cluster: Cluster, node: Node) -> Json:
-    deleting: Json = {"deletionTimestamp": _time(BEGINNING)} if node.deleting else {}
+    deleting: Json = {"deletionTimestamp": moment(BEGINNING)} if node.deleting else {}
     carried = [*taints(node), *([CORDONED] if node.cordoned else [])]
     resources = _canonical({"cpu": node.cpu, "memory": node.memory, "pods": str(PODS_PER_NODE)})
     status, reason, message = _readiness(node)
@@ -282,7 +312,7 @@ def _node(cluster: Cluster, node: Node) -> Json:
         "status": status,
         "reason": reason,
         "message": message,
-        "lastTransitionTime": _time(BEGINNING),
+        "lastTransitionTime": moment(BEGINNING),
     }
     return {
         "metadata": metadata(node.name, labels=cluster.labels(node), **deleting),
@@ -339,7 +369,7 @@ def _taint(taint: Taint) -> Json:
 
 def _namespace(name: str, hung: Mapping[str, str] | None) -> Json:
     """A namespace. One that is being deleted has all conditions; those of `hung`, with their messages, are true."""
-    deleted: Json = {} if hung is None else {"deletionTimestamp": _time(datetime.now(UTC))}
+    deleted: Json = {} if hung is None else {"deletionTimestamp": moment(datetime.now(UTC))}
     conditions = [] if hung is None else [_condition(type_, hung) for type_ in NAMESPACE_CONDITIONS]
     return {
         "metadata": metadata(name, labels={"kubernetes.io/metadata.name": name}, **deleted),
@@ -353,7 +383,7 @@ def _condition(type_: str, hung: Mapping[str, str]) -> Json:
     told = {"status": "False", "reason": reason, "message": message}
     if type_ in hung:
         told = {"status": "True", "reason": failing, "message": hung[type_]}
-    return {"type": type_, "lastTransitionTime": _time(BEGINNING), **told}
+    return {"type": type_, "lastTransitionTime": moment(BEGINNING), **told}
 
 
 def _canonical(quantities: Mapping[str, str]) -> Json:
@@ -400,7 +430,7 @@ def _pod(cluster: Cluster, pod: Pod) -> Json:
     deleted: Json = {}
     if pod.state == "terminating":
         end = datetime.now(UTC) + timedelta(seconds=GRACE_PERIOD)
-        deleted = {"deletionTimestamp": _time(end), "deletionGracePeriodSeconds": GRACE_PERIOD}
+        deleted = {"deletionTimestamp": moment(end), "deletionGracePeriodSeconds": GRACE_PERIOD}
     evicted: Json = {"reason": "Evicted", "message": pod.message} if pod.state == "evicted" else {}
     scheduled = {"nodeName": pod.node} if pod.node else {}
     placed: Json = {}
@@ -439,7 +469,7 @@ def _pod(cluster: Cluster, pod: Pod) -> Json:
             **placed,
             **evicted,
             **(statuses if pod.node and not evicted else {}),
-            "startTime": _time(pod.created),
+            "startTime": moment(pod.created),
             "qosClass": _quality(pod),
         },
     }
@@ -453,7 +483,7 @@ def _quality(pod: Pod) -> str:
 
 
 def _conditions(pod: Pod, *, ready: bool) -> list[Json]:
-    since = _time(pod.created)
+    since = moment(pod.created)
     unscheduled = {"reason": "Unschedulable", "message": pod.message}
     at_fault = [pod.container] if pod.state != "running" else []
     at_fault += [container.name for container in pod.added if container.crashing]
@@ -487,7 +517,7 @@ def _container_status(pod: Pod, *, ready: bool) -> Json:
 
 def _added_status(pod: Pod, container: Container) -> Json:
     """The status of a container beside the pod's own; none but init containers start before those have done theirs."""
-    state: Json = {"running": {"startedAt": _time(pod.created)}}
+    state: Json = {"running": {"startedAt": moment(pod.created)}}
     if container.is_done:
         state = {"terminated": _died(pod) | {"exitCode": 0, "reason": "Completed"}}
     elif container.crashing:
@@ -507,7 +537,7 @@ def _added_status(pod: Pod, container: Container) -> Json:
 
 
 def _died(pod: Pod) -> Json:
-    return {"exitCode": 1, "reason": "Error", "startedAt": _time(pod.created), "finishedAt": _time(datetime.now(UTC))}
+    return {"exitCode": 1, "reason": "Error", "startedAt": moment(pod.created), "finishedAt": moment(datetime.now(UTC))}
 
 
 def _back_off(pod: Pod, container: str) -> Json:
@@ -522,7 +552,7 @@ def _container_state(pod: Pod) -> Json:
         return {"waiting": {"reason": "ImagePullBackOff", "message": f'Back-off pulling image "{pod.image}"'}}
     if pod.state == "starting":
         return {"waiting": {"reason": "ContainerCreating"}}
-    return {"running": {"startedAt": _time(pod.created)}}
+    return {"running": {"startedAt": moment(pod.created)}}
 
 
 def _service(service: Service) -> Json:
@@ -568,7 +598,7 @@ def _service(service: Service) -> Json:
 def _secret(release: HelmRelease) -> Json:
     chart = release.chart.rstrip("/").rpartition("/")[2]
     version = release.version or "0.0.0"
-    at = _time(release.at)
+    at = moment(release.at)
     document = {
         "name": release.name,
         "namespace": release.namespace,
@@ -642,8 +672,8 @@ def _event(about: Json, number: int, at: datetime, type_: str, reason: str, mess
         "reason": reason,
         "message": message,
         "source": {"component": component},
-        "firstTimestamp": _time(at),
-        "lastTimestamp": _time(at),
+        "firstTimestamp": moment(at),
+        "lastTimestamp": moment(at),
         "count": 1,
         "reportingComponent": component,
         "reportingInstance": "",

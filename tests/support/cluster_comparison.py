@@ -18,6 +18,8 @@ from lls.operations.world.states import State
 from rehearsal.kubernetes.api import RESOURCE_TYPES, KubernetesApi, kubeconfig_for
 from rehearsal.kubernetes.cluster_state import Cluster
 from rehearsal.kubernetes.scheduler import Container, Pod
+from rehearsal.kubernetes.workloads import ClusterService
+from rehearsal.world import ELSEWHERE
 from tests.support import breakage
 from tests.support.kube_api import NOBODY, Answer, Json, KubeApi, collection, differences, kind_of, leaves
 from tests.support.recorded import as_config
@@ -136,6 +138,14 @@ def _questions() -> Iterable[Question]:
     yield Question("GET", f"{PODS}/{{pod}}/log?container=nosuch&tailLines=50")
     yield Question("GET", f"{PODS}/{{pod}}/log", by="nobody")
     yield Question("GET", f"{PODS}/{{unscheduled}}/log")
+    label = _quoted("kubernetes.io/service-name=nosuch")
+    yield Question("GET", f"{collection('endpointslices', '{namespace}')}?labelSelector={label}")
+    # What is passed on to a service, as far as there is nobody behind it
+    proxies = "/api/v1/namespaces/{namespace}/services"
+    yield Question("GET", f"{proxies}/http:nosuch:8000/proxy/")
+    yield Question("GET", f"{proxies}/http:nvcf-sbs:9/proxy/")
+    yield Question("GET", f"{proxies}/http:nvcf-sbs:8000/proxy/")
+    yield Question("GET", f"{proxies}/http:nvcf-sbs:8000/proxy/", by="nobody")
     # Reviews
     yield Question("POST", REVIEWS, _review("list", "nodes"))
     yield Question("POST", REVIEWS, _review("create", "deployments", "apps", "x"), by="nobody")
@@ -150,6 +160,8 @@ def _questions() -> Iterable[Question]:
     yield Question("PUT", PODS)
     # Target group bindings
     bindings = collection(BINDINGS, "{namespace}")
+    for version in ("apis/apps/v1", "apis/batch/v1"):
+        yield Question("GET", f"/{version}")
     for version in ("api/v1", "apis/networking.k8s.io/v1", "apis/discovery.k8s.io/v1", "apis/elbv2.k8s.aws/v1beta1"):
         yield Question("GET", f"/{version}")
     yield Question("GET", "/apis/networking.k8s.io")
@@ -177,6 +189,9 @@ def _quoted(selector: str) -> str:
 
 QUESTIONS: Final = tuple(_questions())
 """In the order in which they are asked: the last ones delete."""
+
+AWAITED: Final = re.compile(r"\w+ \S*(/(deployments|cronjobs)\b|/apis/(apps|batch)/v1$|/proxy/|/endpointslices\?)")
+"""The names of questions that no real server has answered yet. A new record answers them, and then this goes."""
 
 
 # --- What both have before
@@ -226,7 +241,8 @@ ENDING: Final = {
 
 def emulated_cluster(places: Places) -> Cluster:
     """An emulated cluster with what the questions are about."""
-    world = a_world(quirks={"load_balancer_controller": True, "chart_streaming_node_port": STREAMING})
+    quirks = {"load_balancer_controller": True, "chart_streaming_node_port": STREAMING}
+    world = a_world(quirks=quirks, nvcf=ELSEWHERE)
     world = world.model_copy(update={"quirks": world.quirks.model_copy(update={"chart_health_node_port": HEALTH})})
     clock = PatientClock()
     cluster = Cluster(world, clock, {"node-type": "compute"})
@@ -259,6 +275,8 @@ def emulated_cluster(places: Places) -> Cluster:
         limits={"cpu": "0.5", "memory": "1024Mi"},
     )
     cluster.pods[namespace, waiting.name] = waiting
+    unserved = ClusterService(name="nvcf-sbs", namespace=namespace, port=8000, endpoints=0)
+    cluster.nvcf.services[namespace, unserved.name] = unserved
     cluster.secrets.add((namespace, "mine"))
     cluster.config_maps.add((namespace, "mine"))
     cluster.network_policies[namespace, "ingress"] = {"podSelector": {}, "ingress": [{}]}
@@ -450,7 +468,7 @@ def call_of(method: str, target: str) -> str:
     """A request without what differs from one of its kind to the next: names, and the values of its parameters."""
     url = urlsplit(target)
     path = re.sub(r"/namespaces/[^/]+", "/namespaces/NAME", url.path)
-    path = re.sub(r"/pods/[^/]+", "/pods/NAME", path)
+    path = re.sub(r"/(pods|services|deployments|cronjobs)/[^/]+", r"/\1/NAME", path)
     return " ".join([method, path, *sorted(parse_qs(url.query))])
 
 

@@ -120,7 +120,7 @@ class MutableRehearsal(Rehearsal):
 def a_rehearsal(config: Mapping[str, str] | None = None, **options: Any) -> MutableRehearsal:
     """A rehearsal of the plain stack with changes, ten thousand times faster than AWS."""
     stack = {**STACK, **(config or {})}
-    parts = ("quirks", "latencies", "subnets", "nodes", "pods", "prefix_lists", "hosted_zones")
+    parts = ("quirks", "latencies", "subnets", "nodes", "pods", "prefix_lists", "hosted_zones", "nvcf")
     world = a_world(stack, **{part: options.pop(part) for part in parts if part in options})
     clock: WorldClock = options.pop("clock", None) or QuickClock()
     return MutableRehearsal(Stack("test", stack), world, factor=clock.factor, clock=clock, **options)

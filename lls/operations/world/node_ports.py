@@ -9,6 +9,7 @@ from typing import Any
 
 from lls.guide import Port
 from lls.operations.report.finding import Cause, Finding, Level, ok, problem
+from lls.operations.world.nvcf import BLOCKED_MEDIA
 from lls.operations.world.pods import is_living, is_ready, refusals
 from lls.operations.world.proxy import CLUSTER_FAILURES, Proxy
 from lls.operations.world.remedies import Remedies
@@ -138,6 +139,8 @@ class NodePorts:
             bound = ", ".join(f"{other.protocol.upper()} {other.number}" for other in self.backends) or "none"
             seen = f"no service of {self._proxy.namespace} has NodePort {shown} (bound: {bound})"
             remedy = self._binding(port)
+        if port == self.media:
+            seen += f": {BLOCKED_MEDIA}"
         affected = targets if port == self.health else frozenset[str]()
         return [Cause(check="node-port-unbound", level=Level.PROBLEM, seen=seen, remedy=remedy, targets=affected)]
 

@@ -13,6 +13,7 @@ from lls.operations.world.account import Account, AwsError
 from lls.operations.world.inventory import Inventory, Thing, interface_description
 from lls.operations.world.network import Instance, Network
 from lls.operations.world.network_acl import Denial, crossings, entrance
+from lls.operations.world.nvcf import BLOCKED_MEDIA
 from lls.operations.world.remedies import Remedies
 from lls.public_subnet import leads_to_endpoint, leads_to_internet
 
@@ -135,10 +136,11 @@ class Obstacles:
         """What stops packets from the load balancer, whose sender the node sees as `source`, or their answers."""
         groups, stops_checks = self.path.balancer.inputs["securityGroups"], port == self.path.health
         shown = f"{port.protocol.upper()} {port.number} ({what})"
+        symptom = f": {BLOCKED_MEDIA}" if port == self.path.media else ""
         try:
             if not self._is_let_in(instance, port, source):
                 carried = ", ".join(instance.group_ids)
-                seen = f"no rule of the node's groups ({carried}) lets in {shown} from the load balancer"
+                seen = f"no rule of the node's groups ({carried}) lets in {shown} from the load balancer{symptom}"
                 peer = f"--source-group {groups[0]}" if groups else f"--cidr {source}"
                 add = (
                     f"aws ec2 authorize-security-group-ingress --region {self.config.region} "
@@ -152,7 +154,7 @@ class Obstacles:
                     f"aws ec2 authorize-security-group-egress --region {self.config.region} --group-id {groups[0]} "
                     "--ip-permissions 'IpProtocol=-1,IpRanges=[{CidrIp=0.0.0.0/0}]'"
                 )
-                seen = f"the load balancer's groups do not let out {shown}"
+                seen = f"the load balancer's groups do not let out {shown}{symptom}"
                 yield Obstacle("nlb-egress", seen, f"{self.remedies.up}, or by hand: {add}", stops_checks)
         except AwsError as error:
             seen = f"whether security groups let {shown} through: {error}"
@@ -168,7 +170,7 @@ class Obstacles:
         )
         for denial in self.network.denials(legs):
             if denial.is_for_all or (denial.leg.peer != nodes and not stops_checks):
-                yield self._denied(denial, what, stops_checks=stops_checks)
+                yield self._denied(denial, f"{what}{symptom}", stops_checks=stops_checks)
                 continue
             try:  # some of a subnet's addresses: perhaps not this node's, or the load balancer's
                 peer = instance.address if denial.leg.peer == nodes else self._address(instance)
@@ -176,7 +178,7 @@ class Obstacles:
                 yield Obstacle("network-acl", f"whether {denial} ({what}): {error}", level=Level.UNKNOWN)
                 continue
             for exact in self.network.denials([replace(denial.leg, peer=peer)]):
-                yield self._denied(exact, what, stops_checks=stops_checks)
+                yield self._denied(exact, f"{what}{symptom}", stops_checks=stops_checks)
 
     def _denied(self, denial: Denial, what: str, *, stops_checks: bool) -> Obstacle:
         if not denial.is_for_all:

@@ -15,6 +15,7 @@ from lls.operations.cli import main
 from lls.operations.program.stack_file import PROJECT
 from lls.operations.report.finding import Exit
 from lls.operations.world.states import State
+from rehearsal.kubernetes.workloads import OtherHalf
 from rehearsal.rehearse import NLB_ADDRESS, Rehearsal
 from tests.support.operations import install
 from tests.support.registries import Registry, a_chart, an_image
@@ -45,6 +46,10 @@ class Scene:
         self.up()
         self.rehearsal.await_health()
         self.patch.setattr("lls.operations.verify.addresses_of", _resolve)
+
+    def without_nvcf(self) -> None:
+        self.rehearsal.cluster.namespaces -= self.rehearsal.cluster.nvcf.namespaces
+        self.rehearsal.cluster.nvcf = OtherHalf()
 
     def outage(self) -> None:
         self.until.enter_context(self.rehearsal.kubernetes.outage("refused"))
@@ -137,6 +142,10 @@ OUTCOMES: dict[tuple[str, str], tuple[Callable[[Scene], Any], list[str]]] = {
         ["preflight"],
     ),
     ("verify", "it streams"): (Scene.streams, ["verify"]),
+    ("verify", "it streams, and NVCF's own half is in another cluster"): (
+        and_then(Scene.streams, Scene.without_nvcf),
+        ["verify"],
+    ),
     ("verify", "something is missing or in the way"): (nothing, ["verify"]),
     ("verify", "the cluster could not be asked"): (and_then(Scene.streams, Scene.outage), ["verify"]),
     ("drift", "the targets are as they should be"): (Scene.up, ["drift"]),

@@ -29,7 +29,7 @@ from rehearsal.kubernetes.chart import KubernetesError, Service, ServicePort
 from rehearsal.kubernetes.cluster_state import Cluster
 from rehearsal.kubernetes.scheduler import Container
 from rehearsal.kubernetes.shims import commands_on_the_path
-from rehearsal.world import ExistingPod, Node
+from rehearsal.world import ELSEWHERE, ExistingPod, Node
 from tests.support import breakage
 from tests.support.configs import loaded
 from tests.support.recorded import CONFIG, as_config
@@ -94,7 +94,7 @@ class EmulatedCluster:
 
 def a_cluster(**world: Any) -> tuple[Cluster, PatientClock]:
     clock = PatientClock()
-    given = a_world(quirks=world.pop("quirks", None)).model_copy(update=world)
+    given = a_world(quirks=world.pop("quirks", None), nvcf=ELSEWHERE).model_copy(update=world)
     cluster = Cluster(given, clock, {"node-type": "compute"})
     for number, node in enumerate(given.nodes):
         cluster.nodes[node.name] = node.model_copy(update={"ip": f"10.0.0.{number}", "instance_id": f"i-{number}"})

@@ -1,4 +1,4 @@
-"""NVIDIA's lines of the streaming components: which versions belong together, where NVIDIA has them, and who says so."""
+"""NVIDIA's lines of the streaming components: which versions belong together, where they are, and who says so."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

@@ -20,7 +20,7 @@ from requests import RequestException
 
 from lls.oci import EcrRegistry
 from lls.operations.world.account import Account
-from lls.operations.world.registry import MANIFESTS
+from lls.operations.world.registry import MANIFESTS, Login, blob_of
 from lls.waiting import AWS_ANSWER, CONNECT, QUESTION, SilentError, within
 
 ARCHIVE_TYPE: Final = "application/vnd.cncf.helm.chart.content.v1.tar+gzip"
@@ -107,7 +107,14 @@ def from_ecr(account: Account, registry: EcrRegistry, repository: str, tag: str)
     except (RequestException, SilentError) as error:
         # The address itself is a credential, and requests' messages hold it.
         raise ChartError(f"its layer could not be fetched: {type(error).__name__}") from None
-    return read_layer(content, digest)
+    if (actual := f"sha256:{hashlib.sha256(content).hexdigest()}") != digest:
+        raise ChartError(f"its layer should be {digest} and is {actual}")
+    return read_archive(content)
+
+
+def from_registry(repository: str, tag: str, logins: Mapping[str, Login]) -> Chart:
+    """The chart of a tag in any other registry; `repository` is HOST/PATH. Raises ChartError and MirrorError."""
+    return read_archive(blob_of(repository, tag, logins, layer_of))
 
 
 def layer_of(manifest: str | bytes) -> str:
@@ -122,13 +129,6 @@ def layer_of(manifest: str | bytes) -> str:
     if found[0].size > MAX_ARCHIVE:
         raise ChartError(f"it has more than {MAX_ARCHIVE} bytes")
     return found[0].digest
-
-
-def read_layer(content: bytes, digest: str) -> Chart:
-    """The chart of a layer, once its bytes are known to be those of the digest. Raises ChartError."""
-    if (actual := f"sha256:{hashlib.sha256(content).hexdigest()}") != digest:
-        raise ChartError(f"its layer should be {digest} and is {actual}")
-    return read_archive(content)
 
 
 class _Layer(BaseModel, frozen=True):
@@ -178,7 +178,7 @@ def _chart(files: Mapping[str, bytes]) -> Chart:
         head = _Head.model_validate(_yaml(files, "Chart.yaml"))
     except ValidationError:
         raise ChartError("its Chart.yaml has no name or no version") from None
-    values = _yaml(files, "values.yaml") or {}
+    values: Any = _yaml(files, "values.yaml") or {}
     if not isinstance(values, Mapping):
         raise ChartError("its values.yaml is no mapping")
     return Chart(

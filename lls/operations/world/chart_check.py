@@ -96,9 +96,7 @@ def _node_ports_of(service: Service) -> list[_Found]:
     """The NodePorts that a service has for sure, or may have. One that is left out is another one every time."""
     if service.type in (None, "ClusterIP", "ExternalName"):
         return []
-    return [
-        _Found(port.protocol or "TCP", _number(port.node_port)) for port in service.ports or () if port.node_port
-    ]
+    return [_Found(port.protocol or "TCP", _number(port.node_port)) for port in service.ports or () if port.node_port]
 
 
 def _number(value: Any) -> Any:
@@ -155,5 +153,7 @@ def _health_path(made: Made, config: Config) -> Iterator[Finding]:
     """What the pods' own probes ask for is a hint: a chart may answer on other paths too."""
     paths = made.probe_paths
     if paths and UNKNOWN not in paths and config.health_path not in paths:
-        seen = f"the chart's own probes ask for {', '.join(sorted(paths))}, and the load balancer for {config.health_path}"
+        seen = (
+            f"the chart's own probes ask for {', '.join(sorted(paths))}, and the load balancer for {config.health_path}"
+        )
         yield note(CHECK, seen, "if targets stay unhealthy, set lls:healthPath to one of them")

@@ -23,7 +23,9 @@ _COMMENT: Final = re.compile(r"\{\{-?\s*/\*.*?\*/\s*-?\}\}", re.DOTALL)
 _DEFINITION: Final = re.compile(r"\{\{-?\s*define\b.*?\}\}.*?^\{\{-?\s*end\s*-?\}\}", re.DOTALL | re.MULTILINE)
 _CONTROL: Final = re.compile(r"\s*\{\{-?\s*(if|else|end|range|with)\b(.*?)\s*-?\}\}\s*")
 _ACTION: Final = re.compile(r"\{\{-?\s*(.*?)\s*-?\}\}")
-_VALUE: Final = re.compile(r"\$?\.Values\.([\w.]+)((?:\s*\|\s*(?:int64|int|quote|squote|toString|default\s+[^\s|()]+))*)")
+_VALUE: Final = re.compile(
+    r"\$?\.Values\.([\w.]+)((?:\s*\|\s*(?:int64|int|quote|squote|toString|default\s+[^\s|()]+))*)"
+)
 _DEFAULT: Final = re.compile(r"default\s+(\S+)")
 _READ: Final = re.compile(r"\$?\.Values((?:\.\w+)*)")
 
@@ -193,7 +195,7 @@ def _service(made: Mapping[str, Any], *, may_have_more: bool) -> Service:
 def _probe_paths(made: Any) -> Iterator[str]:
     if isinstance(made, dict):
         for key, value in cast(dict[str, Any], made).items():
-            path = value_at(value, "httpGet.path") if key.endswith("Probe") and isinstance(value, Mapping) else None
+            path = value_at({key: value}, f"{key}.httpGet.path") if key.endswith("Probe") else None
             if isinstance(path, str):
                 yield path
             else:

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 from lls.auth_file import IDENTITY_TOKEN
+from lls.lines import GUIDE
 from lls.operations.program.stack_file import Stack
 from lls.operations.world import registry as module
 from lls.operations.world.registry import (
-    NGC_SOURCE,
     Artifact,
     Login,
     Mirrored,
@@ -144,11 +144,11 @@ def test_chart_and_image_go_from_nvidias_registry_to_the_stacks_own() -> None:
     assert chart == Artifact(
         name="chart",
         key="lls:chartVersion",
-        source=f"{NGC_SOURCE}/gdn-streaming",
+        source=f"{GUIDE.path}/gdn-streaming",
         destination=f"{HOST}/demo/gdn-streaming",
         tag="2.1.0_build.7",
     )
-    assert (image.source, image.destination) == (f"{NGC_SOURCE}/streaming-proxy", f"{HOST}/demo/streaming-proxy")
+    assert (image.source, image.destination) == (f"{GUIDE.path}/streaming-proxy", f"{HOST}/demo/streaming-proxy")
     assert (image.tag, image.key, image.repository) == ("2.0.3", "lls:imageTag", "demo/streaming-proxy")
 
 
@@ -156,7 +156,7 @@ def test_a_local_chart_is_not_copied_nor_what_is_used_from_nvidia_itself() -> No
     config = parsed().parsed()
     [image] = artifacts(config, chart="./chart", image=f"{HOST}/demo/streaming-proxy")
     assert image.name == "image"
-    assert artifacts(config, chart="chart.tgz", image=f"{NGC_SOURCE}/streaming-proxy") == ()
+    assert artifacts(config, chart="chart.tgz", image=f"{GUIDE.path}/streaming-proxy") == ()
 
 
 def test_without_a_key_it_says_which_variable_is_missing_and_how_to_get_one() -> None:

@@ -218,8 +218,9 @@ class Seed:
             return
         helm, docker = "application/vnd.cncf.helm.config.v1+json", "application/vnd.docker.container.image.v1+json"
         chart = archive(chart_files(world.quirks, world.chart_version or "0"))
-        layer = {"mediaType": ARCHIVE_TYPE, "size": len(chart), "digest": f"sha256:{hashlib.sha256(chart).hexdigest()}"}
-        self._layers.push(f"{prefix}/{guide.RELEASE_NAME}", layer["digest"], chart)
+        chart_digest = f"sha256:{hashlib.sha256(chart).hexdigest()}"
+        layer = {"mediaType": ARCHIVE_TYPE, "size": len(chart), "digest": chart_digest}
+        self._layers.push(f"{prefix}/{guide.RELEASE_NAME}", chart_digest, chart)
         for name, tag, media_type, layers in (
             (guide.RELEASE_NAME, tag_of(world.chart_version or ""), helm, [layer]),
             (guide.IMAGE_NAME, world.image_tag, docker, []),

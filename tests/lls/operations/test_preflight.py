@@ -269,6 +269,7 @@ def test_a_plain_world_is_ready_and_every_check_says_so() -> None:
         "node ports",
         "namespace",
         "chart",
+        "chart contents",
         "image",
         "leftovers",
     }

@@ -108,7 +108,7 @@ def test_the_address_of_a_layer_is_told_to_nobody(monkeypatch: pytest.MonkeyPatc
 
 def test_bytes_of_another_digest_are_no_chart(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("lls.operations.world.chart_archive._download", lambda _: b"other")  # pyright: ignore[reportUnknownLambdaType, reportUnknownArgumentType]
-    with a_rehearsal() as rehearsal, pytest.raises(ChartError, match="should be sha256:.* and is sha256:"):
+    with a_rehearsal() as rehearsal, pytest.raises(ChartError, match=r"should be sha256:.* and is sha256:"):
         from_ecr(Account(rehearsal.aws.client), ECR, "demo/gdn-streaming", "2.0.1")
 
 

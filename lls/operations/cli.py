@@ -10,6 +10,7 @@ from typing import Annotated, Any, cast
 import pulumi
 import typer
 
+from lls.lines import Extra, LineName
 from lls.operations import adopt, check_clean, drift, graph, mirror, preflight, sweep, verify
 from lls.operations.program.stack_file import StackError, read_stack
 from lls.operations.report.clock import RealClock
@@ -18,7 +19,7 @@ from lls.operations.report.screen import Screen, as_facts
 from lls.operations.world.account import AwsError
 from lls.operations.world.installation import Installation
 from lls.operations.world.proxy import CLUSTER_FAILURES
-from lls.operations.world.registry import NGC_SOURCE, MirrorError
+from lls.operations.world.registry import MirrorError
 
 FAILURES = (MirrorError, StackError, pulumi.RunError, AwsError, *CLUSTER_FAILURES)
 
@@ -129,23 +130,42 @@ def run_drift(stack: StackName, json: AsJson = False) -> Exit:
 @app.command("mirror")
 def run_mirror(
     stack: StackName,
-    source: Annotated[str, typer.Option(help="HOST/PATH that has chart and image.")] = NGC_SOURCE,
+    line: Annotated[
+        LineName | None, typer.Option(help="A line of NVIDIA's: its versions and its path, instead of the config's.")
+    ] = None,
+    extras: Annotated[
+        list[Extra] | None, typer.Option("--with", help="Also this image of the line; may be given twice.")
+    ] = None,
+    source: Annotated[
+        str | None, typer.Option(help="HOST/PATH that has chart and image, instead of NVIDIA's of the line.")
+    ] = None,
     destination: Annotated[
         str | None, typer.Option(help="HOST/PATH to copy to, instead of where the stack looks.")
     ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Tell what would be copied and created.")] = False,
     json: AsJson = False,
 ) -> Exit:
     """Copy chart and image from NVIDIA's registry to the stack's own (the guide's step 1).
 
     All platforms, byte for byte, with every digest checked. Missing ECR repositories are created, with immutable
     tags and scans on push. What is there already is skipped, so an interrupted run goes on where it was. The key
-    comes from NGC_API_KEY in the environment; other logins from the auth file of lls:registryConfig.
+    comes from NGC_API_KEY in the environment; other logins from the auth file of lls:registryConfig. With a line
+    nothing of the config changes: it is told which keys deploy it.
     """
     return _run(
         "mirror",
         stack,
         json,
-        lambda of, screen: mirror.run(of, screen, source=source, destination=destination, environ=os.environ),
+        lambda of, screen: mirror.run(
+            of,
+            screen,
+            source=source,
+            destination=destination,
+            line=line,
+            extras=dict.fromkeys(extras or ()),
+            dry_run=dry_run,
+            environ=os.environ,
+        ),
     )
 
 

@@ -26,6 +26,7 @@ from lls.operations.program.stack_file import StackError
 from lls.operations.report.finding import (
     Check,
     Finding,
+    Level,
     Outcome,
     Watcher,
     attempt,
@@ -37,6 +38,9 @@ from lls.operations.report.finding import (
 )
 from lls.operations.world.account import AwsError
 from lls.operations.world.capacity import demand_of, name_of, shortfall, tolerations_for
+from lls.operations.world.chart_archive import Chart, ChartError, from_ecr, from_registry, read_local
+from lls.operations.world.chart_check import CHECK as CHART_CONTENTS
+from lls.operations.world.chart_check import check_chart
 from lls.operations.world.cluster_survey import look_into_cluster
 from lls.operations.world.endpoint_name import Resolve, addresses_of, judge_name, record_to_make
 from lls.operations.world.installation import Installation
@@ -67,6 +71,10 @@ a constrained zone, which no API tells: AWS does, when one is created."""
 
 CLASHING: Final = frozenset({"A", "AAAA", "CNAME"})
 """Types of records that would be in the way of an alias A, or lead some clients elsewhere."""
+LONG_NAME: Final = 20
+"""Characters of a cluster's name that are too many for streaming: it "must be less than 20 characters", says "Terraform
+Installation" of NVCF 0.5 (docs/v0.5/terraform-installation.md of https://github.com/NVIDIA/nvcf); later versions are
+silent about it."""
 
 QUOTAS: Final[Mapping[str, tuple[str, str, int]]] = {
     "load balancers": ("elasticloadbalancing", "L-69A177A2", 50),
@@ -246,9 +254,16 @@ class Preflight:
         check_ip_family(place.cluster)
         name = self._config.cluster_name
         status = self._account.call("eks", "describe_cluster", name=name)["cluster"]["status"]
-        if status in ("ACTIVE", "UPDATING"):
-            return [ok("cluster", f"{name} is {status}")]
-        return [problem("cluster", f"{name} is {status}", "wait until it is ACTIVE")]
+        found = [
+            ok("cluster", f"{name} is {status}")
+            if status in ("ACTIVE", "UPDATING")
+            else problem("cluster", f"{name} is {status}", "wait until it is ACTIVE")
+        ]
+        if len(name) >= LONG_NAME:
+            seen = f"{name} has {len(name)} characters, and NVIDIA's limit for clusters that stream is {LONG_NAME - 1}"
+            remedy = "ask NVIDIA whether it holds for your version: another name is another cluster (docs/lines.md)"
+            found.append(note("cluster", seen, remedy))
+        return found
 
     def _check_zone(self) -> list[Finding]:
         zone = self._config.availability_zone
@@ -671,10 +686,23 @@ class Preflight:
     # --- The artifacts
 
     def _check_chart(self) -> list[Finding]:
-        chart, _ = self._installation.ask_as_program(lambda: find_artifacts(self._config))
-        if not is_oci(chart):
-            return _local_chart(Path(chart))
-        return self._artifact("chart", chart.removeprefix(OCI_SCHEME), tag_of(self._config.chart_version))
+        """Whether the chart is there, and, where it is, whether it is what the config takes it for."""
+        chart, image = self._installation.ask_as_program(lambda: find_artifacts(self._config))
+        repository, tag = chart.removeprefix(OCI_SCHEME), tag_of(self._config.chart_version)
+        found = self._artifact("chart", repository, tag) if is_oci(chart) else _local_chart(Path(chart))
+        if any(finding.level is not Level.OK for finding in found):
+            return found
+        try:
+            read = self._read_chart(repository, tag) if is_oci(chart) else read_local(Path(chart))
+        except (ChartError, AwsError, MirrorError) as error:
+            return [*found, unknown(CHART_CONTENTS, f"{chart} could not be read: {error}")]
+        return [*found, *check_chart(read, self._config, image=image)]
+
+    def _read_chart(self, repository: str, tag: str) -> Chart:
+        """The chart of a tag. Raises AwsError, ChartError and MirrorError."""
+        if registry := ecr_registry(repository):
+            return from_ecr(self._installation.account_in(registry.region), registry, split(repository)[1], tag)
+        return from_registry(repository, tag, logins_of(self._config.registry_config))
 
     def _check_image(self) -> list[Finding]:
         _, image = self._installation.ask_as_program(lambda: find_artifacts(self._config))

@@ -18,7 +18,11 @@ from moto.iam.models import iam_backends
 from moto.route53.models import route53_backends
 
 from lls import guide
+from lls.oci import tag_of
+from lls.operations.world.chart_archive import ARCHIVE_TYPE
 from rehearsal.aws.callers import ROLE
+from rehearsal.aws.layers import Layers
+from rehearsal.kubernetes.chart_files import archive, chart_files
 from rehearsal.world import HostedZone, InstanceState, ManagedNodeGroup, Node, PrefixList, World
 
 VPC_CIDR: Final = "10.0.0.0/16"
@@ -41,12 +45,13 @@ class Seed:
     `subnets` lists those of each zone, the public ones first.
     """
 
-    def __init__(self, world: World, client: Callable[[str], Any], cluster_endpoint: str) -> None:
+    def __init__(self, world: World, client: Callable[[str], Any], cluster_endpoint: str, layers: Layers) -> None:
         """Prepare to make that world: by moto's own hands, many times faster than calls, but for node groups."""
         self._world = world
         self._ec2 = ec2_backends[world.account][world.region]
         self._client = client
         self._cluster_endpoint = cluster_endpoint
+        self._layers = layers
         self.nodes: dict[str, tuple[str, str]] = {}
         self._grouped: set[str] = set()  # instances, each of which is in one Auto Scaling group at most
         self.vpc_id = ""
@@ -215,9 +220,13 @@ class Seed:
         if not world.quirks.mirrored or not prefix or prefix != prefix.lower():
             return
         helm, docker = "application/vnd.cncf.helm.config.v1+json", "application/vnd.docker.container.image.v1+json"
-        for name, tag, media_type in (
-            (guide.RELEASE_NAME, world.chart_version, helm),
-            (guide.IMAGE_NAME, world.image_tag, docker),
+        chart = archive(chart_files(world.quirks, world.chart_version or "0"))
+        chart_digest = f"sha256:{hashlib.sha256(chart).hexdigest()}"
+        layer = {"mediaType": ARCHIVE_TYPE, "size": len(chart), "digest": chart_digest}
+        self._layers.push(f"{prefix}/{guide.RELEASE_NAME}", chart_digest, chart)
+        for name, tag, media_type, layers in (
+            (guide.RELEASE_NAME, tag_of(world.chart_version or ""), helm, [layer]),
+            (guide.IMAGE_NAME, world.image_tag, docker, []),
         ):
             ecr.create_repository(f"{prefix}/{name}", None, {}, None, "", [])
             digest = f"sha256:{hashlib.sha256(name.encode()).hexdigest()}"
@@ -225,7 +234,7 @@ class Seed:
                 "schemaVersion": 2,
                 "mediaType": "application/vnd.oci.image.manifest.v1+json",
                 "config": {"mediaType": media_type, "size": 1, "digest": digest},
-                "layers": [],
+                "layers": layers,
             }
             ecr.put_image(f"{prefix}/{name}", json.dumps(manifest), tag or "0")
 

@@ -36,6 +36,7 @@ from rehearsal.aws.callers import KEY, Identities
 from rehearsal.aws.faults import Fault, Faults, Response, action_of
 from rehearsal.aws.health import Answers
 from rehearsal.aws.kept import findings_kept, session
+from rehearsal.aws.layers import PATH, Layers
 from rehearsal.aws.names import Resolver
 from rehearsal.aws.seed import Seed
 from rehearsal.aws.strict_ec2 import NlbInterfaces, StrictEc2
@@ -93,6 +94,7 @@ class Aws:
         self._resolver = Resolver(world)
         self._faults = Faults()
         self.identities = Identities(world.account, world.partition, self._faults.allows)
+        self._layers = Layers()
         self.calls: list[str] = []
         self.callers: dict[str, set[str]] = {}
         self.nodes: dict[str, tuple[str, str]] = {}
@@ -116,6 +118,14 @@ class Aws:
         self._exit.enter_context(
             patch.object(
                 ECRResponse, "describe_pull_through_cache_rules", self._pull_through_cache_rules(), create=True
+            )
+        )
+        self._exit.enter_context(
+            patch.object(
+                ECRResponse,
+                "get_download_url_for_layer",
+                lambda response: self._layers.address(self.endpoint, response),  # pyright: ignore[reportUnknownLambdaType, reportUnknownArgumentType]
+                create=True,
             )
         )
         self._serve()
@@ -289,6 +299,8 @@ class Aws:
         def application(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
             body = environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
             environ["wsgi.input"] = BytesIO(body)
+            if environ["PATH_INFO"].startswith(PATH):
+                return self._layers.serve(environ["PATH_INFO"], start_response)
             action = action_of(environ, body)
             self.calls.append(action)
             caller = self.identities.caller(environ).arn
@@ -317,7 +329,7 @@ class Aws:
         self._exit.callback(self._faults.lift_all)
 
     def _seed(self) -> None:
-        seed = Seed(self._world, self.client, self._cluster_endpoint).perform()
+        seed = Seed(self._world, self.client, self._cluster_endpoint, self._layers).perform()
         self.nodes, self.vpc_id, self.subnets = seed.nodes, seed.vpc_id, seed.subnets
         self.node_security_group_ids = seed.node_security_group_ids
         self.cluster_security_group_id = seed.cluster_security_group_id

@@ -32,6 +32,8 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from lls.operations.world.registry import Login
+from rehearsal.kubernetes.chart_files import archive, chart_files
+from rehearsal.world import Quirks
 
 INDEX: Final = "application/vnd.oci.image.index.v1+json"
 MANIFEST: Final = "application/vnd.oci.image.manifest.v1+json"
@@ -106,7 +108,7 @@ def a_chart() -> Content:
     """A chart as older Helms push it: the manifest doesn't say what it is. Its description isn't ASCII."""
     chart = Content()
     config = chart.blob(HELM_CONFIG, b'{"name": "gdn-streaming"}')
-    layer = chart.blob(HELM_CHART, b"chart" * 1000)
+    layer = chart.blob(HELM_CHART, archive(chart_files(Quirks(), "2.0.1")))
     annotations = {"org.opencontainers.image.description": "Streaming für Übertragungen"}
     chart.manifest({"config": config, "layers": [layer], "annotations": annotations}, MANIFEST)
     return chart

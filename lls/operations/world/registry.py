@@ -26,6 +26,7 @@ from requests.exceptions import SSLError
 from lls import guide
 from lls.auth_file import IDENTITY_TOKEN, AuthFile, AuthFileError, Credentials, read_auth_file
 from lls.config import Config
+from lls.lines import EXTRA_IMAGES, GUIDE, NGC_HOST, Extra, Line
 from lls.naming import Names, Tags
 from lls.oci import OCI_SCHEME, EcrRegistry, is_oci, split, tag_of
 from lls.operations.world.account import Account
@@ -35,12 +36,6 @@ if TYPE_CHECKING:
     from types_boto3_ecr import ECRClient
 
 Result = TypeVar("Result")
-
-NGC_SOURCE: Final = "nvcr.io/0833294136851237/nvcf-ncp-staging"
-"""Where NVIDIA's artifact manifest (https://docs.nvidia.com/nvcf/manifest) has chart and image."""
-
-NGC_HOST: Final = NGC_SOURCE.partition("/")[0]
-"""The registry that `ngc_login` is for."""
 
 NGC_KEY: Final = "NGC_API_KEY"
 """The environment variable with the key to it."""
@@ -96,7 +91,7 @@ class _MissingError(MirrorError):
 
 @dataclass(frozen=True, kw_only=True)
 class Artifact:
-    """What to copy: `source` and `destination` are HOST/PATH. `key` is the config key that sets the tag."""
+    """What to copy: `source` and `destination` are HOST/PATH. `key` is the config key, or option, that sets the tag."""
 
     name: str
     key: str
@@ -154,22 +149,48 @@ class Mirrored:
     unchanged: bool = False
 
 
-def artifacts(config: Config, *, chart: str, image: str, source: str = NGC_SOURCE) -> tuple[Artifact, ...]:
+def artifacts(
+    config: Config,
+    *,
+    chart: str,
+    image: str,
+    source: str = GUIDE.path,
+    line: Line | None = None,
+    extras: Mapping[Extra, str] | None = None,
+) -> tuple[Artifact, ...]:
     """What a stack needs in registries of its own, given its chart reference and image repository.
 
+    The versions are the config's, or a line's. `extras` are the tags of other images, which go beside the image.
     A local chart is not among it, nor is what the stack takes from the source itself.
     """
-    destinations = {
-        "chart": (guide.RELEASE_NAME, chart.removeprefix(OCI_SCHEME) if is_oci(chart) else ""),
-        "image": (guide.IMAGE_NAME, image),
-    }
-    tags = {"chart": tag_of(config.chart_version), "image": config.image_tag}
-    keys = {"chart": "lls:chartVersion", "image": "lls:imageTag"}
-    return tuple(
-        Artifact(name=name, key=keys[name], source=f"{source}/{base}", destination=destination, tag=tags[name])
-        for name, (base, destination) in destinations.items()
-        if destination not in ("", f"{source}/{base}")
-    )
+    beside = image.rpartition("/")[0]
+    wanted = [
+        Artifact(
+            name="chart",
+            key="--line" if line else "lls:chartVersion",
+            source=f"{source}/{guide.RELEASE_NAME}",
+            destination=chart.removeprefix(OCI_SCHEME) if is_oci(chart) else "",
+            tag=tag_of(line.chart_version if line else config.chart_version),
+        ),
+        Artifact(
+            name="image",
+            key="--line" if line else "lls:imageTag",
+            source=f"{source}/{guide.IMAGE_NAME}",
+            destination=image,
+            tag=line.image_tag if line else config.image_tag,
+        ),
+        *(
+            Artifact(
+                name=extra,
+                key="--line",
+                source=f"{source}/{EXTRA_IMAGES[extra]}",
+                destination=f"{beside}/{EXTRA_IMAGES[extra]}",
+                tag=tag,
+            )
+            for extra, tag in (extras or {}).items()
+        ),
+    ]
+    return tuple(artifact for artifact in wanted if artifact.destination not in ("", artifact.source))
 
 
 def ngc_login(environ: Mapping[str, str]) -> Login:
@@ -198,20 +219,28 @@ def ensure_repositories(ecr: "ECRClient", names: Iterable[str], *, cluster: str,
 
     Existing ones are left as they are. Raises MirrorError.
     """
-    created: list[str] = []
+    missing = missing_repositories(ecr, names)
+    for name in missing:
+        with _asking_ecr(f"repository {name}"):
+            ecr.create_repository(
+                repositoryName=name,
+                imageTagMutability="IMMUTABLE",
+                imageScanningConfiguration={"scanOnPush": True},
+                tags=[{"Key": key, "Value": value} for key, value in Names(cluster).tags(name, extra).items()],
+            )
+    return missing
+
+
+def missing_repositories(ecr: "ECRClient", names: Iterable[str]) -> list[str]:
+    """Those ECR repositories that do not exist. Raises MirrorError."""
+    missing: list[str] = []
     for name in names:
         with _asking_ecr(f"repository {name}"):
             try:
                 ecr.describe_repositories(repositoryNames=[name])
             except ecr.exceptions.RepositoryNotFoundException:
-                ecr.create_repository(
-                    repositoryName=name,
-                    imageTagMutability="IMMUTABLE",
-                    imageScanningConfiguration={"scanOnPush": True},
-                    tags=[{"Key": key, "Value": value} for key, value in Names(cluster).tags(name, extra).items()],
-                )
-                created.append(name)
-    return created
+                missing.append(name)
+    return missing
 
 
 def upstream_of(account: Account, registry: EcrRegistry, repository: str) -> str:
@@ -301,6 +330,25 @@ def exists(repository: str, tag: str, logins: Mapping[str, Login]) -> bool:
     def ask() -> bool:
         with _Repository(repository, logins) as there:
             return there.has(f"manifests/{tag}")
+
+    try:
+        return within(QUESTION, f"registry {repository.partition('/')[0]}", ask)
+    except SilentError as error:
+        raise MirrorError(f"{repository}: {error}: try again later.") from None
+
+
+def blob_of(repository: str, tag: str, logins: Mapping[str, Login], choose: Callable[[bytes], str]) -> bytes:
+    """The blob of a tag whose digest `choose` finds in the manifest, with its digest checked.
+
+    Raises MirrorError, and what `choose` raises.
+    """
+
+    def ask() -> bytes:
+        with _Repository(repository, logins) as there:
+            manifest = there.manifest(tag, "check that it is there")
+            digest = choose(manifest.content)
+            [blob] = {blob for blob in manifest.blobs if blob.digest == digest}
+            return _patiently(lambda: b"".join(_Stream(there, blob, lambda _: None)))
 
     try:
         return within(QUESTION, f"registry {repository.partition('/')[0]}", ask)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from lls.operations.mirror import mirror_stack
+from lls.operations import mirror
 from lls.operations.report.screen import Screen
 from lls.operations.world.identity import Caller, WrongAccountError
 from lls.operations.world.installation import Installation
@@ -77,5 +77,5 @@ def test_mirror_makes_no_repository_in_another_account() -> None:
     with a_rehearsal(quirks={"mirrored": False}) as rehearsal:
         state = owning("aws:ec2/eip:Eip", "eipalloc-1", "arn:aws:ec2:us-west-2:210987654321:elastic-ip/x")
         with pytest.raises(WrongAccountError), Screen(as_json=True) as screen:
-            mirror_stack(seen_with(rehearsal, state), "nvcr.io/x", None, {"NGC_API_KEY": "nvapi-1"}, screen)
+            mirror.run(seen_with(rehearsal, state), screen, source="nvcr.io/x", environ={"NGC_API_KEY": "nvapi-1"})
         assert "ecr:CreateRepository" not in rehearsal.aws.calls

@@ -120,6 +120,14 @@ def mirrored(scene: Scene) -> list[str]:
     return ["--source", f"{source.host}/nvcf", "--destination", f"{destination.host}/demo"]
 
 
+def dry(_: Scene) -> list[str]:
+    return ["--line", "26.07", "--destination", "own.example/demo", "--dry-run"]
+
+
+def without_turn(_: Scene) -> list[str]:
+    return ["--line", "0.5", "--with", "turn", "--destination", "own.example/demo"]
+
+
 def bad_config(scene: Scene) -> None:
     read = cli.Installation.open
 
@@ -177,7 +185,9 @@ OUTCOMES: dict[tuple[str, str], tuple[Callable[[Scene], Any], list[str]]] = {
         ["check-clean"],
     ),
     ("mirror", "chart and image are copied, or were there"): (mirrored, ["mirror"]),
+    ("mirror", "`--dry-run`, whatever would be copied"): (dry, ["mirror"]),
     ("mirror", "the source wants a key that is not set"): (nothing, ["mirror"]),
+    ("mirror", "the line has no image of that kind"): (without_turn, ["mirror"]),
     ("graph", "it is drawn"): (nothing, ["graph"]),
 }
 

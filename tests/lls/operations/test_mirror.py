@@ -5,15 +5,20 @@ from collections.abc import Generator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import pytest
 
 from lls.auth_file import IDENTITY_TOKEN
+from lls.lines import GUIDE, NEWEST
+from lls.operations import mirror as command
 from lls.operations.program.stack_file import Stack
+from lls.operations.report.finding import Exit, Level, Outcome
+from lls.operations.report.screen import Screen
 from lls.operations.world import registry as module
+from lls.operations.world.account import Account
+from lls.operations.world.installation import Installation
 from lls.operations.world.registry import (
-    NGC_SOURCE,
     Artifact,
     Login,
     Mirrored,
@@ -44,7 +49,7 @@ from tests.support.registries import (
     needs_docker_registry,
     pull,
 )
-from tests.support.worlds import STACK, PatientClock, a_world
+from tests.support.worlds import STACK, KnownStates, PatientClock, a_rehearsal, a_world, knowing
 
 if TYPE_CHECKING:
     from types_boto3_ecr import ECRClient
@@ -144,11 +149,11 @@ def test_chart_and_image_go_from_nvidias_registry_to_the_stacks_own() -> None:
     assert chart == Artifact(
         name="chart",
         key="lls:chartVersion",
-        source=f"{NGC_SOURCE}/gdn-streaming",
+        source=f"{GUIDE.path}/gdn-streaming",
         destination=f"{HOST}/demo/gdn-streaming",
         tag="2.1.0_build.7",
     )
-    assert (image.source, image.destination) == (f"{NGC_SOURCE}/streaming-proxy", f"{HOST}/demo/streaming-proxy")
+    assert (image.source, image.destination) == (f"{GUIDE.path}/streaming-proxy", f"{HOST}/demo/streaming-proxy")
     assert (image.tag, image.key, image.repository) == ("2.0.3", "lls:imageTag", "demo/streaming-proxy")
 
 
@@ -156,7 +161,7 @@ def test_a_local_chart_is_not_copied_nor_what_is_used_from_nvidia_itself() -> No
     config = parsed().parsed()
     [image] = artifacts(config, chart="./chart", image=f"{HOST}/demo/streaming-proxy")
     assert image.name == "image"
-    assert artifacts(config, chart="chart.tgz", image=f"{NGC_SOURCE}/streaming-proxy") == ()
+    assert artifacts(config, chart="chart.tgz", image=f"{GUIDE.path}/streaming-proxy") == ()
 
 
 def test_without_a_key_it_says_which_variable_is_missing_and_how_to_get_one() -> None:
@@ -229,6 +234,99 @@ def test_between_real_registries_every_manifest_and_blob_arrives_unchanged(
             assert pull(host, "to/it", f"blobs/{digest}") == blob
         assert mirror(artifact, logins={}) == Mirrored(artifact=artifact, digest=content.digest, unchanged=True)
         assert {path for path in set(tmp_path.rglob("*")) - before if "data" not in path.parts} == set()
+
+
+# --- A line
+
+
+def unasked(*_: object, **__: object) -> NoReturn:
+    pytest.fail("AWS was asked")
+
+
+def copied(**options: Any) -> Outcome:
+    """What mirror does for the plain stack, where nothing is AWS's."""
+    with Screen(as_json=True) as screen:
+        installation = Installation(parsed(**options.pop("config", {})), Account(unasked), KnownStates())
+        return command.run(installation, screen, environ={}, **options)
+
+
+@needs_docker_registry
+def test_a_line_goes_between_real_registries_with_its_worker_and_turn(tmp_path: Path) -> None:
+    wanted = {
+        "gdn-streaming": ("3.0.0", a_chart()),
+        "streaming-proxy": ("3.0.2", an_image()),
+        "nvcf_worker_niclls": ("2.109.4", an_image("worker")),
+        "turn": ("3.0.2", an_image("turn")),
+    }
+    for folder in ("source", "destination"):
+        (tmp_path / folder).mkdir()
+    with docker_registry(tmp_path / "source") as source, docker_registry(tmp_path / "destination") as destination:
+        for name, (tag, content) in wanted.items():
+            fill(source, f"ga/{name}", tag, content)
+        done = copied(source=f"{source}/ga", destination=f"{destination}/demo", line="26.07", extras=("worker", "turn"))
+        for name, (tag, content) in wanted.items():
+            assert pull(destination, f"demo/{name}", f"manifests/{tag}") == content.top
+            for digest, blob in content.blobs.items():
+                assert pull(destination, f"demo/{name}", f"blobs/{digest}") == blob
+    assert done.exit == Exit.FINE
+    assert [artifact["name"] for artifact in done.facts["artifacts"]] == ["chart", "image", "worker", "turn"]
+    [told] = [finding for finding in done.findings if finding.check == "line"]
+    assert told.level is Level.NOTE
+    assert "the config deploys chart 2.0.1 and image 2.0.1" in told.seen
+    assert "pulumi config set lls:chartVersion 3.0.0 --stack test" in told.remedy
+    assert "pulumi config set lls:imageTag 3.0.2 --stack test" in told.remedy
+
+
+def test_a_dry_run_tells_what_would_be_copied_and_changes_nothing() -> None:
+    done = copied(destination="own.example/demo", line="26.07", extras=("worker",), dry_run=True)
+    assert done.exit == Exit.FINE
+    assert done.facts["dryRun"] is True
+    assert [finding.seen for finding in done.findings if finding.check == "worker"] == [
+        "nvcr.io/0833294136851237/selfhosted-ga/nvcf_worker_niclls:2.109.4 to "
+        "own.example/demo/nvcf_worker_niclls:2.109.4: would be copied, unless it is there"
+    ]
+
+
+def test_a_dry_run_tells_which_repositories_would_be_created() -> None:
+    with a_rehearsal(quirks={"mirrored": False}) as rehearsal, Screen(as_json=True) as screen:
+        done = command.run(knowing(rehearsal), screen, line="26.07", extras=("turn",), dry_run=True, environ={})
+        assert rehearsal.aws.client("ecr").describe_repositories()["repositories"] == []
+    assert [finding.seen.partition(" would")[0] for finding in done.findings if finding.check == "repository"] == [
+        "demo/gdn-streaming",
+        "demo/streaming-proxy",
+        "demo/turn",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("config", "path", "line"),
+    [
+        ({}, GUIDE.path, "0.5"),
+        ({"chartVersion": "3.0.0", "imageTag": "3.0.2"}, NEWEST.path, "26.07"),
+        ({"chartVersion": "3.0.0"}, GUIDE.path, None),
+    ],
+)
+def test_versions_of_a_known_line_come_from_its_path(config: Mapping[str, str], path: str, line: str | None) -> None:
+    done = copied(destination="own.example/demo", dry_run=True, config=config)
+    assert {artifact["source"].rpartition("/")[0] for artifact in done.facts["artifacts"]} == {path}
+    assert done.facts["line"] == line
+    assert {artifact["name"]: artifact["tag"] for artifact in done.facts["artifacts"]} == {
+        "chart": config.get("chartVersion", "2.0.1"),
+        "image": config.get("imageTag", "2.0.1"),
+    }
+
+
+def test_a_line_that_the_config_deploys_is_said_to_be_that() -> None:
+    config = {"chartVersion": "3.0.0", "imageTag": "3.0.2"}
+    done = copied(destination="own.example/demo", dry_run=True, line="26.07", config=config)
+    assert [finding.level for finding in done.findings if finding.check == "line"] == [Level.OK]
+
+
+def test_an_image_that_no_line_has_is_refused_with_the_line_that_has_it() -> None:
+    with pytest.raises(MirrorError, match=r"--with turn: line 0\.5 has none: add --line 26\.07, or leave it out\."):
+        copied(destination="own.example/demo", extras=("turn",))
+    with pytest.raises(MirrorError, match=r"--with worker wants a line.*add --line 0\.5 or 26\.07\."):
+        copied(destination="own.example/demo", extras=("worker",), config={"imageTag": "9"})
 
 
 def test_an_image_comes_with_all_platforms_and_attestations(sides: Sides) -> None:

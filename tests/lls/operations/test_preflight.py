@@ -16,8 +16,9 @@ from lls.operations.world.registry import Login, api_host, login_remedy, login_t
 from lls.operations.world.states import Operation, State
 from rehearsal.engine.engine import StepsFailedError
 from rehearsal.kubernetes.chart import Service, ServicePort
+from rehearsal.kubernetes.chart_files import archive, chart_files
 from rehearsal.rehearse import Rehearsal
-from rehearsal.world import Node, PrefixList, Subnet
+from rehearsal.world import Node, PrefixList, Quirks, Subnet
 from tests.support import breakage
 from tests.support.operations import install, preflight_of, problems_by_check
 from tests.support.recorded import as_config
@@ -269,6 +270,7 @@ def test_a_plain_world_is_ready_and_every_check_says_so() -> None:
         "node ports",
         "namespace",
         "chart",
+        "chart contents",
         "image",
         "leftovers",
     }
@@ -412,6 +414,39 @@ HERE = "123456789012.dkr.ecr.us-west-2.amazonaws.com"
 def artifacts_of(rehearsal: Rehearsal, **changes: str) -> dict[str, Finding]:
     found = {finding.check: finding for finding in preflight_of(rehearsal, None, **changes)}
     return {check: found[check] for check in ("chart", "image")}
+
+
+def test_the_charts_own_node_ports_are_read_before_anything_is_made() -> None:
+    with a_rehearsal(quirks={"chart_streaming_node_port": 31504}) as rehearsal:
+        found = problems_by_check(preflight_of(rehearsal))
+        mended = problems_by_check(preflight_of(rehearsal, streamingNodePort="31504"))
+    assert list(found) == ["chart contents"]
+    assert "does not open NodePort UDP 30504 (it opens: UDP 31504, TCP 30800)" in found["chart contents"]
+    assert mended == {}
+
+
+def test_a_chart_that_is_there_and_cannot_be_read_is_unknown() -> None:
+    with a_rehearsal() as rehearsal:
+        rehearsal.aws.denied.add("ecr:GetDownloadUrlForLayer")
+        found = {finding.check: finding for finding in preflight_of(rehearsal)}
+    assert found["chart"].level is Level.OK
+    assert found["chart contents"].level is Level.UNKNOWN
+    assert "AWS denied ecr:GetDownloadUrlForLayer" in found["chart contents"].seen
+
+
+def test_a_local_chart_is_read_where_it_is(tmp_path: Path) -> None:
+    packed = tmp_path / "chart.tgz"
+    packed.write_bytes(archive(chart_files(Quirks(chart_health_node_port=31800), "2.0.1")))
+    with a_rehearsal() as rehearsal:
+        found = problems_by_check(preflight_of(rehearsal, chart=str(packed)))
+    assert "does not open NodePort TCP 30800" in found["chart contents"]
+
+
+@pytest.mark.parametrize(("name", "noted"), [("a" * 19, False), ("a" * 20, True)])
+def test_a_cluster_name_that_nvidia_calls_too_long_for_streaming_is_noted(name: str, noted: bool) -> None:
+    with a_rehearsal({"lls:clusterName": name}) as rehearsal:
+        found = [finding for finding in preflight_of(rehearsal) if finding.check == "cluster"]
+    assert [finding.level for finding in found] == [Level.OK, *([Level.NOTE] if noted else [])]
 
 
 def push(rehearsal: Rehearsal, repository: str, tag: str, region: str) -> None:

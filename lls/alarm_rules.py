@@ -72,7 +72,7 @@ RULES: Final = (
         minutes=3,
         missing="breaching",
         why="Reported while targets are registered: without a value there is none, which is as bad. Three minutes, as "
-        "a new target takes two and a half, five checks of 30 s, to become healthy.",
+        "a target that replaces another takes two and a half, five checks of 30 s, to become healthy.",
     ),
     AlarmRule(
         key="unhealthyHosts",

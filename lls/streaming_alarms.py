@@ -39,7 +39,8 @@ class StreamingAlarmsArgs:
 class StreamingAlarms(pulumi.ComponentResource):
     """`lls:index:StreamingAlarms`: an alarm for each of RULES where there is a topic, and a dashboard if asked for.
 
-    Made after the targets' registration and destroyed before it, so that neither wakes anybody.
+    Made after the targets' registration and destroyed before it, so that a destroy wakes nobody. The first targets of
+    all raise no-healthy-host, until they have passed their checks: it shows that the topic reaches somebody.
     """
 
     alarms: Sequence[aws.cloudwatch.MetricAlarm]
@@ -79,7 +80,7 @@ class StreamingAlarms(pulumi.ComponentResource):
             common,
             opts=pulumi.ResourceOptions(
                 parent=self,
-                # Neither the first minutes of new targets nor their withdrawal by a destroy is to wake anybody.
+                # A destroy withdraws the targets, and that is to wake nobody.
                 depends_on=[*args.after],
             ),
         )

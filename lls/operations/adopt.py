@@ -29,7 +29,9 @@ from lls.operations.world.cluster_survey import ClusterSurvey, look_into_cluster
 from lls.operations.world.installation import Installation
 from lls.operations.world.inventory import (
     ADDRESS,
+    ALARM,
     BALANCER,
+    DASHBOARD,
     EGRESS,
     GROUP,
     INGRESS,
@@ -69,6 +71,8 @@ IDENTITY: Final[Mapping[str, tuple[str, ...]]] = {
     BALANCER: ("name",),
     LISTENER: ("loadBalancerArn", "protocol", "port"),
     TARGET: ("targetGroupArn", "targetId", "port"),
+    ALARM: ("name",),
+    DASHBOARD: ("dashboardName",),
 }
 """Inputs by which AWS tells two of a type apart: another one with the same could not be created."""
 
@@ -117,6 +121,8 @@ class Adoption:
     """Already in the stack's state."""
     missing: list[Resource] = field(default_factory=list[Resource])
     """Neither in the state nor in AWS: `up` creates them."""
+    unseen: list[Finding] = field(default_factory=list[Finding])
+    """What could not be looked into."""
     unmanaged: list[Thing] = field(default_factory=list[Thing])
     """In AWS with the cluster's tags, and in no way the program's."""
     parents: list[Resource] = field(default_factory=list[Resource])
@@ -172,16 +178,17 @@ def find(
     if finder.failure:
         raise finder.failure
     adoption = finder.adoption
-    things = Survey(inventory, installation.config).things
+    survey = Survey(inventory, installation.config)
     in_cluster = look_into_cluster(installation)
     ownership = read_ownership()
     _judge(adoption, installation, ownership, in_cluster)
     known = {
         match.thing.id for match in (*adoption.matches, *(refusal.match for refusal in adoption.refused))
     } | state.ids
+    adoption.unseen = survey.unseen(ownership)
     held = {_identity(resource.type, resource.inputs) for resource in adoption.owned}
     adoption.unmanaged = [
-        thing for thing in things if thing.id not in known and _identity(thing.type, thing.inputs) not in held
+        thing for thing in survey.things if thing.id not in known and _identity(thing.type, thing.inputs) not in held
     ]
     return adoption, ownership
 
@@ -220,7 +227,7 @@ def _owner_by_tags(match: Match, ownership: Ownership, names: Names) -> Owner:
     if owner.is_owned:
         return owner
     missing = ""
-    if thing.type in (GROUP, TARGET_GROUP, BALANCER) and not names.claims(thing.tags):
+    if thing.type in (GROUP, TARGET_GROUP, BALANCER, ALARM, DASHBOARD) and not names.claims(thing.tags):
         missing = ", ".join(names.missing(thing.tags))
     elif thing.type == ADDRESS and not names.resembles(thing.tags):
         missing = f"lls:cluster={names.cluster}"
@@ -308,6 +315,11 @@ class _Finder:
             return self._inventory.balancers()
         if goal.type == LISTENER:
             return self._inventory.listeners(inputs["loadBalancerArn"])
+        if goal.type == ALARM:
+            return self._inventory.alarms(inputs["name"])
+        if goal.type == DASHBOARD:
+            found = self._inventory.dashboard(inputs["dashboardName"])
+            return [found] if found else []
         return self._inventory.targets(inputs["targetGroupArn"])
 
     def _namespace(self, goal: Resource) -> Thing | None:
@@ -421,7 +433,7 @@ def _short(value: Any) -> str:
 
 
 def _findings(found: Adoption, ownership: Ownership) -> list[Finding]:
-    notes: list[Finding] = []
+    notes = [*found.unseen]
     if not found.matches and not found.refused:
         notes.append(note("adopt", "nothing to adopt: what the program describes is in the state, or does not exist"))
     notes += [

@@ -34,6 +34,7 @@ from lls.operations.report.finding import (
     unknown,
 )
 from lls.operations.world.account import AwsError
+from lls.operations.world.alarm_topic import check_topic
 from lls.operations.world.capacity import demand_of, name_of, shortfall, tolerations_for
 from lls.operations.world.cluster_survey import look_into_cluster
 from lls.operations.world.installation import Installation
@@ -144,6 +145,7 @@ class Preflight:
             "elastic ip": self._check_elastic_ip,
             "chart": self._check_chart,
             "image": self._check_image,
+            "alarms": lambda: self._check_alarms(caller.account),
             "leftovers": self._check_leftovers,
         }
         return [*first, *run_checks(checks, watcher, failures, mistakes=(pulumi.RunError,))]
@@ -356,6 +358,11 @@ class Preflight:
             config.target_group_name: self._inventory.target_groups(),
             names.security_group: self._inventory.groups(vpc_id=place.vpc_id),
         }
+        alarms = self._inventory.alarms(names.alarm("")) if config.alarm_topic_arn else []
+        wanted |= dict.fromkeys(config.alarm_names, alarms)
+        if config.dashboard:
+            dashboard = self._inventory.dashboard(name := names.dashboard(config.region))
+            wanted[name] = [dashboard] if dashboard else []
         taken = [
             finding
             for name, things in wanted.items()
@@ -394,6 +401,16 @@ class Preflight:
                 problem("elastic ip", f"{allocation} is held by {address.state}", "release it there, or use another")
             ]
         return [ok("elastic ip", f"{allocation} is free, or this stack's")]
+
+    def _check_alarms(self, account: str) -> list[Finding]:
+        """Whether CloudWatch could be looked into, and whether the topic tells anybody of an alarm."""
+        config, topic = self._config, self._config.alarm_topic_arn
+        unseen = self._found.unseen(self._ownership)
+        if not topic:
+            return unseen
+        resource = f"alarm:{config.alarm_names[0]}"
+        arn = partition_of(config.region).arn("cloudwatch", resource, region=config.region, account=account)
+        return [*unseen, *check_topic(self._account, topic, arn)]
 
     def _check_leftovers(self) -> list[Finding]:
         stack = self._stack.name

@@ -1,16 +1,7 @@
 """CloudWatch's metric math, as far as arithmetic goes."""
 
 import ast
-import operator
-from collections.abc import Callable, Mapping
-from typing import Final
-
-OPERATORS: Final[Mapping[type[ast.operator], Callable[[float, float], float]]] = {
-    ast.Add: operator.add,
-    ast.Sub: operator.sub,
-    ast.Mult: operator.mul,
-    ast.Div: operator.truediv,
-}
+from collections.abc import Mapping
 
 
 def evaluate(expression: str, values: Mapping[str, float | None]) -> float | None:
@@ -30,10 +21,20 @@ def _value(node: ast.expr, values: Mapping[str, float | None]) -> float | None:
             return float(number)
         case ast.Name(id=name) if name in values:
             return values[name]
-        case ast.BinOp(left=left, op=op, right=right) if type(op) in OPERATORS:
+        case ast.BinOp(left=left, op=ast.Add() | ast.Sub() | ast.Mult() | ast.Div() as operator, right=right):
             first, second = _value(left, values), _value(right, values)
-            if first is None or second is None or (isinstance(op, ast.Div) and second == 0):
-                return None
-            return OPERATORS[type(op)](first, second)
+            return None if first is None or second is None else _combined(first, operator, second)
         case _:
             raise ValueError(f"unknown in metric math: {ast.unparse(node)}")
+
+
+def _combined(first: float, operator: ast.operator, second: float) -> float | None:
+    match operator:
+        case ast.Add():
+            return first + second
+        case ast.Sub():
+            return first - second
+        case ast.Mult():
+            return first * second
+        case _:
+            return first / second if second else None

@@ -66,7 +66,8 @@ class Metrics:
         when = self._began + timedelta(seconds=self._clock.now())
         for (name, dimensions), value in values.items():
             pairs = [{"Name": key, "Value": text} for key, text in sorted(dimensions)]
-            cloudwatch.metric_data.append(MetricDatum(NAMESPACE, name, value, pairs, when))
+            datum: Any = MetricDatum(NAMESPACE, name, value, pairs, when)
+            cloudwatch.metric_data.append(datum)
         found: list[Transition] = []
         for alarm in cloudwatch.alarms.values():
             before, after = alarm.state_value, self._state(alarm)

@@ -126,7 +126,8 @@ def _query(query: Properties) -> Properties:
 
 
 def _dimensions(inputs: Properties) -> list[Properties]:
-    return [{"Name": key, "Value": value} for key, value in sorted((inputs.get("dimensions") or {}).items())]
+    given: Properties = inputs.get("dimensions") or {}
+    return [{"Name": key, "Value": value} for key, value in sorted(given.items())]
 
 
 def _whole(value: Any) -> int | None:

@@ -112,7 +112,7 @@ KINDS: Final[Mapping[str, str]] = {
 }
 
 
-def known_as(type_: str, id_: str, outputs: Properties) -> str:
+def known_as(type_: str, id_: str, outputs: Mapping[str, Any]) -> str:
     """What tells a resource from all others: its id, or the ARN where the id is a mere name."""
     return str(outputs.get(ARN_OUTPUTS.get(type_, "")) or id_)
 

@@ -20,4 +20,5 @@ CONTRACT_OUTPUTS = {
     "namespace",
     "releaseName",
     "chartVersion",
+    "alarmNames",
 }

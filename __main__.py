@@ -82,7 +82,7 @@ proxy = lls.StreamingProxyRelease(
 )
 
 # Step 4.2: the targets, once the proxy answers and the path to it is open.
-lls.TargetRegistration(
+targets = lls.TargetRegistration(
     "targets",
     lls.TargetRegistrationArgs(
         target_group_arn=nlb.target_group.arn,
@@ -94,6 +94,25 @@ lls.TargetRegistration(
     ),
     opts=in_cluster,
 )
+
+# Beyond the guide: who is told when it breaks, and where it shows.
+if config.alarm_topic_arn or config.dashboard:
+    lls.StreamingAlarms(
+        "alarms",
+        lls.StreamingAlarmsArgs(
+            cluster_name=config.cluster_name,
+            instance=config.instance,
+            region=config.region,
+            availability_zone=config.availability_zone,
+            load_balancer=nlb.load_balancer.arn_suffix,
+            target_group=nlb.target_group.arn_suffix,
+            topic_arn=config.alarm_topic_arn,
+            thresholds=config.alarm_thresholds,
+            dashboard=config.dashboard,
+            after=[targets],
+            tags=config.tags,
+        ),
+    )
 
 # Step 2.9: what other stacks consume.
 outputs.export(outputs.Program(config, found, nlb))

@@ -148,6 +148,14 @@ def _unmake_record(grounds: Grounds, arguments: Arguments, _: Any) -> None:
     grounds.call("route53", "change_resource_record_sets", HostedZoneId=arguments["HostedZoneId"], ChangeBatch=batch)
 
 
+def _delete_alarm(grounds: Grounds, arguments: Arguments, _: Any) -> None:
+    grounds.call("cloudwatch", "delete_alarms", AlarmNames=[arguments["AlarmName"]])
+
+
+def _delete_dashboard(grounds: Grounds, arguments: Arguments, _: Any) -> None:
+    grounds.call("cloudwatch", "delete_dashboards", DashboardNames=[arguments["DashboardName"]])
+
+
 ASKED: Final = Undo("nothing is to be taken back: it only asks", _leave)
 OF_THE_STACK: Final = Undo("nothing is taken back: the stack is the run's own, and destroyed soon", _leave)
 OF_THE_REPLAY: Final = Undo("nothing is taken back: the target group is the replay's own, and deleted soon", _leave)
@@ -176,6 +184,11 @@ ADD_TAGS: Final = Operation("elbv2", "add_tags", OF_THE_REPLAY)
 TELL_TAGS: Final = Operation("elbv2", "describe_tags", ASKED)
 TELL_INSTANCES: Final = Operation("ec2", "describe_instances", ASKED)
 TELL_PREFIX_LIST: Final = Operation("ec2", "get_managed_prefix_list_entries", ASKED)
+PUT_ALARM: Final = Operation("cloudwatch", "put_metric_alarm", Undo("the new alarm is deleted", _delete_alarm))
+DELETE_ALARMS: Final = Operation("cloudwatch", "delete_alarms", Undo("nothing is there to be taken back", _leave))
+PUT_DASHBOARD: Final = Operation("cloudwatch", "put_dashboard", Undo("the new dashboard is deleted", _delete_dashboard))
+TELL_DASHBOARD: Final = Operation("cloudwatch", "get_dashboard", ASKED)
+TELL_ALARM_TAGS: Final = Operation("cloudwatch", "list_tags_for_resource", ASKED)
 
 
 @contextmanager
@@ -335,6 +348,32 @@ def _other_alias(change: Call) -> Call:
         return _other_name(grounds) | {"aliases": [alias | change(grounds)]}
 
     return _alias("CREATE", record)
+
+
+def _alarm(**changes: Any) -> Call:
+    """An alarm of a name of the replay's own, that notifies nobody."""
+    return lambda grounds: {
+        "AlarmName": f"{grounds.token}-lls-x",
+        "Namespace": "AWS/NetworkELB",
+        "MetricName": "HealthyHostCount",
+        "Statistic": "Maximum",
+        "Period": 60,
+        "EvaluationPeriods": 1,
+        "Threshold": 1.0,
+        "ComparisonOperator": "LessThanThreshold",
+        "Tags": grounds.tags,
+        **changes,
+    }
+
+
+def _alarm_elsewhere(grounds: Grounds) -> Arguments:
+    """It would notify a topic of another region."""
+    region = "us-east-1" if grounds.config.region != "us-east-1" else "us-east-2"
+    return _alarm(AlarmActions=[f"arn:aws:sns:{region}:123456789012:nobody"])(grounds)
+
+
+def _dashboard(body: str) -> Call:
+    return lambda grounds: {"DashboardName": f"{grounds.token}-lls-x", "DashboardBody": body}
 
 
 def _numbered(arn: str, number: int = 0) -> str:
@@ -696,6 +735,55 @@ REFUSALS: Final[Sequence[Refusal]] = (
         "InvalidChangeBatch",
         ABSENT,
         needs=OWN_RECORD,
+    ),
+    # Alarms and dashboards
+    Refusal(
+        "an alarm's name has 255 characters",
+        PUT_ALARM,
+        lambda grounds: _alarm(AlarmName=f"{grounds.token}-lls-".ljust(256, "x"))(grounds),
+        "ValidationError",
+        MALFORMED,
+    ),
+    Refusal("an alarm notifies its own region", PUT_ALARM, _alarm_elsewhere, "ValidationError", MALFORMED),
+    Refusal(
+        "an alarm looks back a day",
+        PUT_ALARM,
+        _alarm(EvaluationPeriods=1441),
+        "ValidationError",
+        MALFORMED,
+    ),
+    Refusal(
+        "an alarm is raised by no more values than it looks at",
+        PUT_ALARM,
+        _alarm(DatapointsToAlarm=2),
+        "ValidationError",
+        MALFORMED,
+    ),
+    Refusal(
+        "an alarm that is not there is not deleted",
+        DELETE_ALARMS,
+        lambda grounds: {"AlarmNames": [f"{grounds.token}-lls-none"]},
+        "ResourceNotFound",
+        ABSENT,
+    ),
+    Refusal(
+        "an alarm that is not there has no tags",
+        TELL_ALARM_TAGS,
+        lambda grounds: {
+            "ResourceARN": f"arn:{grounds.balancer.split(':')[1]}:cloudwatch:{grounds.config.region}:"
+            f"{grounds.balancer.split(':')[4]}:alarm:{grounds.token}-lls-none"
+        },
+        "ResourceNotFoundException",
+        QUESTION,
+    ),
+    Refusal("a dashboard is JSON", PUT_DASHBOARD, _dashboard("{"), "InvalidParameterInput", MALFORMED),
+    Refusal("a dashboard has widgets", PUT_DASHBOARD, _dashboard("{}"), "InvalidParameterInput", MALFORMED),
+    Refusal(
+        "a dashboard that is not there is not told",
+        TELL_DASHBOARD,
+        lambda grounds: {"DashboardName": f"{grounds.token}-lls-none"},
+        "ResourceNotFound",
+        QUESTION,
     ),
 )
 

@@ -1,6 +1,10 @@
-"""Low Latency Streaming for self-hosted NVCF: four components that replace NVIDIA's installation guide."""
+"""Low Latency Streaming for self-hosted NVCF: four components that replace NVIDIA's installation guide.
+
+A fifth tells when it breaks.
+"""
 
 from lls.node_port_ingress import NodePortIngress, NodePortIngressArgs
+from lls.streaming_alarms import StreamingAlarms, StreamingAlarmsArgs
 from lls.streaming_nlb import StreamingNlb
 from lls.streaming_nlb_args import ElasticIp, StreamingNlbArgs
 from lls.streaming_proxy_release import StreamingProxyRelease, StreamingProxyReleaseArgs
@@ -11,6 +15,8 @@ __all__ = [
     "ElasticIp",
     "NodePortIngress",
     "NodePortIngressArgs",
+    "StreamingAlarms",
+    "StreamingAlarmsArgs",
     "StreamingNlb",
     "StreamingNlbArgs",
     "StreamingProxyRelease",

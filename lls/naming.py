@@ -78,6 +78,14 @@ class Names:
         """4.3: `streaming-proxy-udp-30504`, a tag only; `key` tells rules on several groups of the nodes apart."""
         return f"streaming-proxy-{port}{self._suffix}{key}"
 
+    def alarm(self, end: str) -> str:
+        """An alarm's: `CLUSTER-lls-END`. AWS takes 255 characters, so any cluster name fits."""
+        return f"{self.cluster}{self._suffix}-lls-{end}"
+
+    def dashboard(self, region: str) -> str:
+        """The dashboard's, `CLUSTER-lls-REGION`: an account has one dashboard of a name in all of its regions."""
+        return self.alarm(region)
+
     def tags(self, name: str, extra: Tags, *, purpose: str | None = None) -> dict[str, str]:
         """Tags of one resource: the user's `extra` ones, overruled by the guide's own, which clean-up goes by.
 

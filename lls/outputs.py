@@ -91,6 +91,8 @@ class LlsOutputs:
     release_name = StackOutput("releaseName", _text, lambda stack: stack.config.release_name)
     chart_version = StackOutput("chartVersion", _text, lambda stack: stack.config.chart_version)
 
+    alarm_names = StackOutput("alarmNames", _texts, lambda stack: stack.config.alarm_names)
+
     def __init__(self, reference: pulumi.StackReference) -> None:
         """Read the outputs of a referenced stack."""
         self.reference = reference

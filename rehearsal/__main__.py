@@ -33,6 +33,12 @@ def _parser() -> argparse.ArgumentParser:
         "after the other, compared (default: own)",
     )
     parser.add_argument(
+        "--break",
+        dest="outage",
+        choices=("proxy",),
+        help="break it on the way, and show which alarms go off: the stack needs lls:alarmTopicArn",
+    )
+    parser.add_argument(
         "--shell",
         action="store_true",
         help="rehearse nothing: open a shell in which pulumi, aws, kubectl and python -m lls work against the world",

@@ -41,6 +41,8 @@ def run(options: argparse.Namespace) -> int:
     try:
         stack = stack_to_rehearse(options.stack)
         stack.parsed()
+        if options.outage and not stack.parsed().alarm_topic_arn:
+            return refuse("--break shows which alarm goes off, and this stack has none: set lls:alarmTopicArn.")
         if options.shell or options.engine != "own":
             find_cli("to rehearse on the real engine")
         world = world_for(stack, path.read_text())
@@ -85,14 +87,14 @@ def _perform(engine: str, options: argparse.Namespace, stack: Stack, world: Worl
     console = Console()
     with _rehearsal(engine, options, stack, world) as rehearsal:
         if options.json:
-            report = rehearsal.perform(Silence())
+            report = rehearsal.perform(Silence(), outage=bool(options.outage))
             if len(ENGINES[options.engine]) == 1:
                 sys.stdout.write(as_json(report) + "\n")
         else:
             speed = f"{options.factor:g} times faster than AWS"
             console.print(f"Rehearsing stack [bold]{stack.name}[/] {speed}, on {ENGINE_NAMES[engine]}")
             with Display(console, live=engine == "own") as screen:
-                report = rehearsal.perform(screen)
+                report = rehearsal.perform(screen, outage=bool(options.outage))
         if options.keep and engine == ENGINES[options.engine][-1]:
             keep(rehearsal, Console(stderr=True))
     return report

@@ -211,6 +211,15 @@ def _facts(report: Report) -> dict[str, Any]:
         "preview": steps(report.preview),
         "up": steps(report.up),
         "verify": as_facts(report.verify),
+        "outage": [
+            {
+                "alarm": course.alarm,
+                "raisedAfter": course.raised_after,
+                "overAfter": course.over_after,
+                "raisedBefore": course.false,
+            }
+            for course in report.outage
+        ],
         "again": steps(report.again),
         "refresh": {
             "gone": [resource.name for resource in report.refresh.gone],

@@ -24,6 +24,7 @@ from rehearsal.engine.engine import Engine, Listener, Refreshed, Step, StepsFail
 from rehearsal.kubernetes.api import KubernetesApi
 from rehearsal.kubernetes.cluster_state import Cluster
 from rehearsal.kubernetes.shims import commands_on_the_path
+from rehearsal.outage import AlarmCourse, break_proxy
 from rehearsal.providers.emulated import EmulatedProvider
 from rehearsal.providers.registry import TOKEN_LIFE
 from rehearsal.stack_world import in_cluster, node_selector
@@ -70,6 +71,7 @@ class Report:
     refresh: Refreshed = field(default_factory=Refreshed)
     destroy: list[Step] = field(default_factory=list[Step])
     check_clean: list[Finding] = field(default_factory=list[Finding])
+    outage: list[AlarmCourse] = field(default_factory=list[AlarmCourse])
     checks: list[Expectation] = field(default_factory=list[Expectation])
 
     @property
@@ -175,8 +177,8 @@ class Rehearsal:
         """End the world."""
         self._exit.close()
 
-    def perform(self, audience: Audience) -> Report:
-        """The whole rehearsal.
+    def perform(self, audience: Audience, *, outage: bool = False) -> Report:
+        """The whole rehearsal; with an `outage`, the proxy breaks once on the way, and the alarms have to tell.
 
         Raises what `up` raises; a destroy that fails is a check that did not hold.
         """
@@ -219,6 +221,12 @@ class Rehearsal:
         report.verify = verification.run(Unwatched())
         audience.findings(report.verify)
         report.checks.append(_nothing_found("verify finds nothing wrong", report.verify))
+
+        if outage:
+            audience.phase("the proxy breaks, and is back")
+            report.outage = break_proxy(self.aws, self.cluster)
+            audience.facts({course.alarm: str(course) for course in report.outage})
+            report.checks += _told(report.outage)
 
         engine.listener = audience.phase("up again, after the registry login has expired")
         self.clock.skip(TOKEN_LIFE + 1)
@@ -333,6 +341,19 @@ def _as_planned(preview: Sequence[Step], up: Sequence[Step]) -> Expectation:
 def _nothing_changed(name: str, steps: Sequence[Step]) -> Expectation:
     changed = [f"{step.operation} {step.resource.name}" for step in steps if step.operation != "same"]
     return Expectation(name, not changed, ", ".join(changed) or f"{len(steps)} unchanged")
+
+
+def _told(outage: Sequence[AlarmCourse]) -> list[Expectation]:
+    """That alarms told of an outage, of it alone, and of its end."""
+    raised = [course for course in outage if course.raised_after is not None]
+    early = [course.alarm for course in outage if course.false]
+    left = [course.alarm for course in raised if course.over_after is None]
+    seen = ", ".join(f"{course.alarm} after {course.raised_after} min" for course in raised)
+    return [
+        Expectation("no alarm was raised before", not early, ", ".join(early) or f"{len(outage)} alarms"),
+        Expectation("the broken proxy raised an alarm", bool(raised), seen or "none"),
+        Expectation("every alarm was over once the proxy was back", not left, ", ".join(left) or f"{len(raised)} over"),
+    ]
 
 
 def _nothing_found(name: str, findings: Sequence[Finding]) -> Expectation:

@@ -89,6 +89,7 @@ def world_for(stack: Stack, text: str) -> World:
         repository_prefix=stack.get("repositoryPrefix") or stack.get("clusterName"),
         chart_version=stack.get("chartVersion") or schema()["chartVersion"]["default"],
         image_tag=stack.get("imageTag") or schema()["imageTag"]["default"],
+        alarm_topic=stack.get("alarmTopicArn"),
         token_role=stack.parsed().token_role if stack.config.get("aws:assumeRoles") else None,
     )
     changes: dict[str, Any] = {}

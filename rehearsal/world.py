@@ -201,7 +201,8 @@ class World(Model):
     """What exists before `up`: an account, a region, a VPC and an EKS cluster with nodes.
 
     What the file leaves open (`region`, `cluster`, `vpc_id` and the like) is taken from the stack's config.
-    `token_role` is the ARN of a role that may be assumed, and that the cluster lets in.
+    `token_role` is the ARN of a role that may be assumed, and that the cluster lets in; `alarm_topic` that of an SNS
+    topic to which somebody has subscribed.
     """
 
     account: str
@@ -214,6 +215,7 @@ class World(Model):
     chart_version: str | None = None
     image_tag: str | None = None
     token_role: str | None = None
+    alarm_topic: str | None = None
     subnets: tuple[Subnet, ...]
     nodes: tuple[Node, ...]
     pods: tuple[ExistingPod, ...] = ()

@@ -29,6 +29,8 @@ BEFORE: Final[Mapping[str, str]] = {
 
 KUBECONFIG: Final = json.dumps({"contexts": [{"name": "one"}, {"name": "two"}]})
 
+TOPIC: Final = "arn:aws:sns:us-west-2:123456789012:pager"
+
 CHANGES: Final[Mapping[str, tuple[Mapping[str, Any], Any]]] = {
     "clusterName": ({}, "other"),
     "instance": ({}, "b"),
@@ -74,6 +76,9 @@ CHANGES: Final[Mapping[str, tuple[Mapping[str, Any], Any]]] = {
     "kubeconfig": ({}, KUBECONFIG),
     "kubeContext": ({"kubeconfig": KUBECONFIG}, "two"),
     "deletionProtection": ({}, True),
+    "alarmTopicArn": ({}, TOPIC),
+    "alarmThresholds": ({"alarmTopicArn": TOPIC}, {"healthyHosts": 2}),
+    "dashboard": ({}, True),
     "tags": ({}, {"team": "x"}),
 }
 """For each key: what else must be set before, and another value than the default."""

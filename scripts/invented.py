@@ -49,7 +49,9 @@ class InventedProvider:
         id_ = f"{type_.rpartition(':')[2]}-{uuid.uuid4()}"
         if type_ == INGRESS:
             self._rules.append(inputs)
-        return id_, {key: f"{key} of {id_}" for key in ("arn", "dnsName", "zoneId", "allocationId", "publicIp")}
+        return id_, {
+            key: f"{key} of {id_}" for key in ("arn", "arnSuffix", "dnsName", "zoneId", "allocationId", "publicIp")
+        }
 
     def update(self, type_: str, id_: str, old: Properties, new: Properties) -> Properties:
         """Nothing else changes."""

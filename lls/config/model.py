@@ -15,7 +15,9 @@ from pydantic import field_validator as check
 from pydantic.alias_generators import to_camel
 
 from lls import guide
+from lls.alarm_rules import RULES
 from lls.config import forms
+from lls.config.alarms import AlarmKeys
 from lls.config.dns import DnsKeys
 from lls.naming import INSTANCE_TAG, Names
 from lls.oci import is_oci
@@ -24,7 +26,7 @@ PLAIN_ROLE: Final = frozenset({"roleArn", "sessionName", "duration"})
 """The properties of a role to assume without which `aws eks get-token` is still that role."""
 
 
-class Config(DnsKeys):
+class Config(AlarmKeys, DnsKeys):
     """Every key of the contract, checked. Field names are the keys in snake_case.
 
     Three fields come from the AWS provider's own namespace: `region`, `profile`, and `identity`, the values of those
@@ -35,7 +37,6 @@ class Config(DnsKeys):
         frozen=True, extra="forbid", alias_generator=to_camel, validate_default=True, hide_input_in_errors=True
     )
 
-    region: Annotated[forms.RegionCode, Field(alias="aws:region")]
     profile: Annotated[str, Field(alias="aws:profile")] = ""
     identity: Annotated[Mapping[str, SecretStr], Field(alias="aws:")] = {}
     cluster_name: forms.ClusterName
@@ -190,6 +191,11 @@ class Config(DnsKeys):
     def names(self) -> Names:
         """What this installation's things are called, and how they are tagged."""
         return Names(self.cluster_name, self.instance)
+
+    @property
+    def alarm_names(self) -> list[str]:
+        """The names of the alarms, sorted; none without a topic to notify."""
+        return sorted(self.names.alarm(rule.name) for rule in RULES) if self.alarm_topic_arn else []
 
     @property
     def target_group_name(self) -> str:

@@ -30,7 +30,9 @@ from lls.operations.world.cluster_survey import ClusterSurvey, look_into_cluster
 from lls.operations.world.installation import Installation
 from lls.operations.world.inventory import (
     ADDRESS,
+    ALARM,
     BALANCER,
+    DASHBOARD,
     EGRESS,
     GROUP,
     INGRESS,
@@ -73,6 +75,8 @@ IDENTITY: Final[Mapping[str, tuple[str, ...]]] = {
     LISTENER: ("loadBalancerArn", "protocol", "port"),
     TARGET: ("targetGroupArn", "targetId", "port"),
     RECORD: ("zoneId", "name", "type"),
+    ALARM: ("name",),
+    DASHBOARD: ("dashboardName",),
 }
 """Inputs by which AWS tells two of a type apart: another one with the same could not be created."""
 
@@ -121,6 +125,8 @@ class Adoption:
     """Already in the stack's state."""
     missing: list[Resource] = field(default_factory=list[Resource])
     """Neither in the state nor in AWS: `up` creates them."""
+    unseen: list[Finding] = field(default_factory=list[Finding])
+    """What could not be looked into."""
     unmanaged: list[Thing] = field(default_factory=list[Thing])
     """In AWS with the cluster's tags, and in no way the program's."""
     parents: list[Resource] = field(default_factory=list[Resource])
@@ -176,16 +182,17 @@ def find(
     if finder.failure:
         raise finder.failure
     adoption = finder.adoption
-    things = Survey(inventory, installation.config).things
+    survey = Survey(inventory, installation.config)
     in_cluster = look_into_cluster(installation)
     ownership = read_ownership()
     _judge(adoption, installation, ownership, in_cluster)
     known = {
         match.thing.id for match in (*adoption.matches, *(refusal.match for refusal in adoption.refused))
     } | state.ids
+    adoption.unseen = survey.unseen(ownership)
     held = {_identity(resource.type, resource.inputs) for resource in adoption.owned}
     adoption.unmanaged = [
-        thing for thing in things if thing.id not in known and _identity(thing.type, thing.inputs) not in held
+        thing for thing in survey.things if thing.id not in known and _identity(thing.type, thing.inputs) not in held
     ]
     return adoption, ownership
 
@@ -226,7 +233,7 @@ def _owner_by_tags(match: Match, ownership: Ownership, names: Names) -> Owner:
     missing = ""
     if thing.type == RECORD and thing.leads_to != replace(thing, inputs=match.resource.inputs).leads_to:
         return Owner(Kind.UNKNOWN, why=f"it leads to {thing.leads_to}, not to this load balancer", is_mistaken=True)
-    if thing.type in (GROUP, TARGET_GROUP, BALANCER) and not names.claims(thing.tags):
+    if thing.type in (GROUP, TARGET_GROUP, BALANCER, ALARM, DASHBOARD) and not names.claims(thing.tags):
         missing = ", ".join(names.missing(thing.tags))
     elif thing.type == ADDRESS and not names.resembles(thing.tags):
         missing = f"lls:cluster={names.cluster}"
@@ -319,6 +326,11 @@ class _Finder:
         if goal.type == RECORD:
             balancers = self._inventory.balancers()
             return [of_balancer(each, balancers) for each in self._inventory.records(inputs["name"], inputs["zoneId"])]
+        if goal.type == ALARM:
+            return self._inventory.alarms(inputs["name"])
+        if goal.type == DASHBOARD:
+            found = self._inventory.dashboard(inputs["dashboardName"])
+            return [found] if found else []
         return self._inventory.targets(inputs["targetGroupArn"])
 
     def _namespace(self, goal: Resource) -> Thing | None:
@@ -432,7 +444,7 @@ def _short(value: Any) -> str:
 
 
 def _findings(found: Adoption, ownership: Ownership) -> list[Finding]:
-    notes: list[Finding] = []
+    notes = [*found.unseen]
     if not found.matches and not found.refused:
         notes.append(note("adopt", "nothing to adopt: what the program describes is in the state, or does not exist"))
     notes += [

@@ -40,6 +40,7 @@ def check_clean(installation: Installation, read_ownership: Callable[[], Ownersh
     found = [
         *(_judge("aws", left, stack) or [ok("aws", f"nothing carries {_tags(config)}")]),
         *(problem("aws", f"{lookalike.thing}: {lookalike.why}", lookalike.remedy) for lookalike in survey.lookalikes),
+        *survey.unseen(ownership),
         *(_judge("kubernetes", left_in_cluster, stack) or [_empty(installation, in_cluster)]),
         *_in_state(ownership, stack),
         *_of_terraform(config, installation.account),

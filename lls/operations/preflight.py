@@ -37,6 +37,7 @@ from lls.operations.report.finding import (
     unknown,
 )
 from lls.operations.world.account import AwsError
+from lls.operations.world.alarm_topic import check_topic
 from lls.operations.world.capacity import demand_of, name_of, shortfall, tolerations_for
 from lls.operations.world.chart_archive import Chart, ChartError, from_ecr, from_registry, read_local
 from lls.operations.world.chart_check import CHECK as CHART_CONTENTS
@@ -160,6 +161,7 @@ class Preflight:
             "dns": self._check_dns,
             "chart": self._check_chart,
             "image": self._check_image,
+            "alarms": lambda: self._check_alarms(caller.account),
             "leftovers": self._check_leftovers,
         }
         return [*first, *run_checks(checks, watcher, failures, mistakes=(pulumi.RunError,))]
@@ -379,6 +381,11 @@ class Preflight:
             config.target_group_name: self._inventory.target_groups(),
             names.security_group: self._inventory.groups(vpc_id=place.vpc_id),
         }
+        alarms = self._inventory.alarms(names.alarm("")) if config.alarm_topic_arn else []
+        wanted |= dict.fromkeys(config.alarm_names, alarms)
+        if config.dashboard:
+            dashboard = self._inventory.dashboard(name := names.dashboard(config.region))
+            wanted[name] = [dashboard] if dashboard else []
         taken = [
             finding
             for name, things in wanted.items()
@@ -449,6 +456,16 @@ class Preflight:
                 found.append(problem("dns", seen, remedy))
         servers = ", ".join(zone.name_servers)
         return found or [ok("dns", f"{name} is free or this stack's, in zone {zone.id} of {zone.name} ({servers})")]
+
+    def _check_alarms(self, account: str) -> list[Finding]:
+        """Whether CloudWatch could be looked into, and whether the topic tells anybody of an alarm."""
+        config, topic = self._config, self._config.alarm_topic_arn
+        unseen = self._found.unseen(self._ownership)
+        if not topic:
+            return unseen
+        resource = f"alarm:{config.alarm_names[0]}"
+        arn = partition_of(config.region).arn("cloudwatch", resource, region=config.region, account=account)
+        return [*unseen, *check_topic(self._account, topic, arn)]
 
     def _check_leftovers(self) -> list[Finding]:
         stack = self._stack.name

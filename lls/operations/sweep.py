@@ -17,8 +17,10 @@ from lls.operations.world.cluster_survey import ClusterSurvey, look_into_cluster
 from lls.operations.world.installation import Installation
 from lls.operations.world.inventory import (
     ADDRESS,
+    ALARM,
     ATTACHMENT,
     BALANCER,
+    DASHBOARD,
     EGRESS,
     GROUP,
     INGRESS,
@@ -82,6 +84,8 @@ class InCluster:
 class Sweep:
     """What a sweep would delete, in order, and what it leaves alone. `done` fills as it goes.
 
+    `unseen` tells of what could not be looked into.
+
     With `dependents`, which the deletions would break or which AWS would refuse them for, nothing is deleted.
     """
 
@@ -89,6 +93,7 @@ class Sweep:
     in_aws: list[Thing]
     kept: list[Kept]
     dependents: list[Dependent]
+    unseen: list[Finding] = field(default_factory=list[Finding])
     done: list[str] = field(default_factory=list[str])
 
     @property
@@ -172,7 +177,8 @@ def plan(installation: Installation, read_ownership: Callable[[], Ownership]) ->
                 Kept(str(lookalike.thing), lookalike.why, Owner(Kind.UNKNOWN, why=lookalike.why), lookalike.remedy)
             )
     in_cluster, kept_in_cluster = _plan_in_cluster(installation, seen, ownership)
-    return Sweep(in_cluster, doomed, [*kept_in_cluster, *kept], survey.dependents(doomed)), ownership
+    dependents, unseen = survey.dependents(doomed), survey.unseen(ownership)
+    return Sweep(in_cluster, doomed, [*kept_in_cluster, *kept], dependents, unseen), ownership
 
 
 def carry_out(sweep: Sweep, installation: Installation, clock: Clock, watcher: Watcher) -> Finding | None:
@@ -236,6 +242,8 @@ def _delete(thing: Thing, account: Account, clock: Clock) -> None:
 
 
 _DELETE: Final[Mapping[str, Callable[[Thing, Account], object]]] = {
+    ALARM: lambda thing, account: account.call("cloudwatch", "delete_alarms", AlarmNames=[thing.id]),
+    DASHBOARD: lambda thing, account: account.call("cloudwatch", "delete_dashboards", DashboardNames=[thing.id]),
     ATTACHMENT: lambda thing, account: account.call(
         "autoscaling",
         "detach_load_balancer_target_groups",
@@ -333,7 +341,8 @@ def _carry_out_in_cluster(sweep: Sweep, installation: Installation, clock: Clock
 
 
 def _judge(plan: Sweep) -> list[Finding]:
-    found = [problem("dependents", f"{dependent}", dependent.remedy) for dependent in plan.dependents]
+    found = [*plan.unseen]
+    found += [problem("dependents", f"{dependent}", dependent.remedy) for dependent in plan.dependents]
     if plan.in_cluster.unknown:
         found.append(unknown("kubernetes", plan.in_cluster.unknown))
     if unclear := [kept for kept in plan.unresolved if not kept.remedy]:

@@ -10,6 +10,8 @@ from typing import Any, Final, Literal, Self
 from urllib.parse import parse_qs
 from xml.sax.saxutils import escape
 
+from lls.operations.world.account import IAM_NAMES
+
 Protocol = Literal["ec2", "query", "json"]
 
 PROTOCOLS: Final[Mapping[str, Protocol]] = {
@@ -19,6 +21,7 @@ PROTOCOLS: Final[Mapping[str, Protocol]] = {
     "iam": "query",
     "autoscaling": "query",
     "route53": "query",
+    "sns": "query",
 }
 """How services answer; the others speak JSON."""
 
@@ -62,7 +65,8 @@ REST: Final = {
 def action_of(environ: Mapping[str, Any], body: bytes) -> str:
     """The name of a call, such as elasticloadbalancing:CreateLoadBalancer or eks:GET /clusters/demo."""
     scope = re.search(r"Credential=[^/]+/\d+/[^/]+/([^/]+)/", environ.get("HTTP_AUTHORIZATION", ""))
-    service = scope.group(1) if scope else "sts"  # which alone has a call that goes unsigned
+    signed = scope.group(1) if scope else "sts"  # which alone has a call that goes unsigned
+    service = IAM_NAMES.get(signed, signed)
     if target := environ.get("HTTP_X_AMZ_TARGET"):
         return f"{service}:{target.rpartition('.')[2]}"
     if action := parse_qs(body.decode(errors="replace")).get("Action"):

@@ -16,6 +16,7 @@ from moto.ecr.models import ecr_backends
 from moto.eks.models import eks_backends
 from moto.iam.models import iam_backends
 from moto.route53.models import route53_backends
+from moto.sns.models import sns_backends
 
 from lls import guide
 from lls.oci import tag_of
@@ -88,6 +89,8 @@ class Seed:
         self._make_cluster()
         self._make_roles()
         self._make_images()
+        if world.alarm_topic:
+            self._make_topic(world.alarm_topic)
         for group in world.quirks.managed_node_groups:
             self._make_node_group(group)
         for zone in world.hosted_zones:
@@ -211,6 +214,13 @@ class Seed:
         iam = iam_backends[world.account][world.partition]
         for name in (ROLE, *([f"{world.cluster}-gvo-operator"] if world.quirks.gvo_operator else [])):
             iam.create_role(name, "{}", "/", None, name, [], "3600")
+
+    def _make_topic(self, arn: str) -> None:
+        """A topic as SNS makes it, with a subscription that is confirmed."""
+        _, _, _, region, account, name = arn.split(":")
+        sns = sns_backends[account][region]
+        sns.create_topic(name)
+        sns.subscribe(arn, "pager@example.com", "email")
 
     def _make_images(self) -> None:
         """What the guide's mirroring puts into ECR. A prefix that ECR does not take has nothing in it."""

@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 from botocore.awsrequest import AWSResponse, HeadersDict
 from botocore.config import Config
 from botocore.retries.standard import ExponentialBackoff
+from moto.cloudwatch.models import CloudWatchBackend, cloudwatch_backends
 from moto.core.responses import ActionResult
 from moto.ec2.models import EC2Backend, ec2_backends
 from moto.ec2.models import availability_zones_and_regions as regions
@@ -37,8 +38,10 @@ from rehearsal.aws.faults import Fault, Faults, Response, action_of
 from rehearsal.aws.health import Answers
 from rehearsal.aws.kept import findings_kept, session
 from rehearsal.aws.layers import PATH, Layers
+from rehearsal.aws.metrics import Metrics, Transition
 from rehearsal.aws.names import Resolver
 from rehearsal.aws.seed import Seed
+from rehearsal.aws.strict_cloudwatch import StrictCloudWatch
 from rehearsal.aws.strict_ec2 import NlbInterfaces, StrictEc2
 from rehearsal.aws.strict_elbv2 import NlbState, StrictElbv2
 from rehearsal.aws.strict_quotas import Quotas
@@ -92,6 +95,7 @@ class Aws:
         self._elbv2 = StrictElbv2(world, clock, answers, self._interfaces, self._quotas.values)
         self._route53 = StrictRoute53(world, clock)
         self._resolver = Resolver(world)
+        self._metrics = Metrics(clock)
         self._faults = Faults()
         self.identities = Identities(world.account, world.partition, self._faults.allows)
         self._layers = Layers()
@@ -137,6 +141,7 @@ class Aws:
         self._elbv2.enforce(self._exit)
         self._route53.enforce(self._exit)
         self._quotas.enforce(self._exit)
+        StrictCloudWatch(self._world.region, self._world.account).enforce(self._exit)
         self.identities.enforce(self._exit)
         self._before = self._inventory()
         return self
@@ -264,6 +269,21 @@ class Aws:
                 check.reason for check in checks if check.state == "unhealthy"
             ]
 
+    def pass_minute(self) -> list[Transition]:
+        """Let a minute pass of which CloudWatch gets the metrics; the alarms that changed their states."""
+        with self._lock:
+            reachability = self._elbv2.reachability(self._elbv2_backend)
+            return self._metrics.pass_minute(self._elbv2_backend, self._cloudwatch_backend, reachability)
+
+    def alarm_states(self) -> dict[str, str]:
+        """The state of each alarm: OK, ALARM or INSUFFICIENT_DATA."""
+        with self._lock:
+            return {alarm.name: alarm.state_value for alarm in self._cloudwatch_backend.alarms.values()}
+
+    @property
+    def _cloudwatch_backend(self) -> CloudWatchBackend:
+        return cloudwatch_backends[self._world.account][self._world.region]
+
     @property
     def _ec2_backend(self) -> EC2Backend:
         return ec2_backends[self._world.account][self._world.region]
@@ -274,7 +294,7 @@ class Aws:
 
     def _inventory(self) -> set[str]:
         with self._lock:
-            ec2, elbv2 = self._ec2_backend, self._elbv2_backend
+            ec2, elbv2, cloudwatch = self._ec2_backend, self._elbv2_backend, self._cloudwatch_backend
             groups = [group for of_vpc in ec2.groups.values() for group in of_vpc.values()]
             rules = [rule for group in groups for rule in (*group.ingress_rules, *group.egress_rules)]
             zones = route53_backends[self._world.account][self._world.partition].zones.values()
@@ -287,6 +307,8 @@ class Aws:
                 *(f"target group {group.name}" for group in elbv2.target_groups.values()),
                 *(f"record {record.name} {record.type}" for zone in zones for record in zone.rrsets),
                 *(f"network interface {interface.id}" for interface in self._interfaces.present()),
+                *(f"alarm {name}" for name in cloudwatch.alarms),
+                *(f"dashboard {name}" for name in cloudwatch.dashboards),
             }
 
     # --- The server

@@ -5,6 +5,7 @@ from lls.operations.world.account import Account
 from lls.operations.world.answers import LookUps
 from rehearsal.aws.server import Aws
 from rehearsal.engine.engine import UnfinishedError
+from rehearsal.providers.cloudwatch import CloudWatchTypes
 from rehearsal.providers.ec2 import Ec2Types
 from rehearsal.providers.elbv2 import Elbv2Types
 from rehearsal.providers.lifecycle import LifecycleProvider
@@ -26,6 +27,7 @@ class AwsProvider(LifecycleProvider):
                 **Elbv2Types(aws, clock).lifecycles,
                 **Route53Types(aws, clock).lifecycles,
                 **TargetTypes(aws).lifecycles,
+                **CloudWatchTypes(aws).lifecycles,
             },
         )
         self._look_ups = LookUps(Account(aws.patient_client), world.region)

@@ -10,10 +10,10 @@ from lls.operations.program.recording import Properties
 from rehearsal.engine.engine import UnfinishedError
 from rehearsal.world import WorldClock
 
-SETS: Final = frozenset({"securityGroups", "subnetMappings"})
+SETS: Final = frozenset({"alarmActions", "metricQueries", "okActions", "securityGroups", "subnetMappings"})
 """Arguments whose order means nothing."""
 
-MAPS: Final = frozenset({"tags"})
+MAPS: Final = frozenset({"dimensions", "tags"})
 """Arguments whose keys are the program's own: what somebody added is a difference too."""
 
 OMITTED: Final[Properties] = {"description": "", "enableDeletionProtection": False, "tags": {}}

@@ -21,4 +21,5 @@ CONTRACT_OUTPUTS = {
     "namespace",
     "releaseName",
     "chartVersion",
+    "alarmNames",
 }

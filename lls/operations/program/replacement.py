@@ -93,6 +93,8 @@ NLB: Final = f"{AWS}/service/elbv2/load_balancer.go: customizeDiffLoadBalancerNL
 
 BY_CODE: Final[Mapping[str, tuple[Rule, ...]]] = {
     "aws:autoscaling/attachment:Attachment": (REGION,),
+    "aws:cloudwatch/dashboard:Dashboard": (REGION,),
+    "aws:cloudwatch/metricAlarm:MetricAlarm": (REGION,),
     "aws:ec2/eip:Eip": (REGION,),
     "aws:ec2/securityGroup:SecurityGroup": (REGION,),
     "aws:lb/listener:Listener": (REGION,),
@@ -132,6 +134,7 @@ REPLACED_BY: Final[Mapping[str, tuple[Rule, ...]]] = {
 """All rules, by type."""
 
 NAMED: Final = (
+    "aws:cloudwatch/metricAlarm:MetricAlarm",
     "aws:ec2/securityGroup:SecurityGroup",
     "aws:lb/loadBalancer:LoadBalancer",
     "aws:lb/targetGroup:TargetGroup",

@@ -9,6 +9,8 @@ ORIGIN: Final = "`ForceNew` in hashicorp/terraform-provider-aws v6, which Pulumi
 
 BY_SCHEMA: Final[Mapping[str, tuple[str, ...]]] = {
     "aws:autoscaling/attachment:Attachment": ("autoscalingGroupName", "elb", "lbTargetGroupArn"),
+    "aws:cloudwatch/dashboard:Dashboard": ("dashboardName",),
+    "aws:cloudwatch/metricAlarm:MetricAlarm": ("name",),
     "aws:ec2/eip:Eip": ("address", "domain", "ipamPoolId", "networkBorderGroup", "publicIpv4Pool"),
     "aws:ec2/securityGroup:SecurityGroup": ("description", "name", "namePrefix", "vpcId"),
     "aws:lb/listener:Listener": ("loadBalancerArn",),

@@ -36,6 +36,10 @@ HELD: Final = "permission to access the specified resource"
 """What EC2 says with AuthFailure where it means no credentials, but an address that something of AWS's own holds."""
 
 
+IAM_NAMES: Final = {"monitoring": "cloudwatch"}
+"""What IAM calls a service that signs its calls by another name."""
+
+
 class AwsError(Exception):
     """A call that AWS refused, in one sentence. `code` is AWS's own, `action` as IAM names it.
 
@@ -154,7 +158,8 @@ class Account:
             client = self._clients.get(service) or within(
                 QUESTION, f"AWS credentials for {action}", lambda: self.client(service)
             )
-            action = f"{client.meta.service_model.signing_name}:{client.meta.method_to_api_mapping[operation]}"
+            signing_name = client.meta.service_model.signing_name
+            action = f"{IAM_NAMES.get(signing_name, signing_name)}:{client.meta.method_to_api_mapping[operation]}"
             return within(QUESTION, f"AWS, {action},", lambda: ask(client))
         except (ClientError, BotoCoreError, ResponseParserError, SilentError) as error:
             told = refused(action, error)

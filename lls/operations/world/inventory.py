@@ -5,6 +5,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
+from lls.dashboard import marks_of
 from lls.guide import NODE_INTERNAL_PORTS
 from lls.hosted_zone import lies_in
 from lls.operations.program.recording import Properties
@@ -20,10 +21,15 @@ LISTENER: Final = "aws:lb/listener:Listener"
 TARGET: Final = "aws:lb/targetGroupAttachment:TargetGroupAttachment"
 ATTACHMENT: Final = "aws:autoscaling/attachment:Attachment"
 RECORD: Final = "aws:route53/record:Record"
+ALARM: Final = "aws:cloudwatch/metricAlarm:MetricAlarm"
+DASHBOARD: Final = "aws:cloudwatch/dashboard:Dashboard"
 RULES: Final = (INGRESS, EGRESS)
 
 OTHER_BALANCER: Final = "another load balancer"
 """No type of Pulumi's: load balancers that no stack of ours makes."""
+
+ARN_OUTPUTS: Final[Mapping[str, str]] = {ALARM: "arn", DASHBOARD: "dashboardArn"}
+"""Types whose ids are mere names, which another region or account has too, and the output that tells them apart."""
 
 TAGS_AT_ONCE: Final = 20
 """How many ARNs elasticloadbalancing:DescribeTags takes."""
@@ -54,7 +60,18 @@ class Thing:
             return f"{self.inputs['protocol']} {self.inputs['port']}"
         if self.type == ATTACHMENT:
             return str(self.inputs["autoscalingGroupName"])
-        return self.inputs.get("name") or self.tags.get("Name") or self.inputs.get("targetId") or self.id
+        return (
+            self.inputs.get("name")
+            or self.inputs.get("dashboardName")
+            or self.tags.get("Name")
+            or self.inputs.get("targetId")
+            or self.id
+        )
+
+    @property
+    def known_as(self) -> str:
+        """What tells it from all others in the states of stacks."""
+        return known_as(self.type, self.id, self.outputs)
 
     @property
     def kind(self) -> str:
@@ -99,8 +116,15 @@ KINDS: Final[Mapping[str, str]] = {
     TARGET: "target",
     ATTACHMENT: "attachment of Auto Scaling group",
     RECORD: "DNS record",
+    ALARM: "alarm",
+    DASHBOARD: "dashboard",
     OTHER_BALANCER: "load balancer",
 }
+
+
+def known_as(type_: str, id_: str, outputs: Mapping[str, Any]) -> str:
+    """What tells a resource from all others: its id, or the ARN where the id is a mere name."""
+    return str(outputs.get(ARN_OUTPUTS.get(type_, "")) or id_)
 
 
 @dataclass(frozen=True)
@@ -303,6 +327,30 @@ class Inventory:
             if not zone.get("Config", {}).get("PrivateZone") and lies_in(name, zone["Name"].rstrip("."))
         ]
 
+    def alarms(self, prefix: str) -> list[Thing]:
+        """The metric alarms whose names begin so; `state` is OK, ALARM or INSUFFICIENT_DATA."""
+        listed = list(self._account.every("cloudwatch", "describe_alarms", "MetricAlarms", AlarmNamePrefix=prefix))
+        found: list[Thing] = []
+        for description in listed:
+            try:
+                arn = description["AlarmArn"]
+                tags = tags_of(self._account.call("cloudwatch", "list_tags_for_resource", ResourceARN=arn))
+            except AwsError as error:
+                if error.is_gone:
+                    continue  # by now: without tags it would look nobody's
+                raise
+            found.append(alarm_of(description, tags))
+        return found
+
+    def dashboard(self, name: str) -> Thing | None:
+        """The dashboard of a name. Its tags are the marks in its body, as the AWS provider cannot tag one."""
+        try:
+            return dashboard_of(self._account.call("cloudwatch", "get_dashboard", DashboardName=name))
+        except AwsError as error:
+            if error.is_gone:
+                return None
+            raise
+
     def interfaces(
         self, *, groups: Sequence[str] = (), ids: Sequence[str] = (), descriptions: Sequence[str] = ()
     ) -> list["Interface"]:
@@ -430,6 +478,7 @@ def balancer_of(described: Any, tags: Mapping[str, str]) -> Thing:
         },
         outputs={
             "arn": arn,
+            "arnSuffix": arn.partition(":loadbalancer/")[2],
             "name": described["LoadBalancerName"],
             "dnsName": described.get("DNSName", ""),
             "zoneId": described.get("CanonicalHostedZoneId", ""),
@@ -464,7 +513,7 @@ def target_group_of(described: Any, tags: Mapping[str, str]) -> Thing:
             },
             "tags": tags,
         },
-        outputs={"arn": arn},
+        outputs={"arn": arn, "arnSuffix": arn.rpartition(":")[2]},
         state=", ".join(described.get("LoadBalancerArns", ())),
     )
 
@@ -543,3 +592,69 @@ def of_balancer(record: Thing, balancers: Iterable[Thing]) -> Thing:
         if is_plain and balancer.outputs["dnsName"].lower() == record.leads_to:
             return replace(record, outputs={"loadBalancerArn": balancer.id})
     return record
+
+
+def alarm_of(described: Any, tags: Mapping[str, str]) -> Thing:
+    """A metric alarm as CloudWatch describes it."""
+    return Thing(
+        type=ALARM,
+        id=described["AlarmName"],
+        inputs={
+            "name": described["AlarmName"],
+            "alarmDescription": described.get("AlarmDescription"),
+            "comparisonOperator": described["ComparisonOperator"],
+            "threshold": described.get("Threshold"),
+            "evaluationPeriods": described["EvaluationPeriods"],
+            "datapointsToAlarm": described.get("DatapointsToAlarm"),
+            "treatMissingData": described.get("TreatMissingData"),
+            "alarmActions": described.get("AlarmActions", []),
+            "okActions": described.get("OKActions", []),
+            "namespace": described.get("Namespace"),
+            "metricName": described.get("MetricName"),
+            "statistic": described.get("Statistic"),
+            "period": described.get("Period"),
+            "dimensions": _dimensions_of(described) or None,
+            "metricQueries": [_query_of(query) for query in described.get("Metrics", ())] or None,
+            "tags": tags,
+        },
+        outputs={"arn": described["AlarmArn"]},
+        state=described.get("StateValue", ""),
+    )
+
+
+def _query_of(described: Any) -> Properties:
+    """A part of an alarm's metric math."""
+    metric = described.get("MetricStat")
+    inputs: Properties = {
+        "id": described["Id"],
+        "label": described.get("Label"),
+        "expression": described.get("Expression"),
+        "returnData": described.get("ReturnData", True),
+        "metric": metric
+        and {
+            "namespace": metric["Metric"]["Namespace"],
+            "metricName": metric["Metric"]["MetricName"],
+            "dimensions": _dimensions_of(metric["Metric"]),
+            "period": metric["Period"],
+            "stat": metric["Stat"],
+        },
+    }
+    return {key: value for key, value in inputs.items() if value is not None}
+
+
+def _dimensions_of(described: Any) -> dict[str, str]:
+    return {dimension["Name"]: dimension["Value"] for dimension in described.get("Dimensions", ())}
+
+
+def dashboard_of(described: Any) -> Thing:
+    """A dashboard as CloudWatch gives it. Its tags are no input: they are the marks in its body."""
+    return Thing(
+        type=DASHBOARD,
+        id=described["DashboardName"],
+        inputs={
+            "dashboardName": described["DashboardName"],
+            "dashboardBody": described["DashboardBody"],
+            "tags": marks_of(described["DashboardBody"]),
+        },
+        outputs={"dashboardArn": described["DashboardArn"]},
+    )

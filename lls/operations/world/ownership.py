@@ -15,7 +15,7 @@ from lls.config import NAMESPACE
 from lls.kubeconfig import server_of
 from lls.operations.program.stack_file import StackError
 from lls.operations.report.finding import Finding, Watcher, note, ok, unknown
-from lls.operations.world.inventory import KINDS, Thing
+from lls.operations.world.inventory import KINDS, Thing, known_as
 from lls.operations.world.states import Backend, ListedStack, StackName, State, StateResource
 
 READERS: Final = 8
@@ -121,13 +121,13 @@ class Ownership:
 
         What is used by something of another stack's is that stack's too: its state may have lost it.
         """
-        owned, used = self._known(thing.id, *thing.holders), self._known(*thing.uses)
+        owned, used = self._known(thing.known_as, *thing.holders), self._known(*thing.uses)
         return next(iter([*owned, *_anothers(used)]), self._rest())
 
     def of_itself(self, thing: Thing) -> Owner:
         """The same for the thing alone: a listener may be nobody's although its load balancer is this stack's."""
         around = self._known(*thing.holders, *thing.uses)
-        return next(iter([*self._known(thing.id), *_anothers(around)]), self._rest())
+        return next(iter([*self._known(thing.known_as), *_anothers(around)]), self._rest())
 
     def _known(self, *ids: str) -> list[Owner]:
         """The owners of those that a state owns."""
@@ -268,7 +268,11 @@ def _unsettled(listed: ListedStack, state: State | None, *, is_own: bool) -> Ite
 
 
 def _ids_in_aws(state: State) -> Iterable[str]:
-    return (resource.id for resource in state.owned if not resource.type.startswith("kubernetes:"))
+    return (
+        known_as(resource.type, resource.id, resource.outputs)
+        for resource in state.owned
+        if not resource.type.startswith("kubernetes:")
+    )
 
 
 def _is_in(resource: StateResource, state: State, cluster: ClusterIdentity | None) -> bool | None:

@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any, Final, NamedTuple
 
+from lls.alarm_rules import RULES
 from lls.config import Config
 from lls.config.dns import NO_ZONE
 from lls.config.forms import is_prefix_list
@@ -59,6 +60,8 @@ def _concerns(action: str, config: Config) -> bool:
         return config.static_ip and not config.eip_allocation_id
     if service == "ecr":
         return not config.registry_config and (not config.chart or ecr_registry(config.chart) is not None)
+    if service == "cloudwatch":
+        return config.dashboard if "Dashboard" in call else bool(config.alarm_topic_arn)
     if service == "autoscaling" or "Nodegroup" in call:
         return config.registration == "autoscaling"
     if service == "route53":
@@ -84,6 +87,8 @@ def _example(pattern: str, config: Config, partition: str, account: str) -> str:
     place, holder = config.region, account
     if service == "ecr" and (registry := ecr_registry(config.chart)):
         place, holder, resource = registry.region, registry.account, f"repository/{split(config.chart)[1]}"
+    resource = resource.replace("alarm:*-lls-*", f"alarm:{config.names.alarm(RULES[0].name)}")
+    resource = resource.replace("dashboard/*-lls-*", f"dashboard/{config.names.dashboard(config.region)}")
     where = f"{place if region else ''}:{holder if owner else ''}"
     return f"arn:{partition}:{service}:{where}:{resource.replace('*', '0')}"
 

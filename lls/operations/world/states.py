@@ -74,6 +74,11 @@ class State:
         return frozenset(resource.id for resource in self.owned)
 
     @property
+    def types(self) -> frozenset[str]:
+        """The types of everything that it owns."""
+        return frozenset(resource.type for resource in self.owned)
+
+    @property
     def accounts(self) -> frozenset[str]:
         """The AWS accounts that it lives in, as the ARNs of what it owns tell."""
         arns = [

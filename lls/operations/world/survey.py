@@ -7,12 +7,17 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from lls import guide
+from lls.alarm_rules import RULES as ALARM_RULES
 from lls.config import Config
 from lls.config.dns import NO_ZONE
 from lls.naming import Names
+from lls.operations.report.finding import Finding, note, unknown
+from lls.operations.world.account import AwsError
 from lls.operations.world.inventory import (
     ADDRESS,
+    ALARM,
     BALANCER,
+    DASHBOARD,
     GROUP,
     INGRESS,
     RULES,
@@ -59,8 +64,8 @@ class Dependent:
 class Survey:
     """One look at an account. `things` are the installation's, in the order of the guide's clean-up.
 
-    Attachments and targets, rules of other groups, listeners, DNS records, load balancers, target groups, groups,
-    addresses: AWS lets each go once those before it are gone, and no record is left that leads nowhere.
+    Alarms and dashboard, attachments and targets, rules of other groups, listeners, DNS records, load balancers, target
+    groups, groups, addresses: AWS lets each go once those before it are gone, and no record is left that leads nowhere.
     """
 
     def __init__(self, inventory: Inventory, config: Config) -> None:
@@ -76,11 +81,13 @@ class Survey:
             named = pool.submit(inventory.groups, group_name=names.security_group)
             tagged_rules = pool.submit(inventory.tagged_rules, names.cluster)
             naming_it = pool.submit(_records_of_the_name, inventory, config)
+            watching = pool.submit(self._watching)
             self._balancers = balancing.result()
             self._target_groups = grouping.result()
             self._addresses = addressing.result()
             self._groups = list({group.id: group for group in (*tagged.result(), *named.result())}.values())
             self._rules = tagged_rules.result()
+            self._watchers, self._unwatched = watching.result()
             balancers = [
                 balancer for balancer in self._balancers if balancer.type == BALANCER and names.claims(balancer.tags)
             ]
@@ -98,6 +105,7 @@ class Survey:
                 id_: rule for id_, (rule, group) in self._naming.items() if _is_for_the_nodes(rule, group, config)
             }
             self.things: tuple[Thing, ...] = (
+                *(watcher for watcher in self._watchers if names.claims(watcher.tags)),
                 *attachments.result(),
                 *(target for found in targets for target in found),
                 *(rule for _, rule in sorted(rules.items()) if rule.inputs["securityGroupId"] not in inner),
@@ -109,6 +117,27 @@ class Survey:
                 *(address for address in self._addresses if names.claims(address.tags)),
             )
 
+    def _watching(self) -> tuple[list[Thing], AwsError | None]:
+        """The alarms and the dashboard of this installation's names; or why CloudWatch did not let us look."""
+        names = self._config.names
+        try:
+            dashboard = self._inventory.dashboard(names.dashboard(self._config.region))
+            return [*self._inventory.alarms(names.alarm("")), *([dashboard] if dashboard else [])], None
+        except AwsError as error:
+            if not error.denied:
+                raise
+            return [], error
+
+    def unseen(self, ownership: Ownership) -> list[Finding]:
+        """That CloudWatch could not be looked into: it matters where there may be something of ours in it."""
+        if self._unwatched is None:
+            return []
+        seen, remedy = f"not looked into: {self._unwatched}", "docs/iam-policy.json has what to allow"
+        own, config = ownership.own, self._config
+        if own and not (config.alarm_topic_arn or config.dashboard or own.types & {ALARM, DASHBOARD}):
+            return [note("alarms", f"{seen} Neither config nor state has an alarm or a dashboard.", remedy)]
+        return [unknown("alarms", seen, remedy)]
+
     @property
     def lookalikes(self) -> list[Lookalike]:
         """What has this installation's name, or is tagged with its cluster, without all of its tags."""
@@ -118,10 +147,12 @@ class Survey:
             TARGET_GROUP: {self._config.target_group_name, _guides_target_group(names)},
             GROUP: {names.security_group},
             ADDRESS: {names.elastic_ip},
+            ALARM: {names.alarm(rule.name) for rule in ALARM_RULES},
+            DASHBOARD: {names.dashboard(region)},
         }
         known = {thing.id for thing in self.things}
         outer = (rule for rule in self._rules if rule.inputs["securityGroupId"] not in known)
-        candidates = (*self._balancers, *self._target_groups, *self._groups, *self._addresses, *outer)
+        candidates = (*self._balancers, *self._target_groups, *self._groups, *self._addresses, *outer, *self._watchers)
         return [
             Lookalike(candidate, _lacking(names.missing(candidate.tags)), _tagging(candidate, names, region))
             for candidate in candidates
@@ -305,9 +336,14 @@ def _tagging(thing: Thing, names: Names, region: str) -> str:
     """The command that makes a thing this installation's by its tags, or lets an address go, which the guide leaves."""
     if thing.type == ADDRESS:
         return f"aws ec2 release-address --allocation-id {thing.id}"
+    if thing.type == DASHBOARD:
+        command = f"aws cloudwatch delete-dashboards --region {region} --dashboard-names {thing.id}"
+        return f"if it is this installation's: {command}; then run this again"
     tags = " ".join(f"Key={tag.replace('=', ',Value=')}" for tag in names.missing(thing.tags))
     if thing.type == GROUP or thing.type in RULES:
         tagging = f"aws ec2 create-tags --region {region} --resources {thing.id} --tags {tags}"
+    elif thing.type == ALARM:
+        tagging = f"aws cloudwatch tag-resource --region {region} --resource-arn {thing.known_as} --tags {tags}"
     else:
         tagging = f"aws elbv2 add-tags --region {region} --resource-arns {thing.id} --tags {tags}"
     return f"if it is this installation's: {tagging}; then run this again"

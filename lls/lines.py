@@ -13,7 +13,7 @@ LineName = Literal["0.5", "26.07"]
 
 
 class Extra(StrEnum):
-    """An image beside the proxy's that this stack does not deploy: NVCF's worker of streaming functions, a TURN relay."""
+    """An image beside the proxy's that this stack does not deploy: NVCF's worker of streaming functions, or a relay."""
 
     WORKER = "worker"
     TURN = "turn"

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Final, Literal
 
 NGC_HOST: Final = "nvcr.io"
@@ -10,10 +11,15 @@ NGC_HOST: Final = "nvcr.io"
 LineName = Literal["0.5", "26.07"]
 """What a line is called: the version of the documentation whose manifest lists it."""
 
-Extra = Literal["worker", "turn"]
-"""An image beside the proxy's that this stack does not deploy: NVCF's worker of streaming functions, a TURN relay."""
 
-EXTRA_IMAGES: Final[Mapping[Extra, str]] = {"worker": "nvcf_worker_niclls", "turn": "turn"}
+class Extra(StrEnum):
+    """An image beside the proxy's that this stack does not deploy: NVCF's worker of streaming functions, or a relay."""
+
+    WORKER = "worker"
+    TURN = "turn"
+
+
+EXTRA_IMAGES: Final[Mapping[Extra, str]] = {Extra.WORKER: "nvcf_worker_niclls", Extra.TURN: "turn"}
 """Their names in NVIDIA's registry."""
 
 
@@ -46,7 +52,7 @@ GUIDE: Final = Line(
     path=f"{NGC_HOST}/0833294136851237/nvcf-ncp-staging",
     chart_version="2.0.1",
     image_tag="2.0.1",
-    extras={"worker": "2.105.7"},
+    extras={Extra.WORKER: "2.105.7"},
     source="https://docs.nvidia.com/nvcf/v0.5/manifest",
     assumed="name and port of the chart's service; the guide states NodePorts, health path and the names of values",
 )
@@ -57,7 +63,7 @@ NEWEST: Final = Line(
     path=f"{NGC_HOST}/0833294136851237/selfhosted-ga",
     chart_version="3.0.0",
     image_tag="3.0.2",
-    extras={"worker": "2.109.4", "turn": "3.0.2"},
+    extras={Extra.WORKER: "2.109.4", Extra.TURN: "3.0.2"},
     source="https://docs.omniverse.nvidia.com/ov/ovs/latest/manifest.html",
     assumed="NodePorts, health path, names of values, name and port of the chart's service: all as in line 0.5",
 )

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import pytest
 
 from lls.auth_file import IDENTITY_TOKEN
-from lls.lines import GUIDE, NEWEST
+from lls.lines import GUIDE, NEWEST, Extra
 from lls.operations import mirror as command
 from lls.operations.program.stack_file import Stack
 from lls.operations.report.finding import Exit, Level, Outcome
@@ -263,7 +263,9 @@ def test_a_line_goes_between_real_registries_with_its_worker_and_turn(tmp_path: 
     with docker_registry(tmp_path / "source") as source, docker_registry(tmp_path / "destination") as destination:
         for name, (tag, content) in wanted.items():
             fill(source, f"ga/{name}", tag, content)
-        done = copied(source=f"{source}/ga", destination=f"{destination}/demo", line="26.07", extras=("worker", "turn"))
+        done = copied(
+            source=f"{source}/ga", destination=f"{destination}/demo", line="26.07", extras=(Extra.WORKER, Extra.TURN)
+        )
         for name, (tag, content) in wanted.items():
             assert pull(destination, f"demo/{name}", f"manifests/{tag}") == content.top
             for digest, blob in content.blobs.items():
@@ -278,7 +280,7 @@ def test_a_line_goes_between_real_registries_with_its_worker_and_turn(tmp_path: 
 
 
 def test_a_dry_run_tells_what_would_be_copied_and_changes_nothing() -> None:
-    done = copied(destination="own.example/demo", line="26.07", extras=("worker",), dry_run=True)
+    done = copied(destination="own.example/demo", line="26.07", extras=(Extra.WORKER,), dry_run=True)
     assert done.exit == Exit.FINE
     assert done.facts["dryRun"] is True
     assert [finding.seen for finding in done.findings if finding.check == "worker"] == [
@@ -289,7 +291,7 @@ def test_a_dry_run_tells_what_would_be_copied_and_changes_nothing() -> None:
 
 def test_a_dry_run_tells_which_repositories_would_be_created() -> None:
     with a_rehearsal(quirks={"mirrored": False}) as rehearsal, Screen(as_json=True) as screen:
-        done = command.run(knowing(rehearsal), screen, line="26.07", extras=("turn",), dry_run=True, environ={})
+        done = command.run(knowing(rehearsal), screen, line="26.07", extras=(Extra.TURN,), dry_run=True, environ={})
         assert rehearsal.aws.client("ecr").describe_repositories()["repositories"] == []
     assert [finding.seen.partition(" would")[0] for finding in done.findings if finding.check == "repository"] == [
         "demo/gdn-streaming",
@@ -324,9 +326,9 @@ def test_a_line_that_the_config_deploys_is_said_to_be_that() -> None:
 
 def test_an_image_that_no_line_has_is_refused_with_the_line_that_has_it() -> None:
     with pytest.raises(MirrorError, match=r"--with turn: line 0\.5 has none: add --line 26\.07, or leave it out\."):
-        copied(destination="own.example/demo", extras=("turn",))
+        copied(destination="own.example/demo", extras=(Extra.TURN,))
     with pytest.raises(MirrorError, match=r"--with worker wants a line.*add --line 0\.5 or 26\.07\."):
-        copied(destination="own.example/demo", extras=("worker",), config={"imageTag": "9"})
+        copied(destination="own.example/demo", extras=(Extra.WORKER,), config={"imageTag": "9"})
 
 
 def test_an_image_comes_with_all_platforms_and_attestations(sides: Sides) -> None:

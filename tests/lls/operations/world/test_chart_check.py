@@ -1,6 +1,7 @@
 import json
 from collections.abc import Mapping
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -13,7 +14,7 @@ from rehearsal.world import Quirks
 from tests.support.worlds import STACK
 
 PLAIN = chart_files(Quirks(), "3.0.0")
-BINDING = {"registration": "binding", "targetType": "instance"}
+BINDING: dict[str, Any] = {"registration": "binding", "targetType": "instance"}
 
 
 def checked(files: Mapping[str, str] = PLAIN, **config: str) -> list[Finding]:
@@ -31,7 +32,8 @@ def told(findings: list[Finding]) -> list[tuple[Level, str, str]]:
 
 
 def test_a_chart_that_is_as_the_config_says_is_one_line() -> None:
-    for config in ({}, BINDING):
+    configs: list[dict[str, Any]] = [{}, BINDING]
+    for config in configs:
         [found] = checked(**config)
         assert (found.level, found.check) == (Level.OK, "chart contents")
         assert found.seen.startswith("gdn-streaming 3.0.0")
@@ -98,7 +100,8 @@ def test_a_value_that_no_template_reads_is_a_note_with_the_charts_own_name() -> 
 
 
 def test_a_bindings_service_must_be_one_of_the_charts_by_name_and_port() -> None:
-    for config in ({"serviceName": "other"}, {"servicePort": "7000"}):
+    configs: list[dict[str, Any]] = [{"serviceName": "other"}, {"servicePort": "7000"}]
+    for config in configs:
         [(level, seen, remedy)] = told(checked(**BINDING, **config))
         assert level is Level.PROBLEM
         assert "it makes: streaming-proxy with 6004, 8000" in seen

@@ -139,7 +139,7 @@ def test_the_rehearsals_chart_makes_the_service_that_its_cluster_serves(values: 
     taken = documented({"env": {"lbPort": "5004", "lbDns": "x"}, "image": image, **values})
     served = service_of("gdn-streaming", "gdn-streaming", taken, quirks)
     defaults = {"streamingNodePort": 30504, "healthNodePort": 30801}
-    [made] = made_by(chart_files(quirks, "2.0.1"), defaults | values, "gdn-streaming").services
+    [made] = made_by(chart_files(quirks, "2.0.1"), {**defaults, **values}, "gdn-streaming").services
     assert made == Service(
         served.name, "NodePort", tuple(ServicePort(port.protocol, port.port, port.node_port) for port in served.ports)
     )

@@ -45,7 +45,7 @@ KINDS: Mapping[str, tuple[Mapping[str, str], list[Mapping[str, str]]]] = {
         ],
     ),
     "static address": (as_config(staticIp=True), [as_config(tags={"a": "b"})]),
-    "own name": (NAMED, [as_config(staticIp=True)]),
+    "own name": (NAMED, []),
     "given address": (as_config(eipAllocationId="eipalloc-0a1b2c3d"), []),
     "autoscaling": (
         STRATEGIES["autoscaling"],

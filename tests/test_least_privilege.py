@@ -13,7 +13,7 @@ from e2e.refusals import REFUSALS
 from e2e.replay import grounds_of, try_one
 from lls.operations.cli import main
 from lls.operations.mirror import ecr_login, ensure_repositories
-from lls.operations.program.stack_file import PROJECT, read_stack
+from lls.operations.program.stack_file import PROJECT, Stack, read_stack
 from lls.operations.world.account import Account
 from lls.operations.world.permissions import needed, statements
 from lls.operations.world.states import State
@@ -64,6 +64,11 @@ def extra(part: str) -> set[str]:
     return set(re.findall(rf"^\| {part} \| `([^`]+)` \| .+ \|$", DOCUMENT, re.MULTILINE))
 
 
+def read_named(name: str) -> Stack:
+    """A stack as its file describes it, with a name of its own."""
+    return read_stack(name).with_config(NAMED)
+
+
 @contextmanager
 def calls_of(rehearsal: Rehearsal, seen: set[str]) -> Generator[None]:
     rehearsal.aws.calls.clear()
@@ -101,9 +106,7 @@ def seen() -> Mapping[str, set[str]]:
         ):
             rehearsal.engine.up()
             state = rehearsal.state() if part == "Operate" and command != "adopt" else State()
-            patch.setattr(
-                "lls.operations.world.installation.read_stack", lambda name: read_stack(name).with_config(NAMED)
-            )
+            patch.setattr("lls.operations.world.installation.read_stack", read_named)
             patch.setattr("lls.operations.world.installation.CliBackend", partial(KnownStates, {"dev": state}))
             with calls_of(rehearsal, found[part]):
                 main([command, "--stack", "dev", *(["--yes"] if command == "sweep" else [])])

@@ -13,7 +13,7 @@ from e2e.refusals import REFUSALS
 from e2e.replay import grounds_of, try_one
 from lls.operations.cli import main
 from lls.operations.mirror import ecr_login, ensure_repositories
-from lls.operations.program.stack_file import PROJECT, read_stack
+from lls.operations.program.stack_file import PROJECT, Stack, read_stack
 from lls.operations.world.account import Account
 from lls.operations.world.permissions import needed, statements
 from lls.operations.world.states import State
@@ -45,7 +45,7 @@ KINDS: Mapping[str, tuple[Mapping[str, str], list[Mapping[str, str]]]] = {
         ],
     ),
     "static address": (as_config(staticIp=True), [as_config(tags={"a": "b"})]),
-    "own name": (NAMED, [as_config(staticIp=True)]),
+    "own name": (NAMED, []),
     "given address": (as_config(eipAllocationId="eipalloc-0a1b2c3d"), []),
     "autoscaling": (
         STRATEGIES["autoscaling"],
@@ -62,6 +62,11 @@ def allowed(part: str) -> set[str]:
 def extra(part: str) -> set[str]:
     """Actions that the document says are never seen."""
     return set(re.findall(rf"^\| {part} \| `([^`]+)` \| .+ \|$", DOCUMENT, re.MULTILINE))
+
+
+def read_named(name: str) -> Stack:
+    """A stack as its file describes it, with a name of its own."""
+    return read_stack(name).with_config(NAMED)
 
 
 @contextmanager
@@ -101,9 +106,7 @@ def seen() -> Mapping[str, set[str]]:
         ):
             rehearsal.engine.up()
             state = rehearsal.state() if part == "Operate" and command != "adopt" else State()
-            patch.setattr(
-                "lls.operations.world.installation.read_stack", lambda name: read_stack(name).with_config(NAMED)
-            )
+            patch.setattr("lls.operations.world.installation.read_stack", read_named)
             patch.setattr("lls.operations.world.installation.CliBackend", partial(KnownStates, {"dev": state}))
             with calls_of(rehearsal, found[part]):
                 main([command, "--stack", "dev", *(["--yes"] if command == "sweep" else [])])

@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 from botocore.awsrequest import AWSResponse, HeadersDict
 from botocore.config import Config
 from botocore.retries.standard import ExponentialBackoff
+from flask import Flask
 from moto.core.responses import ActionResult
 from moto.ec2.models import EC2Backend, ec2_backends
 from moto.ec2.models import availability_zones_and_regions as regions
@@ -385,6 +386,7 @@ def _client(service: str, region: str, attempts: int) -> Any:
             retries={"mode": "standard", "total_max_attempts": attempts},
             max_pool_connections=64,
             parameter_validation=False,
+            user_agent="rehearsal",  # botocore's own is put together anew for every call
         ),
     )
 
@@ -392,7 +394,15 @@ def _client(service: str, region: str, attempts: int) -> Any:
 @cache
 def _moto() -> DomainDispatcherApplication:
     """Moto's application. It holds no state, and takes half a second to build."""
-    return DomainDispatcherApplication(create_backend_app)
+    return DomainDispatcherApplication(_backend_app)
+
+
+def _backend_app(service: Any) -> Flask:
+    """A service's application, without moto's help with wrong forms: it makes a class for every call."""
+    made = create_backend_app(service)
+    made.debug = False
+    made.config["PROPAGATE_EXCEPTIONS"] = True
+    return made
 
 
 def _authorization_token(response: ECRResponse) -> ActionResult:

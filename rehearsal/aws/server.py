@@ -40,6 +40,7 @@ from rehearsal.aws.seed import Seed
 from rehearsal.aws.strict_ec2 import NlbInterfaces, StrictEc2
 from rehearsal.aws.strict_elbv2 import NlbState, StrictElbv2
 from rehearsal.aws.strict_quotas import Quotas
+from rehearsal.serving import serving
 from rehearsal.world import World, WorldClock
 
 if TYPE_CHECKING:
@@ -291,12 +292,8 @@ class Aws:
         self._application = application
         server = make_server("127.0.0.1", 0, application, threaded=True, request_handler=_QuietHandler)
         self.endpoint = f"http://127.0.0.1:{server.server_port}"
-        thread = threading.Thread(target=server.serve_forever, args=(0.005,), daemon=True)
-        thread.start()
         self._exit.callback(self._close_clients)
-        self._exit.callback(server.server_close)
-        self._exit.callback(thread.join)
-        self._exit.callback(server.shutdown)
+        self._exit.enter_context(serving(server))
         self._exit.callback(self._faults.lift_all)
 
     def _seed(self) -> None:

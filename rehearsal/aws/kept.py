@@ -1,13 +1,15 @@
-"""What moto and boto3 find out anew for every call, from the disk and from their classes, found out once; and XML."""
+"""Short ways for what takes moto and boto3 long at every call; most is found out once, and then kept."""
 
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import ExitStack, contextmanager
+from datetime import datetime
 from functools import cache
 from typing import Any, cast
 from unittest.mock import patch
 from xml.sax.saxutils import escape, quoteattr
 
 import boto3
+from botocore.utils import parse_timestamp
 from moto import backends
 from moto.backends import list_of_moto_modules
 from moto.core import responses
@@ -21,6 +23,8 @@ from moto.core.serialize import (
     XFormedAttributePicker,
 )
 from moto.core.utils import get_value, method_names_from_class
+from moto.ec2.models.core import TaggedEC2Resource
+from moto.ec2.utils import EC2_PREFIX_TO_RESOURCE, get_prefix
 from moto.eks import utils as eks_utils
 
 
@@ -35,6 +39,7 @@ def findings_kept() -> Generator[None]:
             (ResponseSerializer, "get_value", _value),
             (BaseXMLSerializer, "_serialize_body", _body),
             (EC2Serializer, "_serialize_body", _body),
+            (TaggedEC2Resource, "get_tags", _tags),
         ):
             until.enter_context(patch.object(owner, name, kept))
         yield
@@ -43,7 +48,17 @@ def findings_kept() -> Generator[None]:
 @cache
 def session() -> Any:
     """Boto3's session. It holds no credentials of ours, and reads the services' descriptions only once."""
-    return boto3.Session()
+    made = boto3.Session()
+    parsers: Any = made._session.get_component("response_parser_factory")  # pyright: ignore[reportPrivateUsage]
+    parsers.set_parser_defaults(timestamp_parser=_time)
+    return made
+
+
+def _time(told: Any) -> datetime:
+    """A time of an answer; botocore's way tries every format that there is."""
+    if isinstance(told, str) and told.endswith("Z"):
+        return datetime.fromisoformat(told)
+    return parse_timestamp(told)
 
 
 @cache
@@ -64,8 +79,9 @@ def _method_names_of(owner: type, size: int) -> list[str]:
 def _value(serializer: ResponseSerializer, of: object, key: str, shape: Shape) -> Any:
     """What an answer has under a key, as XFormedAttributePicker finds it."""
     found: Any = None
-    for name in _names(type(of), key, shape):
-        if (value := get_value(of, name)) is not MISSING:
+    read, names = _way(type(of), key, shape)
+    for name in names:
+        if (value := read(of, name, MISSING)) is not MISSING:
             found = value
             break
     transformers = serializer._value_picker.response_transformers  # pyright: ignore[reportPrivateUsage]
@@ -82,10 +98,15 @@ def _about(key: str, ends: tuple[str, ...]) -> tuple[str, ...]:
 
 
 @cache
-def _names(owner: type, key: str, shape: Shape) -> tuple[str, ...]:
-    """Under which names moto looks for a key of that shape at objects of a class."""
+def _way(owner: type, key: str, shape: Shape) -> tuple[Callable[[Any, str, object], Any], tuple[str, ...]]:
+    """How moto looks for a key of that shape at objects of a class, and under which names. A dot leads to a part."""
     context = AttributePickerContext(_ObjectOf(owner), key, shape)
-    return tuple(dict.fromkeys(XFormedAttributePicker().get_possible_keys(context)))
+    names = tuple(dict.fromkeys(XFormedAttributePicker().get_possible_keys(context)))
+    if any("." in name for name in names):
+        return get_value, names
+    if owner is dict:
+        return cast(Any, dict.get), names
+    return get_value if hasattr(owner, "__getitem__") else getattr, names
 
 
 class _ObjectOf:
@@ -96,6 +117,14 @@ class _ObjectOf:
         self.Meta: Any = getattr(owner, "Meta", None)
 
     __class__: Any = property(lambda self: self._owner)
+
+
+def _tags(resource: Any) -> list[dict[str, str]]:
+    """The tags of a resource; moto looks for them among all that there are."""
+    id_: str = resource.id
+    tags: dict[str, str] = resource.ec2_backend.tags.get(id_, {}) if id_ else {}
+    type_ = EC2_PREFIX_TO_RESOURCE.get(get_prefix(id_), "") if tags else ""
+    return [{"resource_id": id_, "key": key, "value": tags[key], "resource_type": type_} for key in tags]
 
 
 def _body(_: BaseXMLSerializer, body: dict[str, Any]) -> str:

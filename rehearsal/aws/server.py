@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 from botocore.awsrequest import AWSResponse, HeadersDict
 from botocore.config import Config
 from botocore.retries.standard import ExponentialBackoff
+from flask import Flask
 from moto.cloudwatch.models import CloudWatchBackend, cloudwatch_backends
 from moto.core.responses import ActionResult
 from moto.ec2.models import EC2Backend, ec2_backends
@@ -46,6 +47,7 @@ from rehearsal.aws.strict_ec2 import NlbInterfaces, StrictEc2
 from rehearsal.aws.strict_elbv2 import NlbState, StrictElbv2
 from rehearsal.aws.strict_quotas import Quotas
 from rehearsal.aws.strict_route53 import StrictRoute53
+from rehearsal.serving import serving
 from rehearsal.world import World, WorldClock
 
 if TYPE_CHECKING:
@@ -342,12 +344,8 @@ class Aws:
         self._application = application
         server = make_server("127.0.0.1", 0, application, threaded=True, request_handler=_QuietHandler)
         self.endpoint = f"http://127.0.0.1:{server.server_port}"
-        thread = threading.Thread(target=server.serve_forever, args=(0.005,), daemon=True)
-        thread.start()
         self._exit.callback(self._close_clients)
-        self._exit.callback(server.server_close)
-        self._exit.callback(thread.join)
-        self._exit.callback(server.shutdown)
+        self._exit.enter_context(serving(server))
         self._exit.callback(self._faults.lift_all)
 
     def _seed(self) -> None:
@@ -437,6 +435,7 @@ def _client(service: str, region: str, attempts: int) -> Any:
             retries={"mode": "standard", "total_max_attempts": attempts},
             max_pool_connections=64,
             parameter_validation=False,
+            user_agent="rehearsal",  # botocore's own is put together anew for every call
         ),
     )
 
@@ -444,7 +443,15 @@ def _client(service: str, region: str, attempts: int) -> Any:
 @cache
 def _moto() -> DomainDispatcherApplication:
     """Moto's application. It holds no state, and takes half a second to build."""
-    return DomainDispatcherApplication(create_backend_app)
+    return DomainDispatcherApplication(_backend_app)
+
+
+def _backend_app(service: Any) -> Flask:
+    """A service's application, without moto's help with wrong forms: it makes a class for every call."""
+    made = create_backend_app(service)
+    made.debug = False
+    made.config["PROPAGATE_EXCEPTIONS"] = True
+    return made
 
 
 def _authorization_token(response: ECRResponse) -> ActionResult:

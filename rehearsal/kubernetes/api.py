@@ -5,7 +5,7 @@ import json
 import re
 import threading
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Final, Literal, Self
@@ -16,6 +16,7 @@ from rehearsal.kubernetes.cluster_state import Cluster
 from rehearsal.kubernetes.objects import SHOWN, Json, service_behind
 from rehearsal.kubernetes.scheduler import Container, Pod
 from rehearsal.kubernetes.selectors import SelectorError, parse_fields, parse_labels
+from rehearsal.serving import serving
 
 TOKEN: Final = "token-of-the-rehearsal"  # noqa: S105
 
@@ -240,15 +241,9 @@ class KubernetesApi:
         server = ThreadingHTTPServer(("127.0.0.1", self._port), self._handler())
         self._port = server.server_port
         self.endpoint = f"http://127.0.0.1:{self._port}"
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.005}, daemon=True)
-        thread.start()
-
-        def stop() -> None:
-            server.shutdown()
-            thread.join()
-            server.server_close()
-
-        self._stop = stop
+        running = ExitStack()
+        running.enter_context(serving(server))
+        self._stop = running.close
 
     def _handler(self) -> type[BaseHTTPRequestHandler]:
         api = self

@@ -2,6 +2,7 @@ from typing import Any
 
 import pytest
 from moto.core.serialize import BaseXMLSerializer, EC2Serializer, ResponseSerializer
+from moto.ec2.models.core import TaggedEC2Resource
 
 from rehearsal.rehearse import Rehearsal
 from tests.support.strategies import QUIRKS
@@ -11,6 +12,7 @@ OWN = [
     (ResponseSerializer, "get_value", ResponseSerializer.get_value),
     (BaseXMLSerializer, "_serialize_body", vars(BaseXMLSerializer)["_serialize_body"]),
     (EC2Serializer, "_serialize_body", vars(EC2Serializer)["_serialize_body"]),
+    (TaggedEC2Resource, "get_tags", TaggedEC2Resource.get_tags),
 ]
 """Moto's own way, as long as nothing is rehearsed."""
 

@@ -34,6 +34,9 @@ CONFIG: Final[Mapping[str, str]] = {
     "lls:availabilityZone": "us-west-2a",
 }
 
+OWN_NAME: Final[Mapping[str, str]] = {"lls:dnsName": "stream.example.com"}
+"""What gives the endpoint a name that is known before the load balancer."""
+
 FIGURES: Final = "<!-- Below: make bench ARGS=--docs -->\n"
 """Where the measured part of docs/benchmarks.md begins."""
 
@@ -59,7 +62,7 @@ class Measurement(BaseModel):
     """One number of targets.
 
     `program`, `worked` (an `up` with the emulated AWS) and `again` are seconds of the machine, `memory` is MiB, the
-    rest seconds of AWS.
+    rest seconds of AWS. `named_up` and `named_destroy` are of a stack with a name of its own.
     """
 
     targets: int
@@ -71,6 +74,8 @@ class Measurement(BaseModel):
     guide_loop: float
     up: Comparison
     destroy: Comparison
+    named_up: Comparison
+    named_destroy: Comparison
 
 
 class Figures(BaseModel):
@@ -90,7 +95,7 @@ class Section(BaseModel):
 
 
 def measure(count: int, parallel: int = WORKERS) -> Measurement:
-    """One world with that many nodes, in which first the stack comes and goes, and then the guide is followed.
+    """One world with that many nodes, in which the stack comes and goes, with a name of its own too; then the guide.
 
     The engine does `parallel` things at once.
     """
@@ -102,9 +107,9 @@ def measure(count: int, parallel: int = WORKERS) -> Measurement:
     from rehearsal.stack_world import world_for
     from rehearsal.world import DEFAULT_WORLD, Node
 
-    stack = Stack("bench", CONFIG)
+    stack, named = Stack("bench", CONFIG), Stack("bench", {**CONFIG, **OWN_NAME})
     nodes = tuple(Node(name=f"gpu-{number}", zone="a") for number in range(count))
-    world = world_for(stack, DEFAULT_WORLD.read_text()).model_copy(update={"nodes": nodes})
+    world = world_for(named, DEFAULT_WORLD.read_text()).model_copy(update={"nodes": nodes})
     clock = StillClock()
     with Rehearsal(stack, world, factor=clock.factor, clock=clock) as rehearsal:
         rehearsal.engine.workers = partial(StillWorkers, clock, parallel)
@@ -119,6 +124,10 @@ def measure(count: int, parallel: int = WORKERS) -> Measurement:
         memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
         _say(f"{count} targets: destroy")
         destroy = rehearsal.engine.destroy()
+        _say(f"{count} targets: up and destroy with a name of its own")
+        rehearsal.engine.config = {**rehearsal.engine.config, **OWN_NAME}
+        named_up = rehearsal.engine.up()
+        named_destroy = rehearsal.engine.destroy()
         _say(f"{count} targets: the guide's commands")
         followed = follow_all(rehearsal)
         _say(f"{count} targets: the guide's clean-up")
@@ -136,6 +145,8 @@ def measure(count: int, parallel: int = WORKERS) -> Measurement:
         guide_loop=_makespan([loop]),
         up=compare(up, followed),
         destroy=compare(destroy, cleaned),
+        named_up=compare(named_up, followed),
+        named_destroy=compare(named_destroy, cleaned),
     )
 
 
@@ -161,7 +172,12 @@ def sections(figures: Figures) -> list[Section]:
     phases = [
         (name, measurement.targets, comparison)
         for measurement in figures.measurements
-        for name, comparison in (("up", measurement.up), ("destroy", measurement.destroy))
+        for name, comparison in (
+            ("up", measurement.up),
+            ("destroy", measurement.destroy),
+            ("up, own name", measurement.named_up),
+            ("destroy, own name", measurement.named_destroy),
+        )
     ]
     program, imports = figures.program.program, figures.program.imports
     costs: dict[tuple[str, str], list[str]] = {}

@@ -99,8 +99,16 @@ NEEDS: Final = (
         "LoadBalancer",
         "Pulumi",
         "Pulumi",
-        "the values hold the DNS name: AWS gives it at once, the provider once the NLB is active; "
-        "what takes a value is deleted before its source",
+        "the values hold the DNS name, unless it is one's own: AWS gives it at once, the provider once the NLB is "
+        "active; what takes a value is deleted before its source",
+    ),
+    Need(
+        "Record",
+        "aliases",
+        "LoadBalancer",
+        "Pulumi",
+        "Pulumi",
+        "Route 53 takes any name, and AWS gives the NLB's at once; the provider gives it once the NLB is active",
     ),
     Need("Release", "namespace", "Namespace", "Kubernetes", "Kubernetes", "Helm works in a namespace that exists"),
     Need(

@@ -119,7 +119,7 @@ def test_an_edge_too_many_does_not_lengthen_the_path_and_its_cost_is_told() -> N
 
 
 def test_every_necessary_order_is_about_a_property_that_the_program_sets() -> None:
-    made = recorded({"lls:staticIp": "true"})
+    made = recorded({"lls:staticIp": "true", **benchmark.OWN_NAME})
     made.engine.up()
     given = {(resource.type.rpartition(":")[2], key) for resource in made.resources for key in resource.inputs}
     types = {type_ for type_, _ in given} | {resource.type.rpartition(":")[2] for resource in made.resources}
@@ -169,9 +169,11 @@ def test_the_guides_clean_up_leaves_nothing() -> None:
 
 def test_up_and_destroy_have_a_row_each_with_their_critical_path(figures: Figures) -> None:
     [makespan, paths, *_] = sections(figures)
-    assert [row[:2] for row in makespan.rows] == [("up", "2"), ("destroy", "2")]
+    names = ("up", "destroy", "up, own name", "destroy, own name")
+    assert [row[:2] for row in makespan.rows] == [(name, "2") for name in names]
     [measured] = figures.measurements
-    assert [row[2].split(", ") for row in paths.rows] == [list(each.along) for each in (measured.up, measured.destroy)]
+    phases = (measured.up, measured.destroy, measured.named_up, measured.named_destroy)
+    assert [row[2].split(", ") for row in paths.rows] == [list(phase.along) for phase in phases]
 
 
 def test_what_aws_alone_asks_for_never_takes_longer_than_what_everybody_does(measured: Measurement) -> None:
@@ -180,7 +182,14 @@ def test_what_aws_alone_asks_for_never_takes_longer_than_what_everybody_does(mea
 
 
 def test_up_keeps_its_goal_over_the_critical_path(measured: Measurement) -> None:
-    assert measured.up.ours <= 1.10 * measured.up.path
+    for up in (measured.up, measured.named_up):
+        assert up.ours <= 1.10 * up.path
+
+
+def test_with_a_name_of_its_own_the_release_is_not_on_the_path(measured: Measurement) -> None:
+    assert "proxy-release" in measured.up.along
+    assert "proxy-release" not in measured.named_up.along
+    assert measured.named_up.ours < measured.up.ours
 
 
 def test_what_only_the_guide_and_we_wish_for_is_told_with_its_cost(measured: Measurement) -> None:

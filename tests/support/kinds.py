@@ -1,4 +1,4 @@
-"""Six kinds of stack, which together have every resource that the program can make."""
+"""Seven kinds of stack, which together have every resource that the program can make."""
 
 import json
 from collections.abc import Mapping
@@ -31,4 +31,5 @@ KINDS: Mapping[str, Mapping[str, str]] = {
         kubeContext="mine",
         tags={"team": "x"},
     ),
+    "alarms": as_config(alarmTopicArn="arn:aws:sns:us-west-2:123456789012:pager", dashboard=True),
 }

@@ -102,13 +102,7 @@ def key(world: MutableRehearsal, principal: Mapping[str, str], *actions: str) ->
 
 
 def test_a_topic_that_tells_nobody_is_a_problem_with_a_remedy(world: MutableRehearsal) -> None:
-    owner = {
-        "Effect": "Allow",
-        "Principal": {"AWS": "arn:aws:iam::123456789012:root"},
-        "Action": "kms:*",
-        "Resource": "*",
-    }
-    closed = key(world, json.dumps({"Version": "2012-10-17", "Statement": [owner]}))
+    closed = key(world, {"AWS": "arn:aws:iam::123456789012:root"}, "kms:*")
     for arn, word in (
         (f"{TOPIC}-none", "there is no topic"),
         (new_topic(world, "managed", KmsMasterKeyId="alias/aws/sns"), "AWS's own key"),
@@ -122,13 +116,7 @@ def test_a_topic_that_tells_nobody_is_a_problem_with_a_remedy(world: MutableRehe
 
 
 def test_a_key_of_ones_own_that_lets_alarms_use_it_is_fine(world: MutableRehearsal) -> None:
-    statement = {
-        "Effect": "Allow",
-        "Principal": SERVICE,
-        "Action": ["kms:Decrypt", "kms:GenerateDataKey*"],
-        "Resource": "*",
-    }
-    opened = key(world, json.dumps({"Version": "2012-10-17", "Statement": [statement]}))
+    opened = key(world, SERVICE, "kms:Decrypt", "kms:GenerateDataKey*")
     assert [each.level for each in checked(world, new_topic(world, "opened", KmsMasterKeyId=opened))] == [Level.OK]
 
 
@@ -141,8 +129,11 @@ def test_a_subscription_that_waits_for_its_confirmation_is_none(
     world: MutableRehearsal, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     account = Account(world.aws.client)
-    pending = [{"SubscriptionArn": "PendingConfirmation"}]
-    monkeypatch.setattr(account, "every", lambda *_, **__: iter(pending))
+
+    def pending(*_: object, **__: object) -> list[dict[str, str]]:
+        return [{"SubscriptionArn": "PendingConfirmation"}]
+
+    monkeypatch.setattr(account, "every", pending)
     [finding] = check_topic(account, TOPIC, ALARM)
     assert (finding.level, "no subscription" in finding.seen) == (Level.NOTE, True)
 

@@ -9,6 +9,7 @@ from pydantic import field_validator as check
 
 from lls.alarm_rules import RULES
 from lls.config import forms
+from lls.naming import Names
 
 TOPIC: Final = re.compile(r"arn:aws[a-z-]*:sns:(?P<region>[a-z0-9-]+):[0-9]{12}:[A-Za-z0-9_-]{1,256}(?P<fifo>\.fifo)?")
 """The ARN of an SNS topic."""
@@ -19,9 +20,11 @@ Threshold = Annotated[str, forms.must(KNOWN.__contains__, f"no such threshold: u
 
 
 class AlarmKeys(BaseModel):
-    """`alarmTopicArn`, `alarmThresholds` and `dashboard`, beside the region that a topic must be of."""
+    """`alarmTopicArn`, `alarmThresholds` and `dashboard`, beside what gives alarms their region and their names."""
 
     region: Annotated[forms.RegionCode, Field(alias="aws:region")]
+    cluster_name: forms.ClusterName
+    instance: forms.InstanceName
     alarm_topic_arn: str
     alarm_thresholds: Mapping[Threshold, forms.Whole]
     dashboard: forms.Flag
@@ -52,3 +55,13 @@ class AlarmKeys(BaseModel):
         if wrong:
             raise ValueError("; ".join(wrong))
         return thresholds
+
+    @property
+    def names(self) -> Names:
+        """What this installation's things are called, and how they are tagged."""
+        return Names(self.cluster_name, self.instance)
+
+    @property
+    def alarm_names(self) -> list[str]:
+        """The names of the alarms, sorted; none without a topic to notify."""
+        return sorted(self.names.alarm(rule.name) for rule in RULES) if self.alarm_topic_arn else []

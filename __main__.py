@@ -82,7 +82,7 @@ proxy = lls.StreamingProxyRelease(
 )
 
 # Step 4.2: the targets, once the proxy answers and the path to it is open.
-targets = lls.TargetRegistration(
+lls.TargetRegistration(
     "targets",
     lls.TargetRegistrationArgs(
         target_group_arn=nlb.target_group.arn,
@@ -109,7 +109,6 @@ if config.alarm_topic_arn or config.dashboard:
             topic_arn=config.alarm_topic_arn,
             thresholds=config.alarm_thresholds,
             dashboard=config.dashboard,
-            after=[targets],
             tags=config.tags,
         ),
     )

@@ -20,7 +20,7 @@ class StreamingAlarmsArgs:
 
     `topic_arn` is the SNS topic that hears of every alarm and of its end; without one no alarm is made. `thresholds`
     override those of RULES, by their keys. `dashboard` also makes a dashboard. `instance` tells the cluster's
-    installations apart, in names and tags. `after` has what registers the targets.
+    installations apart, in names and tags.
     """
 
     cluster_name: str
@@ -32,15 +32,14 @@ class StreamingAlarmsArgs:
     topic_arn: str = ""
     thresholds: Mapping[str, int] = field(default_factory=dict[str, int])
     dashboard: bool = False
-    after: Sequence[pulumi.Resource] = ()
     tags: Mapping[str, str] = field(default_factory=dict[str, str])
 
 
 class StreamingAlarms(pulumi.ComponentResource):
     """`lls:index:StreamingAlarms`: an alarm for each of RULES where there is a topic, and a dashboard if asked for.
 
-    Made after the targets' registration and destroyed before it, so that a destroy wakes nobody. The first targets of
-    all raise no-healthy-host, until they have passed their checks: it shows that the topic reaches somebody.
+    The first `up` raises no-healthy-host, until the first targets have passed their checks: it shows that the topic
+    reaches somebody. A destroy wakes nobody, since nothing needs the alarms and they go at once.
     """
 
     alarms: Sequence[aws.cloudwatch.MetricAlarm]
@@ -78,11 +77,7 @@ class StreamingAlarms(pulumi.ComponentResource):
         return aws.cloudwatch.MetricAlarm(
             f"{name}-{rule.name}",
             common,
-            opts=pulumi.ResourceOptions(
-                parent=self,
-                # A destroy withdraws the targets, and that is to wake nobody.
-                depends_on=[*args.after],
-            ),
+            opts=pulumi.ResourceOptions(parent=self),
         )
 
     def _percentage(self, part: Metric, rest: Metric) -> list[aws.cloudwatch.MetricAlarmMetricQueryArgs]:

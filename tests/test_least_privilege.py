@@ -34,6 +34,8 @@ LISTS = (PrefixList(id="pl-0abc"),)
 MANY_RULES = {"L-0EA8095F": 100}
 
 NAMED = as_config(dnsName="stream.example.com")
+TOPIC = "arn:aws:sns:us-west-2:123456789012:pager"
+ALARMS = as_config(alarmTopicArn=TOPIC, dashboard=True)
 
 KINDS: Mapping[str, tuple[Mapping[str, str], list[Mapping[str, str]]]] = {
     "nodes": (
@@ -52,6 +54,7 @@ KINDS: Mapping[str, tuple[Mapping[str, str], list[Mapping[str, str]]]] = {
         [as_config(nodeGroups=["gpu", "other"], allowOtherZones=True), as_config(nodeGroups=["gpu"])],
     ),
     "binding": (STRATEGIES["binding"], []),
+    "alarms": (ALARMS, [as_config(tags={"a": "b"}), as_config(tags={})]),
 }
 
 
@@ -100,7 +103,7 @@ def seen() -> Mapping[str, set[str]]:
         ("sweep", "CleanUp"),
     ):
         with (
-            a_rehearsal(NAMED | as_config(clusterName="nvcf-dev", staticIp=True)) as rehearsal,
+            a_rehearsal(NAMED | ALARMS | as_config(clusterName="nvcf-dev", staticIp=True)) as rehearsal,
             reached(rehearsal),
             pytest.MonkeyPatch.context() as patch,
         ):
@@ -212,6 +215,32 @@ def test_the_scopes_leave_out_other_load_balancers(action: str) -> None:
     prefix = "arn:aws:elasticloadbalancing:us-west-2:123456789012"
     for resource in ("loadbalancer/net/shop/1", "loadbalancer/app/rp-public-x/1", "targetgroup/shop/1"):
         assert not covers(action, f"{prefix}:{resource}")
+
+
+@pytest.mark.parametrize("cluster", ["demo", "team_a"])
+def test_the_scopes_take_in_alarms_and_dashboard_of_any_cluster_and_leave_out_others(cluster: str) -> None:
+    config = loaded({**STACK, **ALARMS, "lls:clusterName": cluster, "lls:instance": "b"})
+    prefix = "arn:aws:cloudwatch:us-west-2:123456789012"
+    for action in ("PutMetricAlarm", "DeleteAlarms"):
+        assert all(covers(f"cloudwatch:{action}", f"{prefix}:alarm:{name}") for name in config.alarm_names)
+        assert not covers(f"cloudwatch:{action}", f"{prefix}:alarm:shop")
+    for action in ("PutDashboard", "DeleteDashboards"):
+        name = config.names.dashboard("us-west-2")
+        assert covers(f"cloudwatch:{action}", f"arn:aws:cloudwatch::123456789012:dashboard/{name}")
+        assert not covers(f"cloudwatch:{action}", "arn:aws:cloudwatch::123456789012:dashboard/shop")
+
+
+def test_preflight_simulates_what_alarms_need_only_where_there_are_any() -> None:
+    def asked(config: Mapping[str, str]) -> dict[str, tuple[str, ...]]:
+        grants = needed(loaded({**STACK, **config}), partition="aws", account="123456789012")
+        return {action: grant.resources for grant in grants for action in grant.actions}
+
+    assert not [action for action in asked({}) if action.startswith("cloudwatch:")]
+    found = asked(ALARMS)
+    assert (
+        "arn:aws:cloudwatch:us-west-2:123456789012:alarm:demo-lls-no-healthy-host" in found["cloudwatch:DeleteAlarms"]
+    )
+    assert "arn:aws:cloudwatch::123456789012:dashboard/demo-lls-us-west-2" in found["cloudwatch:PutDashboard"]
 
 
 def test_what_is_deleted_must_carry_our_tag() -> None:

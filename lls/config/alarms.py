@@ -4,11 +4,12 @@ import re
 from collections.abc import Mapping
 from typing import Annotated, Final
 
-from pydantic import BaseModel, Field, ValidationInfo
+from pydantic import ValidationInfo
 from pydantic import field_validator as check
 
 from lls.alarm_rules import RULES
 from lls.config import forms
+from lls.config.installation import InstallationKeys
 
 TOPIC: Final = re.compile(r"arn:aws[a-z-]*:sns:(?P<region>[a-z0-9-]+):[0-9]{12}:[A-Za-z0-9_-]{1,256}(?P<fifo>\.fifo)?")
 """The ARN of an SNS topic."""
@@ -18,10 +19,9 @@ KNOWN: Final = {rule.key: rule for rule in RULES}
 Threshold = Annotated[str, forms.must(KNOWN.__contains__, f"no such threshold: use one of {', '.join(KNOWN)}")]
 
 
-class AlarmKeys(BaseModel):
-    """`alarmTopicArn`, `alarmThresholds` and `dashboard`, beside the region that a topic must be of."""
+class AlarmKeys(InstallationKeys):
+    """`alarmTopicArn`, `alarmThresholds` and `dashboard`."""
 
-    region: Annotated[forms.RegionCode, Field(alias="aws:region")]
     alarm_topic_arn: str
     alarm_thresholds: Mapping[Threshold, forms.Whole]
     dashboard: forms.Flag
@@ -52,3 +52,8 @@ class AlarmKeys(BaseModel):
         if wrong:
             raise ValueError("; ".join(wrong))
         return thresholds
+
+    @property
+    def alarm_names(self) -> list[str]:
+        """The names of the alarms, sorted; none without a topic to notify."""
+        return sorted(self.names.alarm(rule.name) for rule in RULES) if self.alarm_topic_arn else []

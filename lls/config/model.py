@@ -15,11 +15,10 @@ from pydantic import field_validator as check
 from pydantic.alias_generators import to_camel
 
 from lls import guide
-from lls.alarm_rules import RULES
 from lls.config import forms
 from lls.config.alarms import AlarmKeys
 from lls.config.dns import DnsKeys
-from lls.naming import INSTANCE_TAG, Names
+from lls.naming import INSTANCE_TAG
 from lls.oci import is_oci
 
 PLAIN_ROLE: Final = frozenset({"roleArn", "sessionName", "duration"})
@@ -39,8 +38,6 @@ class Config(AlarmKeys, DnsKeys):
 
     profile: Annotated[str, Field(alias="aws:profile")] = ""
     identity: Annotated[Mapping[str, SecretStr], Field(alias="aws:")] = {}
-    cluster_name: forms.ClusterName
-    instance: forms.InstanceName
     availability_zone: str
     udp_port: forms.Port
     allowed_cidrs: forms.Sources
@@ -186,16 +183,6 @@ class Config(AlarmKeys, DnsKeys):
         if INSTANCE_TAG in tags:
             raise ValueError(f"set the key lls:instance instead: the tag {INSTANCE_TAG} tells whose a thing is")
         return tags
-
-    @property
-    def names(self) -> Names:
-        """What this installation's things are called, and how they are tagged."""
-        return Names(self.cluster_name, self.instance)
-
-    @property
-    def alarm_names(self) -> list[str]:
-        """The names of the alarms, sorted; none without a topic to notify."""
-        return sorted(self.names.alarm(rule.name) for rule in RULES) if self.alarm_topic_arn else []
 
     @property
     def target_group_name(self) -> str:

@@ -7,10 +7,11 @@ once more, from the same pages, and no code in common.
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Any, Final
 
 from moto.cloudwatch.models import Alarm, CloudWatchBackend, Dimension, MetricDatum
+from moto.core.utils import utcnow
 from moto.elbv2.models import ELBv2Backend, FakeTargetGroup
 
 from rehearsal.aws.health import Reachability, Route
@@ -50,7 +51,7 @@ class Metrics:
     def __init__(self, clock: WorldClock) -> None:
         """Know nothing yet."""
         self._clock = clock
-        self._began = datetime.now(UTC)
+        self._began = utcnow()
         self._minutes: list[Mapping[Key, float]] = []
 
     def pass_minute(

@@ -1,4 +1,4 @@
-"""Seven kinds of stack, which together have every resource that the program can make."""
+"""Kinds of stack, which together have every resource that the program can make."""
 
 import json
 from collections.abc import Mapping
@@ -38,4 +38,5 @@ KINDS: Mapping[str, Mapping[str, str]] = {
         kubeContext="mine",
         tags={"team": "x"},
     ),
+    "alarms": as_config(alarmTopicArn="arn:aws:sns:us-west-2:123456789012:pager", dashboard=True),
 }

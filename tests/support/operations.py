@@ -64,6 +64,10 @@ def preflight_of(rehearsal: Rehearsal, backend: KnownStates | None = None, **cha
     ).run(Unwatched())
 
 
+def about(check: str, findings: list[Finding]) -> list[tuple[Level, str]]:
+    return [(finding.level, finding.seen) for finding in findings if finding.check == check]
+
+
 def problems_by_check(findings: list[Finding]) -> dict[str, str]:
     found: dict[str, str] = {}
     for finding in findings:

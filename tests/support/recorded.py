@@ -82,12 +82,14 @@ ANSWERS: Mapping[str, Properties] = {
 OUTPUTS: Mapping[str, Properties] = {
     "aws:lb/loadBalancer:LoadBalancer": {
         "arn": "arn:nlb",
+        "arnSuffix": "net/rp-public-demo/1",
         "dnsName": "demo.elb.example",
         "zoneId": "Z1",
         "vpcId": "vpc-1",
     },
-    "aws:lb/targetGroup:TargetGroup": {"arn": "arn:tg"},
+    "aws:lb/targetGroup:TargetGroup": {"arn": "arn:tg", "arnSuffix": "targetgroup/demo-rp-tg/1"},
     "aws:lb/listener:Listener": {"arn": "arn:listener"},
+    "aws:cloudwatch/metricAlarm:MetricAlarm": {"arn": "arn:alarm"},
     "aws:ec2/eip:Eip": {"allocationId": "eipalloc-1", "publicIp": "203.0.113.5"},
     "kubernetes:helm.sh/v3:Release": {"status": {"status": "deployed"}},
 }

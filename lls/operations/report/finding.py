@@ -48,6 +48,13 @@ class Cause(Finding):
     targets: frozenset[str]
 
 
+@dataclass(frozen=True, kw_only=True)
+class OutOfSight(Finding):
+    """What cannot be told from here however often one asks, and is not the stack's: no exit code tells of it."""
+
+    level: Level = Level.UNKNOWN
+
+
 @dataclass(frozen=True)
 class Outcome:
     """How a command ended: what it found, what else a script would read, and another code than the findings'."""
@@ -106,6 +113,11 @@ def unknown(check: str, seen: str, remedy: str = "") -> Finding:
     return Finding(check=check, level=Level.UNKNOWN, seen=seen, remedy=remedy)
 
 
+def out_of_sight(check: str, seen: str, remedy: str = "") -> Finding:
+    """Cannot be judged from here, and is not the stack's."""
+    return OutOfSight(check=check, seen=seen, remedy=remedy)
+
+
 def problem(check: str, seen: str, remedy: str) -> Finding:
     """Something is wrong."""
     return Finding(check=check, level=Level.PROBLEM, seen=seen, remedy=remedy)
@@ -113,7 +125,9 @@ def problem(check: str, seen: str, remedy: str) -> Finding:
 
 def outcome(findings: Iterable[Finding]) -> Exit:
     """The exit code that findings amount to. What could not be judged needs attention as a problem does."""
-    return Exit.FOUND if any(finding.level in (Level.PROBLEM, Level.UNKNOWN) for finding in findings) else Exit.FINE
+    attention = (Level.PROBLEM, Level.UNKNOWN)
+    needy = [finding for finding in findings if finding.level in attention and not isinstance(finding, OutOfSight)]
+    return Exit.FOUND if needy else Exit.FINE
 
 
 Check = Callable[[], list[Finding]]

@@ -1,7 +1,7 @@
 """Whether the workers of NVCF's streaming functions can reach what their ZONE_DNS names, and whether its add-on is on.
 
-A stack can be healthy while nothing streams: this is the half that it does not make. That it is in another cluster is
-a note; what may not be read is unknown; neither is a problem.
+A stack can be healthy while nothing streams: this is the half that it does not make. Where it is in another cluster, or
+may not be read, it is unknown, and no problem.
 """
 
 import json
@@ -13,7 +13,7 @@ from kubernetes.client import ApiClient, ApiException, BatchV1Api, CoreV1Api, Di
 from urllib3.exceptions import MaxRetryError, ReadTimeoutError
 
 from lls.cluster_api import REQUEST_TIMEOUT, ClusterApi, ClusterError
-from lls.operations.report.finding import Finding, note, ok, problem, unknown
+from lls.operations.report.finding import Finding, note, ok, out_of_sight, problem, unknown
 from lls.operations.world import nvcf
 from lls.operations.world.zone_dns import Agent, ServiceAddress, find_agent
 from lls.waiting import CONNECT
@@ -26,6 +26,9 @@ ADDON: Final = "lls-add-on"
 
 SERVICE_ANSWER: Final = 5
 """Seconds to wait for a service's answer through the API server, twice."""
+
+ASK: Final = "ask it from a pod of the cluster"
+"""What tells more of what no API of this cluster tells."""
 
 ROLES: Final = "let the identity read it: docs/verify-roles.yaml"
 """What helps where the API answered 403."""
@@ -50,8 +53,8 @@ def check_zone_dns(api: ClusterApi) -> list[Finding]:
         found.append(_unread(ZONE_DNS, f"whether the cluster agent ({place}) overrides ZONE_DNS", unread))
     address = ServiceAddress.parse(url)
     if address is None:
-        seen = f"ZONE_DNS is {url}, which names no service of this cluster: what is there was not looked into"
-        return [*found, note(ZONE_DNS, seen, "ask it from a pod of the cluster")]
+        seen = f"ZONE_DNS is {url}, which names no service of this cluster"
+        return [*found, out_of_sight(ZONE_DNS, f"{seen}: what is there was not looked into", ASK)]
     service = _find_service(api, address)
     if service is not None:
         return [*found, *_judge(api, address, service, url)]
@@ -61,7 +64,7 @@ def check_zone_dns(api: ClusterApi) -> list[Finding]:
     if unread:
         return [*found, _unread(ZONE_DNS, f"{absent}, which matters unless an override stands", unread)]
     seen = f"the cluster has no cluster agent ({nvcf.AGENT_NAMESPACE}/{nvcf.AGENT}), and {absent}"
-    return [note(ZONE_DNS, f"{seen}: NVCF's workers are elsewhere, and what they reach was not looked into")]
+    return [out_of_sight(ZONE_DNS, f"{seen}: NVCF's workers are elsewhere, and what they reach was not looked into")]
 
 
 def check_addon(api: ClusterApi) -> list[Finding]:
@@ -88,7 +91,7 @@ def _without_addon(api: ClusterApi) -> Finding:
     except ClusterError as error:
         if error.status == 404:
             seen = f"the cluster has no namespace {nvcf.ADDON_NAMESPACE}: NVCF's control plane is elsewhere"
-            return note(ADDON, f"{seen}, and whether its LLS add-on is on was not looked into")
+            return out_of_sight(ADDON, f"{seen}, and whether its LLS add-on is on was not looked into")
         return _unread(ADDON, "whether the control plane is here, whose LLS add-on is not", error)
     seen = f"the control plane's LLS add-on is off: {nvcf.ADDON_NAMESPACE} has no CronJob {nvcf.ADDON}"
     return note(ADDON, f"{seen}. NVIDIA calls it optional: it keeps TURN's secrets", f"set {nvcf.ADDON_VALUE}: true")
@@ -141,7 +144,7 @@ def _judge(api: ClusterApi, address: ServiceAddress, service: Any, url: str) -> 
     """How a service that is there does."""
     if service.spec.type == "ExternalName":
         seen = f"{address} is an alias of {service.spec.external_name}: what is there was not looked into"
-        return [note(ZONE_DNS, seen, "ask it from a pod of the cluster")]
+        return [out_of_sight(ZONE_DNS, seen, ASK)]
     ports = [port.port for port in service.spec.ports or () if (port.protocol or "TCP") == "TCP"]
     if address.port not in ports:
         has = ", ".join(map(str, ports)) or "none"
@@ -193,7 +196,7 @@ def _judge_answer(api: ClusterApi, address: ServiceAddress, seen: str, url: str)
         return ok(ZONE_DNS, f"{url}: {seen} and answers")
     if "connection refused" in refusal:
         return problem(ZONE_DNS, f"{seen}, and does not answer: {refusal}", by_hand)
-    return unknown(ZONE_DNS, f"{seen}; the API server got no answer from it, workers may: {refusal}", by_hand)
+    return out_of_sight(ZONE_DNS, f"{seen}; the API server got no answer from it, workers may: {refusal}", by_hand)
 
 
 def _ask_service(api: ClusterApi, address: ServiceAddress) -> str | None:

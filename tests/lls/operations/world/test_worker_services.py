@@ -102,7 +102,7 @@ def test_a_silent_service_is_unknown_since_workers_may_reach_what_the_api_server
     with a_cluster(Nvcf(zone_dns_answering="is silent")) as (_, api):
         [found] = check_zone_dns(api)
         [addon] = check_addon(api)
-    assert found.level is Level.UNKNOWN
+    assert (found.level, outcome([found])) == (Level.UNKNOWN, Exit.FINE)
     assert "the API server got no answer from it, workers may: nothing within" in found.seen
     assert f"curl -- -sv -m 5 {DEFAULT}" in found.remedy
     assert addon.level is Level.OK, "the API itself was not silent, and is asked again"
@@ -159,13 +159,13 @@ def test_an_override_that_leads_out_of_the_cluster_is_said_and_no_problem(url: s
 
 def test_a_service_that_is_an_alias_is_said_and_no_problem() -> None:
     [found] = looked(Nvcf(), change_service(external_name="sbs.example.com"))
-    assert (found.level, outcome([found])) == (Level.NOTE, Exit.FINE)
+    assert (found.level, outcome([found])) == (Level.UNKNOWN, Exit.FINE)
     assert "is an alias of sbs.example.com" in found.seen
 
 
 def test_a_cluster_with_nothing_of_nvcf_is_said_and_no_problem() -> None:
     found = [*looked(ELSEWHERE), *looked(ELSEWHERE, check=check_addon)]
-    assert [finding.level for finding in found] == [Level.NOTE, Level.NOTE]
+    assert [finding.level for finding in found] == [Level.UNKNOWN, Level.UNKNOWN]
     assert "NVCF's workers are elsewhere" in found[0].seen
     assert "no namespace vault-system: NVCF's control plane is elsewhere" in found[1].seen
     assert outcome(found) is Exit.FINE

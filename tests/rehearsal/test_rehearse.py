@@ -462,7 +462,7 @@ def test_a_kept_world_serves_the_aws_cli_until_interrupted(
 def test_an_interrupted_rehearsal_says_so_without_a_traceback(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def interrupted(*_: object) -> None:
+    def interrupted(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
     monkeypatch.setattr(Rehearsal, "perform", interrupted)

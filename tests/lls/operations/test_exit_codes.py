@@ -150,11 +150,11 @@ OUTCOMES: dict[tuple[str, str], tuple[Callable[[Scene], Any], list[str]]] = {
         ["preflight"],
     ),
     ("verify", "it streams"): (Scene.streams, ["verify"]),
+    ("verify", "something is missing or in the way"): (nothing, ["verify"]),
     ("verify", "it streams, and NVCF's own half is in another cluster"): (
         and_then(Scene.streams, Scene.without_nvcf),
         ["verify"],
     ),
-    ("verify", "something is missing or in the way"): (nothing, ["verify"]),
     ("verify", "the cluster could not be asked"): (and_then(Scene.streams, Scene.outage), ["verify"]),
     ("drift", "the targets are as they should be"): (Scene.up, ["drift"]),
     ("drift", "`up` would change them"): (another_node, ["drift"]),

@@ -15,6 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pulumi.runtime.rpc import UNKNOWN
 
+from lls.alarm_rules import RULES as ALARM_RULES
 from lls.config import Config
 from lls.naming import Names
 from lls.operations import adopt, sweep
@@ -23,7 +24,9 @@ from lls.operations.report.finding import Unwatched
 from lls.operations.world.cluster_survey import ClusterSurvey
 from lls.operations.world.inventory import (
     ADDRESS,
+    ALARM,
     BALANCER,
+    DASHBOARD,
     GROUP,
     INGRESS,
     LISTENER,
@@ -44,6 +47,11 @@ CLUSTERS = ("demo", "other")
 STACKS = ("dev", "prod", "organization/shop/live")
 OWN = "dev"
 NODES = "sg-a1"
+WATCHED = {
+    **CONFIG,
+    "lls:alarmTopicArn": "arn:aws:sns:us-west-2:123456789012:pager",
+    "lls:dashboard": "true",
+}
 STATE_OF_ALL = ("read", "unreadable", "pending", "updating")
 
 
@@ -168,9 +176,11 @@ def _add(draw: st.DrawFn, world: RandomWorld, number: int, stack: str | None) ->
         if tagged and draw(st.integers(0, 4)) == 0:
             del tags[draw(st.sampled_from(("lls:cluster", "lls:managed-by")))]
             is_tagged = False
-        id_ = f"{type_.rpartition(':')[2]}-{number}" if type_ in (GROUP, ADDRESS, INGRESS) else f"arn:{type_}/{number}"
         if name in taken:
             name = f"{name}-{number}"
+        id_ = f"{type_.rpartition(':')[2]}-{number}" if type_ in (GROUP, ADDRESS, INGRESS) else f"arn:{type_}/{number}"
+        if type_ in (ALARM, DASHBOARD):
+            id_ = name
         held = None if draw(st.integers(0, 4)) == 0 else stack
         thing = Thing(
             type=type_,
@@ -215,6 +225,9 @@ def _add(draw: st.DrawFn, world: RandomWorld, number: int, stack: str | None) ->
         rule: dict[str, Any] = {"ipProtocol": "udp", "fromPort": 30504, "toPort": 30504}
         rule |= {"referencedSecurityGroupId": group}
         add(INGRESS, "streaming-proxy-udp-30504", group, tagged=draw(st.booleans()), securityGroupId=NODES, **rule)
+    for rule in ALARM_RULES:
+        add(ALARM, names.alarm(rule.name))
+    add(DASHBOARD, names.dashboard("us-west-2"))
 
 
 class InMemory(Inventory):
@@ -269,6 +282,12 @@ class InMemory(Inventory):
 
     def attachments(self, target_group_arns: Collection[str]) -> list[Thing]:
         return []
+
+    def alarms(self, prefix: str) -> list[Thing]:
+        return [thing for thing in self._of(ALARM) if thing.name.startswith(prefix)]
+
+    def dashboard(self, name: str) -> Thing | None:
+        return next((thing for thing in self._of(DASHBOARD) if thing.name == name), None)
 
     def interfaces(
         self, *, groups: Sequence[str] = (), ids: Sequence[str] = (), descriptions: Sequence[str] = ()
@@ -328,7 +347,7 @@ class _Placeholders:
 def program() -> tuple[Resource, ...]:
     """What the program registers, each after what it refers to."""
     monitor = Monitor(_Placeholders())
-    record(monitor, program=run_project, stack=OWN, config=CONFIG)
+    record(monitor, program=run_project, stack=OWN, config=WATCHED)
     waiting = list(monitor.recorded.values())
     done: list[Resource] = []
     while waiting:
@@ -352,11 +371,11 @@ def replayed(monitor: Any, **_: object) -> None:
 
 @cache
 def config() -> Config:
-    return loaded(CONFIG)
+    return loaded(WATCHED)
 
 
 class _Stack:
-    name, config, secret_keys = OWN, CONFIG, frozenset[str]()
+    name, config, secret_keys = OWN, WATCHED, frozenset[str]()
 
 
 def swept(world: RandomWorld) -> set[str]:

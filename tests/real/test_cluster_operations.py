@@ -14,6 +14,7 @@ from rehearsal.kubernetes.api import kubeconfig_for
 from rehearsal.kubernetes.cluster_state import Cluster
 from rehearsal.kubernetes.scheduler import Container
 from rehearsal.rehearse import NLB_ADDRESS
+from rehearsal.world import ELSEWHERE
 from tests.support import breakage
 from tests.support.cluster_comparison import HEALTH, STREAMING
 from tests.support.kube_api import Json
@@ -26,7 +27,7 @@ from tests.support.worlds import KnownStates, MutableRehearsal, a_rehearsal, a_w
 
 @dataclass(frozen=True)
 class Installed:
-    """A stack that is up in an emulated world, and its cluster's content in a real one."""
+    """A stack that is up in an emulated world, and its cluster's content in a real one. NVCF's half is in neither."""
 
     rehearsal: MutableRehearsal
     real: RealCluster
@@ -49,7 +50,7 @@ def installed() -> Generator[Installed]:
             pytest.skip("the cluster has nodes of its own, which the emulated world cannot have")
         nodes = tuple(node.model_copy(update={"name": f"{real.places.mark}-{node.name}"}) for node in a_world().nodes)
         config = as_config(namespace=real.places.namespace, streamingNodePort=STREAMING, healthNodePort=HEALTH)
-        with a_rehearsal(config, quirks=QUIRKS, nodes=nodes) as rehearsal:
+        with a_rehearsal(config, quirks=QUIRKS, nodes=nodes, nvcf=ELSEWHERE) as rehearsal:
             rehearsal.engine.up()
             yield Installed(rehearsal, real)
 

@@ -190,9 +190,6 @@ def _quoted(selector: str) -> str:
 QUESTIONS: Final = tuple(_questions())
 """In the order in which they are asked: the last ones delete."""
 
-AWAITED: Final = re.compile(r"\w+ \S*(/(deployments|cronjobs)\b|/apis/(apps|batch)/v1$|/proxy/|/endpointslices\?)")
-"""The names of questions that no real server has answered yet. A new record answers them, and then this goes."""
-
 
 # --- What both have before
 

@@ -99,6 +99,12 @@ class StillWorkers(Workers):
             self._free -= 1
         return super().submit(job)
 
+    def in_background(self, fn: Callable[..., T], /, *args: Any) -> Future[T]:
+        """Do a job that nobody waits for before the workers end: nothing follows from it, so its end is no work."""
+        future = self.submit(fn, *args)
+        future.add_done_callback(self.taken)
+        return future
+
     def taken(self, _: object = None) -> None:
         """The result of a job was taken."""
         self._clock.rest()

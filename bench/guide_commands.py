@@ -243,11 +243,11 @@ def follow_all(rehearsal: Rehearsal) -> list[Command]:
         def deploy(dns_name: str) -> None:
             with journal.command("4.1 get-login-password"):
                 rehearsal.aws.client("ecr").get_authorization_token()
-            running.append(background.submit(start, dns_name))
+            running.append(background.in_background(start, dns_name))
 
         follow(rehearsal.aws, world.cluster, world.zone("a"), health_rule=False, journal=journal, deploy=deploy)
-        for instance in background.first(running):
-            instance.result()
+    for installed in running:
+        installed.result()
     return sorted(journal.commands, key=lambda command: command.started)
 
 

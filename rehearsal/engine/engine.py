@@ -105,6 +105,10 @@ class Workers(ThreadPoolExecutor):
         """Those that are done, as soon as one is."""
         return wait(running, return_when=FIRST_COMPLETED).done
 
+    def in_background(self, fn: Callable[..., T], /, *args: Any) -> Future[T]:
+        """Do a job that nobody waits for before the workers end."""
+        return self.submit(fn, *args)
+
 
 Schedule = Callable[[Collection[Resource], Callable[[Resource], bool], Workers], None]
 """Has resources deleted: those, by a function that tells whether it could, on those workers."""

@@ -57,6 +57,15 @@ def test_what_follows_from_a_job_begins_when_the_job_ends_however_long_it_takes_
         assert all_of(workers, [long, workers.submit(slept, clock, 5)]) == [7, 10]
 
 
+@pytest.mark.parametrize("seconds", [2, 9])
+def test_who_goes_on_beside_a_job_in_the_background_is_not_held_up_by_its_end(seconds: float) -> None:
+    clock = StillClock()
+    with StillWorkers(clock, 2) as workers:
+        beside = workers.in_background(slept, clock, seconds)
+        assert [slept(clock, 3), slept(clock, 3)] == [3, 6]
+    assert (beside.result(), clock.now()) == (seconds, max(seconds, 6))
+
+
 def test_a_program_takes_no_time_but_waits_for_what_it_asks_for() -> None:
     clock = StillClock()
 

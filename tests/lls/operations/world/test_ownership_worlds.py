@@ -225,8 +225,8 @@ def _add(draw: st.DrawFn, world: RandomWorld, number: int, stack: str | None) ->
         rule: dict[str, Any] = {"ipProtocol": "udp", "fromPort": 30504, "toPort": 30504}
         rule |= {"referencedSecurityGroupId": group}
         add(INGRESS, "streaming-proxy-udp-30504", group, tagged=draw(st.booleans()), securityGroupId=NODES, **rule)
-    for rule in ALARM_RULES:
-        add(ALARM, names.alarm(rule.name))
+    for alarm in ALARM_RULES:
+        add(ALARM, names.alarm(alarm.name))
     add(DASHBOARD, names.dashboard("us-west-2"))
 
 
